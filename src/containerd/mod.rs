@@ -1,0 +1,1 @@
+//! The one place that speaks gRPC: namespace, deadlines, error classes.

@@ -1,0 +1,1 @@
+//! The life of a container: plan, spec, launch, supervise, teardown, recover.

@@ -1,0 +1,1 @@
+//! References, the registry client, pull and unpack.

@@ -1,0 +1,5 @@
+//! Plain data with validation: ids, references, records, error classes. No I/O, and no room above.
+
+pub mod class;
+pub mod id;
+pub mod record;

@@ -1,0 +1,155 @@
+//! The record: everything needed to undo a container, kept in its containerd record.
+//!
+//! Invariant: it is written before any host resource is made, and teardown needs nothing else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::id::{ContainerId, Namespace};
+
+/// The key of the containerd extension that holds the record, and its type URL.
+pub const EXTENSION: &str = "netrun.record";
+
+/// The version that this binary writes. A reader accepts every version up to its own.
+pub const VERSION: u32 = 1;
+
+/// The largest record, in bytes of JSON.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// Everything needed to start a container again and to undo it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The format of this record, see [`VERSION`].
+    pub version: u32,
+    /// The containerd namespace.
+    pub namespace: Namespace,
+    /// The container's name and containerd id.
+    pub id: ContainerId,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// The kernel's boot id at the last start: what lives in `/run` is gone under another.
+    pub boot_id: String,
+    /// The image as the user named it, normalised (`docker.io/library/alpine:3.14`).
+    pub image: String,
+    /// The snapshotter that holds the root file system; the snapshot's key is the id.
+    pub snapshotter: String,
+    /// The chain id of the image's layers: the snapshot's parent.
+    pub parent: String,
+    /// The network namespace and what is attached in it.
+    pub network: Network,
+    /// User labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// How its process is run, stopped and logged.
+    pub process: Process,
+    /// What its `hosts` and `resolv.conf` say beside what the network says.
+    pub names: Names,
+    /// Remove everything when it ends (`--rm`).
+    #[serde(default)]
+    pub auto_remove: bool,
+    /// When the last start reached `Tasks.Start`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// How the last run ended; absent before and during a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+}
+
+/// Where the container's network lives and what is attached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Whose network namespace it is.
+    pub mode: NetworkMode,
+    /// The attachments in the order given: `eth0`, `eth1`, ...
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+}
+
+/// Whose network namespace a container has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    /// A fresh named one at this path, with the attachments in it (none for `--net none`).
+    Own(PathBuf),
+    /// The host's.
+    Host,
+}
+
+/// One network interface made by one CNI plugin chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The network's name.
+    pub network: String,
+    /// The interface's name in the container.
+    pub ifname: String,
+    /// The exact bytes of the network's configuration list, as text: CNI demands the same for DEL.
+    pub config: String,
+    /// The file that the configuration came from, for messages.
+    pub source: PathBuf,
+    /// `CNI_ARGS`, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<(String, String)>,
+    /// The capability arguments (`runtimeConfig` by capability name).
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub capability_args: serde_json::Map<String, Value>,
+    /// The directories that plugins are looked for in.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// The final result of ADD; written after the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+}
+
+/// How a container's process is run, stopped and logged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// The command with its arguments, for people.
+    pub command: Vec<String>,
+    /// The user as given; a name is looked up in the image at the start.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// It has a terminal (`-t`).
+    pub terminal: bool,
+    /// Its standard input is kept open (`-i`).
+    pub stdin: bool,
+    /// The signal that asks it to stop, by name (`SIGTERM`).
+    pub stop_signal: String,
+    /// How many seconds it has between that signal and SIGKILL.
+    pub stop_timeout: u32,
+    /// The OCI runtime (`io.containerd.runc.v2`).
+    pub runtime: String,
+}
+
+/// What the container's `hosts`, `hostname` and `resolv.conf` say beside the network's own words.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Names {
+    /// The hostname.
+    pub hostname: String,
+    /// `--add-host`: name and address; the address may be `host-gateway`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add_hosts: Vec<(String, String)>,
+    /// `--dns`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<String>,
+    /// `--dns-search`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_search: Vec<String>,
+    /// `--dns-option`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_options: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The exit status: the process's own, or 128 and the signal's number; 255 if unknown.
+    pub status: u32,
+    /// When it ended, as far as known.
+    pub at: Timestamp,
+    /// Why the status is not the process's own, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! The kernel: namespaces, mounts, netlink, locks, pidfds, terminals.
