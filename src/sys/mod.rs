@@ -1,1 +1,3 @@
 //! The kernel: namespaces, mounts, netlink, locks, pidfds, terminals.
+
+pub mod lock;
