@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::libc;
 
+use super::ready::Ready;
+
 /// A process, held by descriptor.
 #[derive(Debug)]
 pub struct PidFd(Ready);
