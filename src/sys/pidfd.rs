@@ -17,7 +17,7 @@ pub struct PidFd(Ready);
 /// linux/pidfd.h: the ioctl's argument, in its first version (64 bytes).
 #[repr(C)]
 #[derive(Default)]
-struct PidfdInfo {
+pub struct PidfdInfo {
     mask: u64,
     cgroupid: u64,
     pid: u32,
@@ -30,7 +30,10 @@ struct PidfdInfo {
 /// linux/pidfd.h: the exit code is asked for, or was given.
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 
-nix::ioctl_readwrite!(pidfd_get_info, 0xFF, 11, PidfdInfo);
+nix::ioctl_readwrite! {
+    /// linux/pidfd.h: PIDFD_GET_INFO.
+    pidfd_get_info, 0xFF, 11, PidfdInfo
+}
 
 impl PidFd {
     /// Opens the process with this pid.
