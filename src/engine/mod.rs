@@ -1,1 +1,8 @@
 //! The life of a container: plan, spec, launch, supervise, teardown, recover.
+
+pub mod error;
+pub mod log;
+pub mod paths;
+pub mod report;
+pub mod stdio;
+pub mod steps;
