@@ -1,1 +1,5 @@
 //! The kernel: namespaces, mounts, netlink, locks, pidfds, terminals.
+
+mod devices;
+pub mod facts;
+pub mod rootfs;
