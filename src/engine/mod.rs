@@ -6,3 +6,6 @@ pub mod paths;
 pub mod report;
 pub mod stdio;
 pub mod steps;
+pub mod seccomp;
+pub mod spec;
+pub mod user;

@@ -2,4 +2,5 @@
 
 pub mod class;
 pub mod id;
+pub mod mount;
 pub mod record;

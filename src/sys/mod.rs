@@ -20,3 +20,6 @@ pub mod process;
     reason = "handing a descriptor to the event loop is unsafe in tokio"
 )]
 pub mod ready;
+mod devices;
+pub mod facts;
+pub mod rootfs;
