@@ -3,3 +3,4 @@
 pub mod class;
 pub mod id;
 pub mod record;
+pub mod reference;
