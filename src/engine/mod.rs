@@ -1,1 +1,11 @@
 //! The life of a container: plan, spec, launch, supervise, teardown, recover.
+
+pub mod error;
+pub mod log;
+pub mod paths;
+pub mod report;
+pub mod stdio;
+pub mod steps;
+pub mod seccomp;
+pub mod spec;
+pub mod user;

@@ -2,4 +2,6 @@
 
 pub mod class;
 pub mod id;
+pub mod mount;
 pub mod record;
+pub mod reference;

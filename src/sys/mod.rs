@@ -1,5 +1,10 @@
 //! The kernel: namespaces, mounts, netlink, locks, pidfds, terminals.
 
+#[expect(
+    unsafe_code,
+    reason = "descriptors that come over a socket are handed over as numbers"
+)]
+pub mod channel;
 pub mod lock;
 pub mod mount;
 pub mod netlink;
@@ -15,3 +20,6 @@ pub mod process;
     reason = "handing a descriptor to the event loop is unsafe in tokio"
 )]
 pub mod ready;
+mod devices;
+pub mod facts;
+pub mod rootfs;

@@ -3,12 +3,10 @@
 //! Invariant: the mount is made in a mount namespace that dies with its thread, so none can stay.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::Mode;
 
 /// A directory that is always there and that the thread does not need.
 const MOUNT_POINT: &str = "/proc";
@@ -16,32 +14,31 @@ const MOUNT_POINT: &str = "/proc";
 /// One mount as a snapshotter tells it: type, source, options.
 pub type Instruction<'a> = (&'a str, &'a str, &'a [String]);
 
-/// Mounts a root file system read-only where nobody else sees it, and calls `look` with its
-/// directory.
+/// Mounts a root file system where nobody else sees it, and calls `look` with its directory.
 ///
 /// # Errors
-/// The kernel's refusal to mount, or what `look` returns.
+/// The kernel's refusal to mount.
 pub fn look_into<T: Send>(
     instruction: Instruction<'_>,
-    look: impl FnOnce(OwnedFd) -> io::Result<T> + Send,
+    look: impl FnOnce(&Path) -> T + Send,
 ) -> io::Result<T> {
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| look(mount_privately(instruction)?));
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread at the mount ended early")))
+        let thread = scope.spawn(|| {
+            mount_privately(instruction)?;
+            Ok(look(Path::new(MOUNT_POINT)))
+        });
+        let ended_early = |_| Err(io::Error::other("the thread at the mount ended early"));
+        thread.join().unwrap_or_else(ended_early)
     })
 }
 
-fn mount_privately((kind, source, options): Instruction<'_>) -> io::Result<OwnedFd> {
+fn mount_privately((kind, source, options): Instruction<'_>) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     let (flags, data) = split(options);
     let data = (!data.is_empty()).then_some(data.as_str());
-    mount(Some(source), MOUNT_POINT, Some(kind), flags, data)?;
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok(open(MOUNT_POINT, flags, Mode::empty())?)
+    Ok(mount(Some(source), MOUNT_POINT, Some(kind), flags, data)?)
 }
 
 /// mount(8)'s options as flags and the rest as the file system's own data.
