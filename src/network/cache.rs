@@ -98,6 +98,10 @@ impl CachedAttachment {
     /// The runtime's parameters as DEL and CHECK must repeat them: the cached arguments count.
     pub fn restore(&self, conf: &RuntimeConf) -> RuntimeConf {
         let mut conf = conf.clone();
+        // A bare result has none of it.
+        if self.kind != KIND {
+            return conf;
+        }
         if let Some(args) = &self.cni_args {
             conf.args.clone_from(args);
         }
@@ -139,7 +143,10 @@ impl Cache {
     fn write(&self, path: &Path, attachment: &CachedAttachment) -> io::Result<()> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let bytes = serde_json::to_vec(attachment)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)?;
         // Beside the directory, not in it; on the same file system, so that it can be renamed.
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!(".netrun-{}-{count}", std::process::id());
@@ -158,7 +165,12 @@ impl Cache {
 
     /// Reads an attachment; nothing if there is none or it cannot be understood. A bare result, as
     /// runtimes wrote it before the format had a `kind`, counts with the names it was asked by.
-    pub fn load(&self, network: &str, container_id: &str, ifname: &str) -> Option<CachedAttachment> {
+    pub fn load(
+        &self,
+        network: &str,
+        container_id: &str,
+        ifname: &str,
+    ) -> Option<CachedAttachment> {
         let value = read(&self.path(network, container_id, ifname))?;
         if value.get("kind").and_then(Value::as_str) == Some(KIND) {
             return serde_json::from_value(value).ok();
@@ -173,7 +185,12 @@ impl Cache {
     }
 
     /// Forgets an attachment. That there is none is success.
-    pub fn remove(&self, network: &str, container_id: &str, ifname: &str) -> Result<(), CacheError> {
+    pub fn remove(
+        &self,
+        network: &str,
+        container_id: &str,
+        ifname: &str,
+    ) -> Result<(), CacheError> {
         let path = self.path(network, container_id, ifname);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(CacheError {
@@ -212,7 +229,12 @@ impl Cache {
     pub(super) fn has_any_of(&self, network: &str) -> bool {
         let head = format!("{network}-");
         let mut entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        entries.any(|entry| entry.file_name().as_encoded_bytes().starts_with(head.as_bytes()))
+        entries.any(|entry| {
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(head.as_bytes())
+        })
     }
 }
 
@@ -266,7 +288,8 @@ mod tests {
             args: vec![("IP".to_owned(), "10.0.0.7".to_owned())],
             ..RuntimeConf::default()
         };
-        conf.capability_args.insert("ips".to_owned(), json!(["10.0.0.7/8"]));
+        conf.capability_args
+            .insert("ips".to_owned(), json!(["10.0.0.7/8"]));
         let result = CniResult::from_value(json!({"own": 1}), "1.0.0").unwrap();
         let cached = CachedAttachment::new(&list, &conf, &result);
         (list, conf, cached)
@@ -291,12 +314,23 @@ mod tests {
                 "result": {"cniVersion": "1.0.0", "own": 1}
             })
         );
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1, "no temporary file stays");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::read_dir(&dir.0).unwrap().count(),
+            1,
+            "no temporary file stays"
+        );
         let read = cache.load("my-net", "default-web", "eth0").unwrap();
         assert_eq!(read, cached);
         assert_eq!(read.config().unwrap().bytes(), list.bytes());
-        let bare = RuntimeConf { args: vec![], capability_args: Map::new(), ..conf.clone() };
+        let bare = RuntimeConf {
+            args: vec![],
+            capability_args: Map::new(),
+            ..conf.clone()
+        };
         assert_eq!(read.restore(&bare), conf);
         assert!(cache.has_any_of("my-net") && !cache.has_any_of("other"));
         cache.remove("my-net", "default-web", "eth0").unwrap();
@@ -313,12 +347,15 @@ mod tests {
         for (name, text) in [
             ("broken-default-web-eth0", "{"),
             ("legacy-default-web-eth0", r#"{"cniVersion":"0.4.0"}"#),
-            ("other-default-web-eth0", r#"{"kind":"cniCacheV2","containerId":"default-web"}"#),
+            (
+                "other-default-web-eth0",
+                r#"{"kind":"cniCacheV2","containerId":"default-web"}"#,
+            ),
             ("nameless", r#"{"kind":"cniCacheV1","ifName":"eth0"}"#),
         ] {
             fs::write(dir.0.join("results").join(name), text).unwrap();
         }
-        assert_eq!(cache.list(), [cached.clone()]);
+        assert_eq!(cache.list(), std::slice::from_ref(&cached));
         assert_eq!(cache.find("default-web", "eth0"), Some(cached));
         assert_eq!(cache.find("web", "eth0"), None);
         let legacy = cache.load("legacy", "default-web", "eth0").unwrap();

@@ -151,7 +151,7 @@ pub fn load(dir: &Path, name: &str) -> Result<NetworkConfigList, ConfigError> {
             Ok(list) if known.iter().any(|seen| seen == list.name()) => {}
             Ok(list) => known.push(list.name().to_owned()),
             Err(file) if file.name.as_deref() == Some(name) => return Err(file.error),
-            Err(file) => broken.push(file),
+            Err(file) => broken.push(*file),
         }
     }
     Err(ConfigError::NotFound {
@@ -169,7 +169,7 @@ pub fn scan(dir: &Path) -> Scan {
     let paths = match candidates(dir) {
         Ok(paths) => paths,
         Err(error) => {
-            scan.broken.push(broken_file(None, dir, error));
+            scan.broken.push(*broken_file(None, dir, error));
             return scan;
         }
     };
@@ -177,13 +177,13 @@ pub fn scan(dir: &Path) -> Scan {
         match read_network(&path) {
             Ok(list) if scan.networks.iter().any(|seen| seen.name() == list.name()) => {}
             Ok(list) => scan.networks.push(list),
-            Err(file) => scan.broken.push(file),
+            Err(file) => scan.broken.push(*file),
         }
     }
     scan
 }
 
-fn read_network(path: &Path) -> Result<NetworkConfigList, BrokenFile> {
+fn read_network(path: &Path) -> Result<NetworkConfigList, Box<BrokenFile>> {
     let text = read(path).map_err(|error| broken_file(None, path, error))?;
     let whole = NetworkConfigList::parse_partial(&text, path).and_then(|list| {
         // As in libcni, a single plugin stays alone.
@@ -198,18 +198,18 @@ fn read_network(path: &Path) -> Result<NetworkConfigList, BrokenFile> {
     whole.map_err(|error| broken_file(name_in(&text), path, error))
 }
 
-fn broken_file(name: Option<String>, file: &Path, error: ConfigError) -> BrokenFile {
+fn broken_file(name: Option<String>, file: &Path, error: ConfigError) -> Box<BrokenFile> {
     let (path, line) = match &error {
         ConfigError::Json { path, line, .. } => (path.clone(), Some(*line)),
         ConfigError::Read { path, .. } | ConfigError::Invalid { path, .. } => (path.clone(), None),
         _ => (file.to_owned(), None),
     };
-    BrokenFile {
+    Box::new(BrokenFile {
         name,
         path,
         line,
         error,
-    }
+    })
 }
 
 /// The name in a text that is JSON but no network configuration.
@@ -307,7 +307,8 @@ mod tests {
 
     impl Dir {
         fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let dir = std::env::temp_dir().join(format!("netrun-conf-{}-{name}", std::process::id()));
+            let dir =
+                std::env::temp_dir().join(format!("netrun-conf-{}-{name}", std::process::id()));
             for (file, text) in files {
                 let path = dir.join(file);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -362,7 +363,10 @@ mod tests {
             ],
         );
         assert!(load(&dir.0, "good").is_ok());
-        assert!(matches!(load(&dir.0, "empty"), Err(ConfigError::Invalid { .. })));
+        assert!(matches!(
+            load(&dir.0, "empty"),
+            Err(ConfigError::Invalid { .. })
+        ));
         let error = load(&dir.0, "nope").unwrap_err();
         assert_eq!(error.class(), Class::NotFound);
         let text = error.to_string();
@@ -381,12 +385,18 @@ mod tests {
             ("n/x.json", "not looked at".to_owned()),
             ("bare.conflist", r#"{"name":"bare"}"#.to_owned()),
             ("bare/1.conf", r#"{"type":"only"}"#.to_owned()),
-            ("sole.conflist", list("sole", "a").replace("{\"name", "{\"loadOnlyInlinedPlugins\":true,\"name")),
+            (
+                "sole.conflist",
+                list("sole", "a").replace("{\"name", "{\"loadOnlyInlinedPlugins\":true,\"name"),
+            ),
             ("sole/1.conf", r#"{"type":"ignored"}"#.to_owned()),
             ("bad.conflist", list("bad", "a")),
             ("bad/1.conf", "{".to_owned()),
         ];
-        let files: Vec<_> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (*path, text.as_str()))
+            .collect();
         let dir = Dir::new("beside", &files);
         let found = load(&dir.0, "n").unwrap();
         assert_eq!(found.plugin_types(), ["inlined", "first", "second"]);
@@ -403,9 +413,15 @@ mod tests {
     #[test]
     fn an_absent_or_empty_directory_holds_nothing() {
         let dir = Dir::new("none", &[("x.txt", "")]);
-        assert!(matches!(load(&dir.0, "a"), Err(ConfigError::NoConfigs { .. })));
+        assert!(matches!(
+            load(&dir.0, "a"),
+            Err(ConfigError::NoConfigs { .. })
+        ));
         let absent = dir.0.join("absent");
-        assert!(matches!(load(&absent, "a"), Err(ConfigError::NoConfigs { .. })));
+        assert!(matches!(
+            load(&absent, "a"),
+            Err(ConfigError::NoConfigs { .. })
+        ));
         assert!(scan(&absent).networks.is_empty());
     }
 }

@@ -250,7 +250,9 @@ impl NetworkConfigList {
 
     /// Whether any plugin of the chain declares a capability.
     pub fn declares(&self, capability: &str) -> bool {
-        self.plugins.iter().any(|plugin| plugin.declares(capability))
+        self.plugins
+            .iter()
+            .any(|plugin| plugin.declares(capability))
     }
 
     /// The name servers that the configuration itself names: the list's, else the first plugin's

@@ -43,12 +43,27 @@ fn each_flaw_is_named() {
     let plugins = json!([{"type": "p"}]);
     assert_eq!(flaw(json!([])), Flaw::NotAnObject);
     assert_eq!(flaw(json!({"plugins": plugins})), Flaw::NoName);
-    assert_eq!(flaw(json!({"name": 1, "plugins": plugins})), kind("name", "a text"));
-    assert!(matches!(flaw(json!({"name": "a/b", "plugins": plugins})), Flaw::Parameter(_)));
-    assert_eq!(flaw(json!({"name": "a", "plugins": []})), Flaw::EmptyPlugins);
-    assert_eq!(flaw(json!({"name": "a", "plugins": {}})), kind("plugins", "a list"));
+    assert_eq!(
+        flaw(json!({"name": 1, "plugins": plugins})),
+        kind("name", "a text")
+    );
+    assert!(matches!(
+        flaw(json!({"name": "a/b", "plugins": plugins})),
+        Flaw::Parameter(_)
+    ));
+    assert_eq!(
+        flaw(json!({"name": "a", "plugins": []})),
+        Flaw::EmptyPlugins
+    );
+    assert_eq!(
+        flaw(json!({"name": "a", "plugins": {}})),
+        kind("plugins", "a list")
+    );
     assert_eq!(flaw(json!({"name": "a"})), Flaw::NoPlugins);
-    assert_eq!(flaw(json!({"name": "a", "plugins": [{"type": "p"}, {}]})), Flaw::NoType(2));
+    assert_eq!(
+        flaw(json!({"name": "a", "plugins": [{"type": "p"}, {}]})),
+        Flaw::NoType(2)
+    );
     assert_eq!(flaw(json!({"name": "a", "plugins": [3]})), Flaw::NoType(1));
     let sneaky = json!({"name": "a", "plugins": [{"type": "../p"}]});
     assert!(matches!(flaw(sneaky), Flaw::Parameter(_)));
@@ -72,7 +87,11 @@ fn the_highest_known_version_is_chosen() {
         (None, None, ""),
         (Some("0.3.1"), None, "0.3.1"),
         (Some("9.0.0"), None, "9.0.0"),
-        (Some("0.4.0"), Some(json!(["1.0.0", "1.1.0", "1.2.0"])), "1.1.0"),
+        (
+            Some("0.4.0"),
+            Some(json!(["1.0.0", "1.1.0", "1.2.0"])),
+            "1.1.0",
+        ),
         (Some("1.0.0"), Some(json!(["0.3.0"])), "1.0.0"),
         (None, Some(json!(["0.10.0", "0.4.0"])), "0.10.0"),
         (Some("9.0.0"), Some(json!([])), "9.0.0"),
@@ -84,7 +103,11 @@ fn the_highest_known_version_is_chosen() {
         if let Some(offered) = offered {
             list["cniVersions"] = offered;
         }
-        assert_eq!(parse(&list.to_string()).unwrap().cni_version(), chosen, "{list}");
+        assert_eq!(
+            parse(&list.to_string()).unwrap().cni_version(),
+            chosen,
+            "{list}"
+        );
     }
 }
 

@@ -170,7 +170,10 @@ async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Bro
 async fn read_some(stream: Option<impl AsyncRead + Unpin>) -> Result<String, Broken> {
     let mut kept = Vec::new();
     if let Some(mut stream) = stream {
-        (&mut stream).take(MAX_STDERR as u64).read_to_end(&mut kept).await?;
+        (&mut stream)
+            .take(MAX_STDERR as u64)
+            .read_to_end(&mut kept)
+            .await?;
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     }
     Ok(String::from_utf8_lossy(&kept).into_owned())

@@ -4,16 +4,20 @@
 //! other runtime can check and delete what this one added. Comments cite the specification and
 //! libcni only where the reason is not plain.
 
+pub mod attach;
 pub mod cache;
 pub mod chain;
 pub mod config;
 mod conflist;
+pub mod detach;
 mod exec;
 pub mod hashes;
+pub mod locks;
 pub mod plugin;
 pub mod request;
 pub mod result;
 pub mod validate;
+pub mod verbs;
 pub mod version;
 
 use std::path::PathBuf;

@@ -122,7 +122,10 @@ pub enum PluginError {
         command: &'static str,
     },
     /// It failed and printed no error object.
-    #[error("CNI plugin \"{plugin}\" failed on {command} ({status}), {}", said(stderr))]
+    #[error(
+        "CNI plugin \"{plugin}\" failed on {command} ({status}), {}",
+        said(stderr)
+    )]
     Silent {
         /// The plugin's type.
         plugin: String,

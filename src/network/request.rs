@@ -88,7 +88,8 @@ mod tests {
         let list = list();
         let mut conf = RuntimeConf::default();
         for capability in ["portMappings", "ips", "mac"] {
-            conf.capability_args.insert(capability.to_owned(), json!([]));
+            conf.capability_args
+                .insert(capability.to_owned(), json!([]));
         }
         let prev = CniResult::from_value(json!({}), "1.0.0").unwrap();
         let request = attachment(&list, &list.plugins()[0], &conf, Some(&prev));
@@ -116,6 +117,9 @@ mod tests {
         let expected = json!([{"containerID": "default-web", "ifname": "eth0"}]);
         assert_eq!(request["cni.dev/valid-attachments"], expected);
         assert_eq!(request["cni.dev/attachments"], expected);
-        assert_eq!(gc(&list, &list.plugins()[0], &[])["cni.dev/attachments"], json!([]));
+        assert_eq!(
+            gc(&list, &list.plugins()[0], &[])["cni.dev/attachments"],
+            json!([])
+        );
     }
 }

@@ -140,6 +140,11 @@ impl CniResult {
         Ok(result)
     }
 
+    /// The result that says nothing.
+    pub(super) fn empty() -> Self {
+        Self(Map::new())
+    }
+
     /// The version that it is written in.
     pub fn version(&self) -> &str {
         let version = self.0.get("cniVersion").and_then(Value::as_str);
@@ -224,11 +229,19 @@ fn read_address(value: &Value) -> Result<Address, ResultError> {
     let gateway = match value.get("gateway") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(value) => value.as_str().and_then(|text| text.parse().ok()).map(Some).ok_or(()),
+        Some(value) => value
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .map(Some)
+            .ok_or(()),
     };
     let interface = match value.get("interface") {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_u64().and_then(|index| usize::try_from(index).ok()).map(Some).ok_or(()),
+        Some(value) => value
+            .as_u64()
+            .and_then(|index| usize::try_from(index).ok())
+            .map(Some)
+            .ok_or(()),
     };
     Ok(Address {
         address: address.ok_or(kind("ips[].address", "an address with a prefix"))?,
@@ -258,10 +271,16 @@ fn check_legacy(object: &Map<String, Value>) -> Result<(), ResultError> {
             continue;
         };
         let address = entry.get("ip").and_then(Value::as_str);
-        if address.and_then(|text| text.parse::<IpNet>().ok()).is_none() {
+        if address
+            .and_then(|text| text.parse::<IpNet>().ok())
+            .is_none()
+        {
             return Err(kind(key, "an object with an address and its prefix"));
         }
-        let gateway = entry.get("gateway").and_then(Value::as_str).unwrap_or_default();
+        let gateway = entry
+            .get("gateway")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !gateway.is_empty() && gateway.parse::<IpAddr>().is_err() {
             return Err(kind(key, "an object with an address as gateway"));
         }
@@ -355,7 +374,11 @@ fn is_v6(address: Option<&Value>) -> bool {
 }
 
 fn entries<'a>(object: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &'a Value> {
-    object.get(key).and_then(Value::as_array).into_iter().flatten()
+    object
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn entries_mut<'a>(

@@ -35,7 +35,10 @@ fn accessors_read_what_is_there() {
     assert_eq!(addresses[0].address.to_string(), "10.1.0.2/16");
     assert_eq!(addresses[0].gateway, Some("10.1.0.1".parse().unwrap()));
     assert_eq!(result.addresses().len(), 3);
-    assert_eq!(result.interfaces()[2].sandbox.as_deref(), Some("/run/netns/x"));
+    assert_eq!(
+        result.interfaces()[2].sandbox.as_deref(),
+        Some("/run/netns/x")
+    );
     assert_eq!(result.interfaces()[0].sandbox, None);
     assert_eq!(result.dns().unwrap().nameservers, ["10.1.0.1"]);
 }
@@ -70,7 +73,10 @@ fn legacy_has_the_first_address_of_each_family_with_its_routes() {
     assert_eq!(early.to_value()["ips"][1]["version"], "6");
     assert_eq!(early.addresses().len(), 2);
     assert_eq!(early.convert("0.2.0").unwrap().to_value(), legacy);
-    assert_eq!(result(legacy).addresses()[0].gateway, Some("10.1.0.1".parse().unwrap()));
+    assert_eq!(
+        result(legacy).addresses()[0].gateway,
+        Some("10.1.0.1".parse().unwrap())
+    );
 }
 
 #[test]
@@ -85,24 +91,42 @@ fn the_version_comes_from_the_result_then_the_configuration() {
     let parse = |text: &str, version: &str| CniResult::parse(text.as_bytes(), version);
     assert_eq!(parse("{}", "0.4.0").unwrap().version(), "0.4.0");
     assert_eq!(parse("null", "1.0.0").unwrap().version(), "1.0.0");
-    assert_eq!(parse(r#"{"cniVersion":"","dns":{}}"#, "").unwrap().to_value(), json!({"cniVersion": "0.1.0"}));
+    assert_eq!(
+        parse(r#"{"cniVersion":"","dns":{}}"#, "")
+            .unwrap()
+            .to_value(),
+        json!({"cniVersion": "0.1.0"})
+    );
     for (text, version) in [("{}", "2.0.0"), (r#"{"cniVersion":"1.2.0"}"#, "1.0.0")] {
-        assert!(matches!(parse(text, version), Err(ResultError::Version(_))), "{text}");
+        assert!(
+            matches!(parse(text, version), Err(ResultError::Version(_))),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn rubbish_is_refused() {
     for text in [
-        "", "[]", "3", "{", r#"{"cniVersion":1}"#, r#"{"cniVersion":"1.0.0","ips":{}}"#,
-        r#"{"cniVersion":"1.0.0","ips":[1]}"#, r#"{"cniVersion":"1.0.0","ips":[{}]}"#,
+        "",
+        "[]",
+        "3",
+        "{",
+        r#"{"cniVersion":1}"#,
+        r#"{"cniVersion":"1.0.0","ips":{}}"#,
+        r#"{"cniVersion":"1.0.0","ips":[1]}"#,
+        r#"{"cniVersion":"1.0.0","ips":[{}]}"#,
         r#"{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1"}]}"#,
         r#"{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1/8","gateway":"x"}]}"#,
         r#"{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1/8","interface":-1}]}"#,
-        r#"{"cniVersion":"1.0.0","dns":[]}"#, r#"{"cniVersion":"0.2.0","ip4":{}}"#,
+        r#"{"cniVersion":"1.0.0","dns":[]}"#,
+        r#"{"cniVersion":"0.2.0","ip4":{}}"#,
         r#"{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.1/8","routes":3}}"#,
     ] {
-        assert!(CniResult::parse(text.as_bytes(), "1.0.0").is_err(), "{text}");
+        assert!(
+            CniResult::parse(text.as_bytes(), "1.0.0").is_err(),
+            "{text}"
+        );
     }
 }
 
@@ -115,8 +139,15 @@ fn any_json() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         let keys = prop_oneof![
-            Just("ips"), Just("ip4"), Just("routes"), Just("dns"), Just("interfaces"),
-            Just("cniVersion"), Just("address"), Just("ip"), Just("x"),
+            Just("ips"),
+            Just("ip4"),
+            Just("routes"),
+            Just("dns"),
+            Just("interfaces"),
+            Just("cniVersion"),
+            Just("address"),
+            Just("ip"),
+            Just("x"),
         ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),

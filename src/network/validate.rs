@@ -126,7 +126,15 @@ mod tests {
             assert!(ifname(good).is_ok(), "{good}");
         }
         for bad in [
-            "", ".", "..", "a/b", "a:b", "a b", "a\u{a0}b", "a\n", "abcdefghijklmnop",
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a:b",
+            "a b",
+            "a\u{a0}b",
+            "a\n",
+            "abcdefghijklmnop",
         ] {
             assert_eq!(ifname(bad).unwrap_err().code(), 4, "{bad:?}");
         }
