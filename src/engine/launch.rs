@@ -3,6 +3,7 @@
 //! Invariant: the record comes first; nothing is cancelled half-way, for a client that breaks off
 //! inside `Tasks.Create` leaves a shim that containerd does not list.
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use futures_util::future::join;
@@ -114,10 +115,15 @@ pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error
 ///
 /// # Errors
 /// The first failure; what was made is still there, and is the caller's to tear down.
-pub async fn start(job: Job<'_>, record: &mut Record, root: Root<'_>) -> Result<Running, Error> {
+pub async fn start(
+    job: Job<'_>,
+    record: &mut Record,
+    root: Root<'_>,
+    pipes: Vec<OwnedFd>,
+) -> Result<Running, Error> {
     let fifos = Fifos::new(job.paths.fifos(""), record.process.terminal, record.process.stdin);
     job.steps.run(Step::Files, async { etc::make(job.paths, record) }).await?;
-    let outputs = job.steps.run(Step::Fifos, async { open_stdio(job, &fifos) }).await?;
+    let outputs = job.steps.run(Step::Fifos, async { open_stdio(job, &fifos, pipes) }).await?;
 
     let (ready, netns_is_ready) = oneshot::channel();
     let networks = attach_all(job, record, ready);
@@ -134,11 +140,13 @@ pub async fn start(job: Job<'_>, record: &mut Record, root: Root<'_>) -> Result<
     Ok(Running { pidfd, pid, fifos, outputs: Rc::new(outputs) })
 }
 
-fn open_stdio(job: Job<'_>, fifos: &Fifos) -> Result<Outputs, Error> {
+fn open_stdio(job: Job<'_>, fifos: &Fifos, pipes: Vec<OwnedFd>) -> Result<Outputs, Error> {
     fifos.make()?;
     let log = job.paths.log();
     let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
-    Outputs::open(fifos, Some(writer))
+    let outputs = Outputs::open(fifos, Some(writer))?;
+    outputs.attach(pipes).map_err(Error::file("attach to", job.paths.fifos("")))?;
+    Ok(outputs)
 }
 
 /// Makes the namespace, says so, and attaches the networks in order.

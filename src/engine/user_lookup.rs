@@ -51,7 +51,7 @@ fn look_up(id: &ContainerId, user: &str, mounts: &[Mount]) -> Result<User, Error
 /// [`Error::Image`] if there is no such user.
 pub fn in_root(id: &ContainerId, user: &str, root: &Path) -> Result<User, Error> {
     let failed = |source| Error::Image { id: id.clone(), source };
-    let text = |path: &str| {
+    let text = |path: &str| -> Result<String, Error> {
         let bytes = read_file(root, Path::new(path)).map_err(|e| failed(Report::of(&e)))?;
         Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
     };

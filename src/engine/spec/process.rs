@@ -110,16 +110,16 @@ pub fn exec_process(container: &Process, request: &ExecRequest<'_>) -> Result<Pr
         process.set_cwd(absolute(directory)?);
     }
     if let Some(user) = request.user {
-        let bounding = container
-            .capabilities()
-            .as_ref()
-            .and_then(|sets| sets.bounding().clone())
-            .unwrap_or_default();
-        process
-            .set_user(oci_user(user))
-            .set_capabilities(Some(sets(&bounding, user)));
+        set_user(&mut process, user);
     }
     Ok(process)
+}
+
+/// Makes a process run as another user: the capabilities that a user has follow from who it is.
+pub fn set_user(process: &mut Process, user: &User) {
+    let held = process.capabilities().as_ref();
+    let bounding = held.and_then(|sets| sets.bounding().clone()).unwrap_or_default();
+    process.set_user(oci_user(user)).set_capabilities(Some(sets(&bounding, user)));
 }
 
 /// The crate's default process carries limits of its own; docker's has none.
