@@ -1,5 +1,10 @@
 //! Plain data with validation: ids, references, records, error classes. No I/O, and no room above.
 
+pub mod bytes;
 pub mod class;
+pub mod cpus;
+pub mod generated_name;
 pub mod id;
 pub mod record;
+pub mod signal;
+pub mod time;
