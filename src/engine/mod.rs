@@ -25,3 +25,4 @@ pub mod protocol;
 pub mod serve;
 pub mod session;
 pub mod supervise;
+pub mod recover;
