@@ -1,8 +1,12 @@
 //! One file per verb: typed arguments, the resolved request, one engine call, a value to render.
 
 pub mod attach;
+pub mod attached;
+pub mod cidfile;
 pub mod container;
+pub mod context;
 pub mod create;
+pub mod each;
 pub mod exec;
 pub mod gc;
 pub mod images;
@@ -10,6 +14,7 @@ pub mod info;
 pub mod inspect;
 pub mod kill;
 pub mod logs;
+pub mod prepare;
 pub mod ps;
 pub mod pull;
 pub mod restart;
