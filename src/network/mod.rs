@@ -18,6 +18,8 @@ pub mod names;
 pub mod plugin;
 pub mod request;
 pub mod result;
+pub mod rules;
+pub mod sweep;
 pub mod validate;
 pub mod verbs;
 pub mod version;
