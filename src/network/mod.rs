@@ -9,6 +9,7 @@ pub mod cache;
 pub mod chain;
 pub mod config;
 mod conflist;
+mod convert;
 pub mod default;
 pub mod detach;
 mod exec;
