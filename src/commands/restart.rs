@@ -1,0 +1,26 @@
+//! `netrun restart`: what was typed.
+
+use super::values::parse;
+use crate::model::id::ContainerId;
+use crate::model::signal::Signal;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun restart -t 2 web";
+
+/// Stop containers and start them again
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The signal that asks it to stop, instead of the container's own
+    #[arg(short, long, value_name = "SIGNAL", value_parser = parse::<Signal>)]
+    pub signal: Option<Signal>,
+
+    /// Seconds until SIGKILL, instead of the container's own
+    #[arg(short = 't', long, alias = "time", value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+
+    /// The containers' names
+    #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
+    pub containers: Vec<ContainerId>,
+}

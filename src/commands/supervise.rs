@@ -1,0 +1,12 @@
+//! `netrun supervise`: what was typed; netrun itself types it.
+
+use super::values::parse;
+use crate::model::id::ContainerId;
+
+/// Watch over one container
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct Args {
+    /// The container's name
+    #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
+    pub container: ContainerId,
+}
