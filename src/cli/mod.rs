@@ -6,6 +6,7 @@ pub mod dispatch;
 pub mod docker;
 pub mod error;
 pub mod exit;
+pub mod format;
 pub mod grammar;
 pub mod output;
 pub mod usage;
