@@ -4,8 +4,10 @@
 
 use std::error::Error;
 
+use serde::{Deserialize, Serialize};
+
 /// What kind of trouble an error is. Exit codes and retries follow from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Class {
     /// The named object does not exist.
     NotFound,

@@ -5,6 +5,8 @@ pub mod class;
 pub mod cpus;
 pub mod generated_name;
 pub mod id;
+pub mod mount;
 pub mod record;
+pub mod reference;
 pub mod signal;
 pub mod time;
