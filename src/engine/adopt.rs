@@ -27,9 +27,13 @@ const KILL: u32 = 9;
 /// # Errors
 /// containerd cannot be reached, or something is left behind: the next command tries again.
 pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> {
-    let Some(claim) = Claim::adopt(job.paths).await? else { return Ok(None) };
+    let Some(claim) = Claim::adopt(job.paths).await? else {
+        return Ok(None);
+    };
     let lock_file = &job.paths.lock;
-    let _lock = Lock::exclusive(lock_file).await.map_err(Error::file("lock", lock_file))?;
+    let _lock = Lock::exclusive(lock_file)
+        .await
+        .map_err(Error::file("lock", lock_file))?;
     let mut record = match job.host.record(id).await {
         Ok(record) => record,
         Err(Error::NoSuchContainer { .. } | Error::Foreign { .. }) => {
@@ -39,12 +43,20 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
         }
         Err(error) => return Err(error),
     };
-    let fifos = Fifos::new(job.paths.fifos(""), record.process.terminal, record.process.stdin);
+    let fifos = Fifos::new(
+        job.paths.fifos(""),
+        record.process.terminal,
+        record.process.stdin,
+    );
     let task = job.host.client().await?.task(id.as_str()).await;
     match task {
         Ok(task) if matches!(task.state, TaskState::Running | TaskState::Paused) => {
             let running = take_over(job, &mut record, fifos, &task).await?;
-            Ok(Some(Up { claim, record, running }))
+            Ok(Some(Up {
+                claim,
+                record,
+                running,
+            }))
         }
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => {
@@ -68,7 +80,12 @@ async fn take_over(
     let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
     record.provisional = false;
     let pidfd = PidFd::open(task.pid).ok();
-    Ok(Running { pidfd, pid: task.pid, fifos, outputs: Rc::new(outputs) })
+    Ok(Running {
+        pidfd,
+        pid: task.pid,
+        fifos,
+        outputs: Rc::new(outputs),
+    })
 }
 
 /// What is not running is taken down: to the last thing if it never ran, or should not stay.
@@ -85,8 +102,12 @@ async fn finish(job: Job<'_>, record: &mut Record, fifos: &Fifos) -> Result<(), 
 
 /// The clients of the execs lost them with the supervisor; their processes would block for ever.
 async fn end_execs(job: Job<'_>, id: &str) {
-    let Ok(entries) = fs::read_dir(&job.paths.run) else { return };
-    let Ok(client) = job.host.client().await else { return };
+    let Ok(entries) = fs::read_dir(&job.paths.run) else {
+        return;
+    };
+    let Ok(client) = job.host.client().await else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(exec_id) = name.to_str().and_then(|name| name.strip_prefix("exec-")) else {

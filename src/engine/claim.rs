@@ -36,11 +36,18 @@ impl Claim {
         let failed = |source| Error::file("make", &paths.run)(source);
         let parent = paths.run.parent().unwrap_or(Path::new("/"));
         let mut directory = fs::DirBuilder::new();
-        directory.mode(0o700).recursive(true).create(parent).map_err(failed)?;
+        directory
+            .mode(0o700)
+            .recursive(true)
+            .create(parent)
+            .map_err(failed)?;
         // A leading dot is in no container's name.
         let draft = parent.join(format!(".{}", std::process::id()));
         remove_tree(&draft)?;
-        fs::DirBuilder::new().mode(0o700).create(&draft).map_err(failed)?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&draft)
+            .map_err(failed)?;
         let outcome = Claim::move_into_place(&draft, &paths.run);
         if !matches!(outcome, Ok(Some(_))) {
             remove_tree(&draft)?;
@@ -52,7 +59,13 @@ impl Claim {
         let Some(alive) = Lock::try_exclusive(&draft.join(ALIVE))? else {
             return Err(io::ErrorKind::ResourceBusy.into());
         };
-        match renameat2(AT_FDCWD, draft, AT_FDCWD, run, RenameFlags::RENAME_NOREPLACE) {
+        match renameat2(
+            AT_FDCWD,
+            draft,
+            AT_FDCWD,
+            run,
+            RenameFlags::RENAME_NOREPLACE,
+        ) {
             Ok(()) => Ok(Some(Claim { _alive: alive })),
             Err(nix::errno::Errno::EEXIST) => Ok(None),
             Err(errno) => Err(errno.into()),

@@ -24,8 +24,13 @@ pub fn main() -> io::Result<()> {
     close_inherited();
     let control: OwnedFd = dup(io::stdin())?;
     dup2_stdin(File::open("/dev/null")?)?;
-    nix::fcntl::fcntl(&control, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    nix::fcntl::fcntl(
+        &control,
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+    )?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let control = Channel::new(UnixStream::from(control), MAX_LINE)?;
@@ -36,9 +41,13 @@ pub fn main() -> io::Result<()> {
 
 /// Closes what the caller's caller left open: a CI step must not wait for us.
 fn close_inherited() {
-    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
-    let numbers: Vec<i32> =
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let numbers: Vec<i32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
     for number in numbers.into_iter().filter(|number| *number > 2) {
         // The directory's own descriptor is closed already.
         let _ = close(number);

@@ -40,8 +40,10 @@ pub fn make(paths: &Paths, record: &Record) -> Result<(), Error> {
 /// # Errors
 /// [`Error::File`], or an `--add-host` that cannot be meant.
 pub fn fill(paths: &Paths, record: &Record, results: &[CniResult]) -> Result<(), Error> {
-    let addresses: Vec<Address> =
-        results.iter().flat_map(CniResult::container_addresses).collect();
+    let addresses: Vec<Address> = results
+        .iter()
+        .flat_map(CniResult::container_addresses)
+        .collect();
     let host_network = record.network.mode == NetworkMode::Host;
     write_in_place(&paths.hosts(), &hosts(record, &addresses, host_network)?)?;
     let text = resolv_conf(record, results, &addresses, host_network);
@@ -50,18 +52,28 @@ pub fn fill(paths: &Paths, record: &Record, results: &[CniResult]) -> Result<(),
 
 fn hosts(record: &Record, addresses: &[Address], host_network: bool) -> Result<String, Error> {
     let host_file = host_network.then(|| read(HOST_HOSTS));
-    let own: Vec<IpAddr> = addresses.iter().map(|address| address.address.addr()).collect();
+    let own: Vec<IpAddr> = addresses
+        .iter()
+        .map(|address| address.address.addr())
+        .collect();
     // In the host's network the host is as near as it can be.
     let loopback = host_network.then_some(IpAddr::from([127, 0, 0, 1]));
     let gateway = addresses.iter().find_map(|address| address.gateway);
     let text = names::hosts(&Hosts {
         host_file: host_file.as_deref(),
-        hostname: if host_network { "" } else { &record.names.hostname },
+        hostname: if host_network {
+            ""
+        } else {
+            &record.names.hostname
+        },
         addresses: &own,
         add_hosts: &record.names.add_hosts,
         gateway: gateway.or(loopback),
     });
-    text.map_err(|error| Error::Image { id: record.id.clone(), source: Report::of(&error) })
+    text.map_err(|error| Error::Image {
+        id: record.id.clone(),
+        source: Report::of(&error),
+    })
 }
 
 fn resolv_conf(
@@ -86,7 +98,9 @@ fn resolv_conf(
         host: &read(HOST_RESOLV_CONF),
         systemd: fs::read_to_string(SYSTEMD_RESOLV_CONF).ok().as_deref(),
         host_network,
-        ipv6: addresses.iter().any(|address| address.address.addr().is_ipv6()),
+        ipv6: addresses
+            .iter()
+            .any(|address| address.address.addr().is_ipv6()),
     })
 }
 
@@ -100,7 +114,12 @@ fn read(path: &str) -> String {
 fn write_in_place(path: &Path, text: &str) -> Result<(), Error> {
     let write = || {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o644).open(path)?;
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(path)?;
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         let mut bytes = text.as_bytes().to_vec();
         bytes.resize(bytes.len().max(length), b'\n');

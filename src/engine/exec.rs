@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::Spec;
 use tokio::time::timeout;
 
 use super::error::Error;
@@ -56,7 +56,11 @@ pub async fn serve(
             return tell(&channel, &Event::Failed(Report::of(&error))).await;
         }
         Ok(outputs) => {
-            let added = Added { exec_id, fifos, outputs };
+            let added = Added {
+                exec_id,
+                fifos,
+                outputs,
+            };
             tell(&channel, &started(supervisor, &added)).await;
             let event = follow(supervisor, &mut channel, &added, wanted.detach).await;
             added.fifos.remove();
@@ -67,7 +71,10 @@ pub async fn serve(
 }
 
 fn started(supervisor: &Supervisor, added: &Added) -> Event {
-    Event::Started { steps: supervisor.steps.taken(), stdin: added.fifos.stdin() }
+    Event::Started {
+        steps: supervisor.steps.taken(),
+        stdin: added.fifos.stdin(),
+    }
 }
 
 async fn add(
@@ -80,7 +87,9 @@ async fn add(
     let id = supervisor.id();
     fifos.make()?;
     let outputs = Outputs::open(fifos, None)?;
-    outputs.attach(pipes).map_err(Error::file("attach to", supervisor.paths.fifos(exec_id)))?;
+    outputs
+        .attach(pipes)
+        .map_err(Error::file("attach to", supervisor.paths.fifos(exec_id)))?;
     let client = supervisor.host.client().await?;
     let process = process(supervisor, wanted).await?;
     let request = containerd::ExecRequest {
@@ -100,10 +109,13 @@ async fn add(
 /// The OCI process: the container's own, with what is wanted instead.
 async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Error> {
     let id = supervisor.id();
-    let unreadable = |source| Error::Record { id: id.to_string(), source };
+    let unreadable = |source| Error::Record {
+        id: id.to_string(),
+        source,
+    };
     let (container, _) = supervisor.host.container(&id).await?;
     let spec: Spec = serde_json::from_slice(&container.spec).map_err(unreadable)?;
-    let own = spec.process().clone().unwrap_or_else(Process::default);
+    let own = spec.process().clone().unwrap_or_default();
     let root = PathBuf::from(format!("/proc/{}/root", supervisor.running.pid));
     let user = match &wanted.user {
         Some(user) => Some(user_lookup::in_root(&id, user, &root)?),
@@ -116,8 +128,10 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
         user: user.as_ref(),
         terminal: wanted.terminal,
     };
-    let process = spec::exec_process(&own, &request)
-        .map_err(|error| Error::Image { id: id.clone(), source: Report::of(&error) })?;
+    let process = spec::exec_process(&own, &request).map_err(|error| Error::Image {
+        id: id.clone(),
+        source: Report::of(&error),
+    })?;
     serde_json::to_vec(&process).map_err(unreadable)
 }
 
@@ -146,7 +160,11 @@ async fn follow(
             Ok(Some((request, _))) => obey(supervisor, &added.exec_id, request).await,
             Ok(None) | Err(_) => {
                 attended = false;
-                drop(client.kill_process(id.as_str(), &added.exec_id, KILL, false).await);
+                drop(
+                    client
+                        .kill_process(id.as_str(), &added.exec_id, KILL, false)
+                        .await,
+                );
             }
         }
     };
@@ -156,21 +174,32 @@ async fn follow(
     // With its container gone the exec is gone as well.
     let _ = client.delete_exec(id.as_str(), &added.exec_id).await;
     match waited {
-        Ok(Exited { status, at }) => {
-            Event::Exited { exit: Exit { status, at, reason: None }, steps: Vec::new() }
-        }
+        Ok(Exited { status, at }) => Event::Exited {
+            exit: Exit {
+                status,
+                at,
+                reason: None,
+            },
+            steps: Vec::new(),
+        },
         Err(error) => Event::Failed(Report::of(&error)),
     }
 }
 
 async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
     let id = supervisor.id();
-    let Ok(client) = supervisor.host.client().await else { return };
+    let Ok(client) = supervisor.host.client().await else {
+        return;
+    };
     // The process may end at any moment; what it cannot take any more is lost.
     match request {
         Request::Signal { number } => {
             let number = u32::try_from(number).unwrap_or(0);
-            drop(client.kill_process(id.as_str(), exec_id, number, false).await);
+            drop(
+                client
+                    .kill_process(id.as_str(), exec_id, number, false)
+                    .await,
+            );
         }
         Request::Resize { width, height } => {
             drop(client.resize(id.as_str(), exec_id, (width, height)).await);

@@ -27,7 +27,10 @@ pub fn orphans() -> Vec<(Namespace, ContainerId)> {
     let dead = |(namespace, id): &(Namespace, ContainerId)| {
         supervision(&Paths::new(namespace, id)) == Supervision::Dead
     };
-    directories(Path::new(RUN)).into_iter().filter(dead).collect()
+    directories(Path::new(RUN))
+        .into_iter()
+        .filter(dead)
+        .collect()
 }
 
 /// The pairs of namespace and id that a tree of ours has directories for.
@@ -36,7 +39,10 @@ fn directories(top: &Path) -> Vec<(Namespace, ContainerId)> {
     for namespace in entries(top) {
         for id in entries(&namespace) {
             let name = |path: &Path| path.file_name()?.to_str().map(str::to_owned);
-            let pair = (name(&namespace).map(|n| n.parse()), name(&id).map(|n| n.parse()));
+            let pair = (
+                name(&namespace).map(|n| n.parse()),
+                name(&id).map(|n| n.parse()),
+            );
             if let (Some(Ok(namespace)), Some(Ok(id))) = pair {
                 found.push((namespace, id));
             }
@@ -46,8 +52,14 @@ fn directories(top: &Path) -> Vec<(Namespace, ContainerId)> {
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    entries.flatten().filter(|entry| entry.path().is_dir()).map(|entry| entry.path()).collect()
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Starts a supervisor that takes over, and waits until it has, or has finished what was there.
@@ -124,19 +136,30 @@ async fn finish(host: &Host, record: Record, swept: &mut Swept) {
         return;
     }
     // Somebody is busy with it.
-    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else { return };
+    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else {
+        return;
+    };
     // It may have changed, or gone, before we had the lock.
-    let Ok(mut record) = host.record(&id).await else { return };
+    let Ok(mut record) = host.record(&id).await else {
+        return;
+    };
     if supervision(&paths) == Supervision::Alive || !is_unfinished(&record) {
         return;
     }
     let steps = Steps::new();
-    let job = Job { host, steps: &steps, paths: &paths };
+    let job = Job {
+        host,
+        steps: &steps,
+        paths: &paths,
+    };
     let gone = record.provisional || record.auto_remove;
     let scope = if gone { Scope::Container } else { Scope::Run };
     let down = teardown(job, &mut record, scope, Process::Unknown).await;
     let down = down.and_then(|()| remove_tree(&paths.run));
-    swept.note(format!("container {id}: took down what was left of its run"), down);
+    swept.note(
+        format!("container {id}: took down what was left of its run"),
+        down,
+    );
 }
 
 /// Whether anything of a run may be left: it was begun and never ended, or its network is there.
@@ -168,7 +191,9 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
     if supervision(&paths) != Supervision::None {
         return;
     }
-    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else { return };
+    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else {
+        return;
+    };
     // A container of this name may have been made since we looked.
     if !matches!(host.record(id).await, Err(Error::NoSuchContainer { .. })) {
         return;
@@ -184,9 +209,15 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
 
 /// The ids whose namespaces' names are ours.
 fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
-    let Ok(entries) = fs::read_dir(netns::DIRECTORY) else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter_map(|name| netns_owner(&name, namespace)).collect()
+    let Ok(entries) = fs::read_dir(netns::DIRECTORY) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter_map(|name| netns_owner(&name, namespace))
+        .collect()
 }
 
 fn netns_owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {

@@ -14,7 +14,7 @@ use super::exec;
 use super::protocol::{Event, Request};
 use super::report::Report;
 use super::supervise::{Outcome, Supervisor};
-use crate::model::signal;
+use crate::model::signal::Signal;
 use crate::sys::channel::Channel;
 
 /// SIGKILL.
@@ -43,7 +43,7 @@ pub async fn client(
         Request::Attach => attach(supervisor, &mut channel, pipes).await,
         Request::Exec(wanted) => exec::serve(supervisor, channel, wanted, pipes).await,
         Request::Wait => {
-            drop(session(supervisor, &mut channel).await);
+            session(supervisor, &mut channel).await;
         }
         Request::Stop { timeout, signal } => {
             stop(supervisor, timeout, signal).await;
@@ -77,20 +77,24 @@ async fn attach(supervisor: &Rc<Supervisor>, channel: &mut Channel, pipes: Vec<O
         return;
     }
     tell(channel, &started(supervisor)).await;
-    drop(session(supervisor, channel).await);
+    session(supervisor, channel).await;
 }
 
 fn started(supervisor: &Supervisor) -> Event {
-    Event::Started { steps: supervisor.steps.taken(), stdin: supervisor.running.fifos.stdin() }
+    Event::Started {
+        steps: supervisor.steps.taken(),
+        stdin: supervisor.running.fifos.stdin(),
+    }
 }
 
 /// The last event of a connection.
 fn farewell(supervisor: &Supervisor, outcome: Outcome) -> Event {
     match outcome {
         Outcome::Failed(_, report) => Event::Failed(report),
-        Outcome::Exited(exit) | Outcome::Removed(exit) => {
-            Event::Exited { exit, steps: supervisor.steps.taken() }
-        }
+        Outcome::Exited(exit) | Outcome::Removed(exit) => Event::Exited {
+            exit,
+            steps: supervisor.steps.taken(),
+        },
     }
 }
 
@@ -145,7 +149,7 @@ async fn obey(supervisor: &Supervisor, request: Request) {
 /// Asks the process to stop; when its time is up, makes it.
 async fn stop(supervisor: &Supervisor, seconds: Option<u32>, number: Option<i32>) {
     let process = supervisor.record.borrow().process.clone();
-    let own = signal::parse(&process.stop_signal).unwrap_or(signal::TERM);
+    let own = process.stop_signal.parse().unwrap_or(Signal::TERM).number();
     let asked: Result<(), Error> = supervisor.signal(number.unwrap_or(own)).await;
     let patience = Duration::from_secs(seconds.unwrap_or(process.stop_timeout).into());
     let waited = timeout(patience, async {

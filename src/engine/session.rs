@@ -48,7 +48,13 @@ impl Pipes {
             stderr = Some(OwnedFd::from(read));
             ends.push(write.into());
         }
-        Ok((Pipes { stdout: stdout.into(), stderr }, PipeEnds(ends)))
+        Ok((
+            Pipes {
+                stdout: stdout.into(),
+                stderr,
+            },
+            PipeEnds(ends),
+        ))
     }
 }
 
@@ -59,13 +65,20 @@ impl Session {
     /// The program cannot be started.
     pub async fn launch(orders: &Orders, pipes: PipeEnds) -> Result<Session, Error> {
         let id = orders.id.clone();
-        let failed = |source| Error::Supervisor { action: "start", id: id.clone(), source };
+        let failed = |source| Error::Supervisor {
+            action: "start",
+            id: id.clone(),
+            source,
+        };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         spawn(orders, theirs.into()).map_err(failed)?;
         let channel = Channel::new(ours, MAX_LINE).map_err(failed)?;
         let ends: Vec<_> = pipes.0.iter().map(AsFd::as_fd).collect();
         channel.send(orders, &ends).await.map_err(failed)?;
-        Ok(Session { id: orders.id.clone(), channel })
+        Ok(Session {
+            id: orders.id.clone(),
+            channel,
+        })
     }
 
     /// Talks to the supervisor of a running container. None if it has none.
@@ -78,11 +91,16 @@ impl Session {
         request: &Request,
         pipes: PipeEnds,
     ) -> Result<Option<Session>, Error> {
-        let Some(channel) = connect(&paths.run) else { return Ok(None) };
+        let Some(channel) = connect(&paths.run) else {
+            return Ok(None);
+        };
         let ends: Vec<_> = pipes.0.iter().map(AsFd::as_fd).collect();
         // One that ends at this moment is as good as none.
         let sent = channel.send(request, &ends).await;
-        Ok(sent.is_ok().then(|| Session { id: id.clone(), channel }))
+        Ok(sent.is_ok().then(|| Session {
+            id: id.clone(),
+            channel,
+        }))
     }
 
     /// Waits for the next event.
@@ -92,7 +110,9 @@ impl Session {
     pub async fn event(&mut self) -> Result<Event, Error> {
         match self.channel.receive::<Event>().await {
             Ok(Some((event, _))) => Ok(event),
-            Ok(None) | Err(_) => Err(Error::SupervisorGone { id: self.id.clone() }),
+            Ok(None) | Err(_) => Err(Error::SupervisorGone {
+                id: self.id.clone(),
+            }),
         }
     }
 
@@ -116,7 +136,9 @@ impl Session {
     /// [`Error::SupervisorGone`] if it died.
     pub async fn ask(&self, request: &Request) -> Result<(), Error> {
         let sent = self.channel.send(request, &[]).await;
-        sent.map_err(|_| Error::SupervisorGone { id: self.id.clone() })
+        sent.map_err(|_| Error::SupervisorGone {
+            id: self.id.clone(),
+        })
     }
 }
 
@@ -131,7 +153,10 @@ fn spawn(orders: &Orders, control: OwnedFd) -> io::Result<()> {
         .arg(orders.id.as_str())
         .env_clear()
         // Plugins and runc are looked for here.
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
         .current_dir("/")
         .stdin(Stdio::from(control))
         .stdout(Stdio::null())

@@ -86,7 +86,11 @@ impl Supervisor {
         let id = self.id();
         match &self.running.pidfd {
             Some(pidfd) => {
-                let failed = |source| Error::Supervisor { action: "signal through", id, source };
+                let failed = |source| Error::Supervisor {
+                    action: "signal through",
+                    id,
+                    source,
+                };
                 pidfd.signal(number).map_err(failed)
             }
             None => {
@@ -112,7 +116,9 @@ impl Supervisor {
 
 /// The supervisor's whole life. Failures are told to whoever gave the orders.
 pub async fn supervise(mut control: Channel) {
-    let Ok(Some((orders, pipes))) = control.receive::<Orders>().await else { return };
+    let Ok(Some((orders, pipes))) = control.receive::<Orders>().await else {
+        return;
+    };
     if let Err(error) = obey(orders, pipes, &mut Some(control)).await {
         let (error, control) = error;
         if let Some(control) = control {
@@ -129,11 +135,17 @@ async fn obey(
     pipes: Vec<OwnedFd>,
     control: &mut Option<Channel>,
 ) -> Result<(), Failure> {
-    let client = control.as_ref().and_then(|control| control.peer_pid().ok().flatten());
+    let client = control
+        .as_ref()
+        .and_then(|control| control.peer_pid().ok().flatten());
     let host = Host::new(orders.address, orders.namespace.clone());
     let steps = Steps::with_fault(orders.fault, client);
     let paths = Paths::new(&orders.namespace, &orders.id);
-    let job = Job { host: &host, steps: &steps, paths: &paths };
+    let job = Job {
+        host: &host,
+        steps: &steps,
+        paths: &paths,
+    };
     let up = match orders.task {
         Assignment::Run(plan) => launch_new(job, *plan, pipes).await,
         Assignment::Start => launch_existing(job, &orders.id, pipes).await,
@@ -199,7 +211,9 @@ async fn launch_existing(
     let begun = async {
         let mut record = job.host.record(id).await?;
         launch::begin(&mut record)?;
-        job.steps.run(Step::Record, job.host.update(&record)).await?;
+        job.steps
+            .run(Step::Record, job.host.update(&record))
+            .await?;
         Ok(record)
     };
     let mut record = match begun.await {
@@ -222,7 +236,13 @@ async fn finish_launch(
     _lock: Lock,
 ) -> Result<Option<Up>, Error> {
     let error = match started {
-        Ok(running) => return Ok(Some(Up { claim, record, running })),
+        Ok(running) => {
+            return Ok(Some(Up {
+                claim,
+                record,
+                running,
+            }));
+        }
         Err(error) => error,
     };
     let gone = record.provisional || record.auto_remove;
@@ -246,17 +266,31 @@ fn failed_start(error: &Error) -> Exit {
         Class::CommandNotExecutable => 126,
         _ => 125,
     };
-    Exit { status, at: Timestamp::now(), reason: Some(error.to_string()) }
+    Exit {
+        status,
+        at: Timestamp::now(),
+        reason: Some(error.to_string()),
+    }
 }
 
 async fn claim(job: Job<'_>, id: &ContainerId) -> Result<Claim, Error> {
-    let claimed = job.steps.run(Step::Claim, async { Claim::fresh(job.paths) }).await?;
-    claimed.ok_or_else(|| Error::NameTaken { id: id.clone(), state: "is running" })
+    let claimed = job
+        .steps
+        .run(Step::Claim, async { Claim::fresh(job.paths) })
+        .await?;
+    claimed.ok_or_else(|| Error::NameTaken {
+        id: id.clone(),
+        state: "is running",
+    })
 }
 
 async fn lock(job: Job<'_>) -> Result<Lock, Error> {
     let path = &job.paths.lock;
-    let take = async { Lock::exclusive(path).await.map_err(Error::file("lock", path)) };
+    let take = async {
+        Lock::exclusive(path)
+            .await
+            .map_err(Error::file("lock", path))
+    };
     job.steps.run(Step::Lock, take).await
 }
 
@@ -264,7 +298,10 @@ async fn lock(job: Job<'_>) -> Result<Lock, Error> {
 /// find and to finish.
 pub async fn release(job: Job<'_>) {
     // What stays is found by the next command: a run directory without a supervisor.
-    let _ = job.steps.run(Step::Release, async { remove_tree(&job.paths.run) }).await;
+    let _ = job
+        .steps
+        .run(Step::Release, async { remove_tree(&job.paths.run) })
+        .await;
 }
 
 /// From the start to the end.
@@ -313,7 +350,10 @@ fn spawn_helpers(
     tokio::task::spawn_local(async move {
         let record = ours.record.borrow().clone();
         // A result that could not be written is in the plugins' own cache as well.
-        let _ = ours.steps.run(Step::Results, ours.host.update(&record)).await;
+        let _ = ours
+            .steps
+            .run(Step::Results, ours.host.update(&record))
+            .await;
         sleep(KEEP_CONNECTION).await;
         ours.host.release();
     });
@@ -328,11 +368,20 @@ async fn ended(supervisor: &Supervisor) -> Exit {
     let id = supervisor.id();
     for _ in 0..STATUS_TRIES {
         let waited = match supervisor.host.client().await {
-            Ok(client) => client.wait_process(id.as_str(), "").await.map_err(Error::from),
+            Ok(client) => client
+                .wait_process(id.as_str(), "")
+                .await
+                .map_err(Error::from),
             Err(error) => Err(error),
         };
         match waited {
-            Ok(exited) => return Exit { status: exited.status, at: exited.at, reason: None },
+            Ok(exited) => {
+                return Exit {
+                    status: exited.status,
+                    at: exited.at,
+                    reason: None,
+                };
+            }
             Err(error) if error.class() == crate::model::class::Class::NotFound => break,
             Err(_) => {
                 supervisor.host.release();
@@ -345,19 +394,35 @@ async fn ended(supervisor: &Supervisor) -> Exit {
 
 /// containerd has forgotten the task: the kernel may know.
 fn forgotten_exit(supervisor: &Supervisor) -> Exit {
-    let status = supervisor.running.pidfd.as_ref().and_then(|pidfd| pidfd.exit_status());
+    let status = supervisor
+        .running
+        .pidfd
+        .as_ref()
+        .and_then(|pidfd| pidfd.exit_status());
     let reason = match status {
         Some(_) => None,
         None => Some("containerd does not know the container's process any more".to_owned()),
     };
-    Exit { status: status.unwrap_or(UNKNOWN_STATUS), at: Timestamp::now(), reason }
+    Exit {
+        status: status.unwrap_or(UNKNOWN_STATUS),
+        at: Timestamp::now(),
+        reason,
+    }
 }
 
 async fn take_down(supervisor: &Supervisor, exit: Exit) -> Outcome {
-    let job = Job { host: &supervisor.host, steps: &supervisor.steps, paths: &supervisor.paths };
+    let job = Job {
+        host: &supervisor.host,
+        steps: &supervisor.steps,
+        paths: &supervisor.paths,
+    };
     // Nobody else holds it long: a transition waits for a supervisor that lives, not the reverse.
     let _lock = Lock::exclusive(&supervisor.paths.lock).await;
-    let scope = if supervisor.remove.get() { Scope::Container } else { Scope::Run };
+    let scope = if supervisor.remove.get() {
+        Scope::Container
+    } else {
+        Scope::Run
+    };
     let mut record = supervisor.record.borrow().clone();
     let process = teardown::Process::Ended(exit.clone(), &supervisor.running.outputs);
     let down = teardown(job, &mut record, scope, process).await;

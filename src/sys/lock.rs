@@ -51,7 +51,9 @@ impl Lock {
     /// # Errors
     /// As [`Lock::exclusive`].
     pub fn try_exclusive(path: &Path) -> io::Result<Option<Lock>> {
-        Ok(attempt(open(path)?, FlockArg::LockExclusiveNonblock)?.ok().map(Lock))
+        Ok(attempt(open(path)?, FlockArg::LockExclusiveNonblock)?
+            .ok()
+            .map(Lock))
     }
 
     /// Takes the lock shared if that needs no waiting.
@@ -59,7 +61,9 @@ impl Lock {
     /// # Errors
     /// As [`Lock::exclusive`].
     pub fn try_shared(path: &Path) -> io::Result<Option<Lock>> {
-        Ok(attempt(open(path)?, FlockArg::LockSharedNonblock)?.ok().map(Lock))
+        Ok(attempt(open(path)?, FlockArg::LockSharedNonblock)?
+            .ok()
+            .map(Lock))
     }
 
     /// Removes the lock's file and lets the lock go. Whoever waits for it makes a new file: a lock

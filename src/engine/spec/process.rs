@@ -120,8 +120,12 @@ pub fn exec_process(container: &Process, request: &ExecRequest<'_>) -> Result<Pr
 /// Makes a process run as another user: the capabilities that a user has follow from who it is.
 pub fn set_user(process: &mut Process, user: &User) {
     let held = process.capabilities().as_ref();
-    let bounding = held.and_then(|sets| sets.bounding().clone()).unwrap_or_default();
-    process.set_user(oci_user(user)).set_capabilities(Some(sets(&bounding, user)));
+    let bounding = held
+        .and_then(|sets| sets.bounding().clone())
+        .unwrap_or_default();
+    process
+        .set_user(oci_user(user))
+        .set_capabilities(Some(sets(&bounding, user)));
 }
 
 fn oci_user(user: &User) -> OciUser {

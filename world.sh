@@ -1,1 +1,0 @@
-world() { echo "content: $(ctr content ls -q | wc -l) ingests: $(ctr content active | tail -n +2 | wc -l) snapshots: $(ctr snapshots ls | tail -n +2 | wc -l) leases: $(ctr leases ls | tail -n +2 | wc -l) images: $(ctr images ls -q | wc -l)"; }
