@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::values::{BindMount, EnvVar, HostEntry, Label, NetworkChoice, parse};
+use super::values::{EnvVar, HostEntry, Label, NetworkChoice, parse};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
 use crate::model::id::ContainerId;
+use crate::model::mount::Bind;
 use crate::model::signal::Signal;
 
 /// The image, the command and everything else that a container is made from.
@@ -82,9 +83,9 @@ pub struct ContainerArgs {
         short,
         long = "volume",
         value_name = "SOURCE:TARGET[:OPTIONS]",
-        value_parser = parse::<BindMount>
+        value_parser = parse::<Bind>
     )]
-    pub volumes: Vec<BindMount>,
+    pub volumes: Vec<Bind>,
 
     /// The directory that the process starts in
     #[arg(short, long, value_name = "PATH")]

@@ -1,9 +1,8 @@
-//! The values of options that are more than a word: variables, labels, host entries, bind mounts.
+//! The values of options that are more than a word: variables, labels, host entries, networks.
 //!
 //! Invariant: what is refused here is refused before anything is looked up or made.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::model::class::{Class, Explain};
@@ -43,15 +42,6 @@ pub enum InvalidValue {
     /// The address of a host entry is none.
     #[error("\"{0}\" is neither an IP address nor host-gateway")]
     NotAddress(String),
-    /// The path in the container is not absolute.
-    #[error("\"{0}\" is not an absolute path in the container")]
-    NotAbsolute(String),
-    /// The text has more than three parts.
-    #[error("this is not SOURCE:TARGET[:OPTIONS]")]
-    NotMount,
-    /// An option of a mount is unknown.
-    #[error("\"{0}\" is no option of a mount")]
-    MountOption(String),
     /// A network without a name.
     #[error("the name of the network is empty")]
     NoNetwork,
@@ -74,17 +64,7 @@ impl Explain for InvalidValue {
             Self::NotHostEntry | Self::NotAddress(_) => {
                 "write NAME:ADDRESS, such as db:10.0.0.7, db:fd00::7 or db:host-gateway"
             }
-            Self::NotAbsolute(_) | Self::NotMount => {
-                "write SOURCE:TARGET or SOURCE:TARGET:ro, such as ./src:/src:ro"
-            }
-            Self::MountOption(_) => {
-                "the options are ro, rw, bind, rbind, private, rprivate, shared, rshared, slave \
-                 and rslave"
-            }
             Self::NoNetwork => "write the name of a network, none or host",
-            Self::Unsupported("a volume") => {
-                "write a path of the host before the colon, such as ./data:/data"
-            }
             Self::Unsupported(_) => return None,
         };
         Some(hint.to_owned())
@@ -172,58 +152,6 @@ impl FromStr for HostEntry {
     }
 }
 
-/// A bind mount: `SOURCE:TARGET[:OPTIONS]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BindMount {
-    /// The path on the host, as typed: it may be relative.
-    pub source: PathBuf,
-    /// The absolute path in the container.
-    pub target: String,
-    /// Mount options in the order given: `ro`, `rw`, `bind`, `rbind` and propagation.
-    pub options: Vec<String>,
-}
-
-const MOUNT_OPTIONS: [&str; 10] = [
-    "ro", "rw", "bind", "rbind", "private", "rprivate", "shared", "rshared", "slave", "rslave",
-];
-
-impl FromStr for BindMount {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let parts: Vec<&str> = text.split(':').collect();
-        let (source, target, options) = match parts[..] {
-            [source, target] => (source, target, ""),
-            [source, target, options] => (source, target, options),
-            [target] if target.starts_with('/') => {
-                return Err(InvalidValue::Unsupported("a volume"));
-            }
-            _ => return Err(InvalidValue::NotMount),
-        };
-        if source.is_empty() {
-            return Err(InvalidValue::NotMount);
-        }
-        if !source.starts_with(['/', '.']) {
-            return Err(InvalidValue::Unsupported("a volume"));
-        }
-        if !target.starts_with('/') {
-            return Err(InvalidValue::NotAbsolute(target.to_owned()));
-        }
-        let options: Vec<&str> = options.split(',').filter(|o| !o.is_empty()).collect();
-        if options.iter().any(|o| o.eq_ignore_ascii_case("z")) {
-            return Err(InvalidValue::Unsupported("relabelling for SELinux (z, Z)"));
-        }
-        if let Some(unknown) = options.iter().find(|o| !MOUNT_OPTIONS.contains(o)) {
-            return Err(InvalidValue::MountOption((*unknown).to_owned()));
-        }
-        Ok(Self {
-            source: PathBuf::from(source),
-            target: target.to_owned(),
-            options: options.into_iter().map(str::to_owned).collect(),
-        })
-    }
-}
-
 /// What `--net` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkChoice {
@@ -291,26 +219,6 @@ mod tests {
         }
         for text in ["db:", "db:10.0.0.256", "db:gateway"] {
             assert!(matches!(entry(text), Err(InvalidValue::NotAddress(_))));
-        }
-    }
-
-    #[test]
-    fn bind_mounts_have_a_source_a_target_and_options() {
-        let mount: BindMount = "./src:/src:ro,rslave".parse().unwrap();
-        assert_eq!(mount.source, PathBuf::from("./src"));
-        assert_eq!(mount.target, "/src");
-        assert_eq!(mount.options, ["ro", "rslave"]);
-        let refused = |text: &str| text.parse::<BindMount>().unwrap_err();
-        assert_eq!(refused("/a:b"), InvalidValue::NotAbsolute("b".to_owned()));
-        assert_eq!(
-            refused("/a:/b:rx"),
-            InvalidValue::MountOption("rx".to_owned())
-        );
-        for text in ["", "a", ":/b", "/a:/b:ro:rw"] {
-            assert_eq!(refused(text), InvalidValue::NotMount, "{text}");
-        }
-        for text in ["data:/data", "/data", "/a:/b:ro,Z"] {
-            assert_eq!(refused(text).class(), Class::Unsupported, "{text}");
         }
     }
 
