@@ -2,6 +2,7 @@
 //!
 //! Invariant: an arm decides nothing; which exit code a failure has is decided in `exit`.
 
+use super::format::Format;
 use super::grammar::{Cli, Verb};
 use crate::model::class::{Class, Explain};
 
@@ -17,7 +18,8 @@ impl Explain for NotBuilt {
 }
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
-pub fn dispatch(cli: Cli) -> Result<u8, Box<dyn Explain>> {
+/// `format` is what `--format` asks for.
+pub fn dispatch(cli: Cli, _format: Option<Format>) -> Result<u8, Box<dyn Explain>> {
     let not_built = |verb| -> Result<u8, Box<dyn Explain>> { Err(Box::new(NotBuilt(verb))) };
     match cli.verb {
         Verb::Run(_) => not_built("run"),

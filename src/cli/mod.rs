@@ -6,53 +6,44 @@ pub mod dispatch;
 pub mod docker;
 pub mod error;
 pub mod exit;
+pub mod format;
 pub mod grammar;
 pub mod output;
 pub mod usage;
 pub mod words;
 
+use clap::CommandFactory;
+
 use error::Style;
 use exit::Family;
+use format::Format;
+use grammar::Cli;
 use usage::UsageError;
 
 use crate::model::class::Explain;
 
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
-    let (words, cli) = match read_words() {
-        Ok(words) => {
-            let cli = grammar::parse(&words);
-            (words, cli)
-        }
-        Err(error) => (Vec::new(), Err(error)),
+    let words = match read_words() {
+        Ok(words) => words,
+        Err(error) => return ExitCode::from(refuse(&error, &[])),
     };
-    let code = match cli {
-        Err(UsageError::Help(help)) => match help.print() {
-            Ok(()) => 0,
-            Err(_) => 1,
-        },
-        Err(error) => {
-            error::report(&error, style_of_words(&words));
-            exit::code(family_of_words(&words), error.class())
-        }
-        Ok(cli) => run(cli),
+    let (cli, format) = match read_request(&words) {
+        Ok(request) => request,
+        Err(error) => return ExitCode::from(refuse(&error, &words)),
     };
-    ExitCode::from(code)
-}
-
-fn run(cli: grammar::Cli) -> u8 {
     let family = cli.verb.family();
-    let style = match cli.global.format.as_deref() {
-        Some("json") => Style::Json,
+    let style = match format {
+        Some(Format::Json) => Style::Json,
         _ => Style::Text,
     };
-    match dispatch::dispatch(cli) {
+    ExitCode::from(match dispatch::dispatch(cli, format) {
         Ok(code) => code,
         Err(error) => {
             error::report(error.as_ref(), style);
             exit::code(family, error.class())
         }
-    }
+    })
 }
 
 /// The words of the command line; what containers get must be UTF-8, so all of it must.
@@ -62,11 +53,27 @@ fn read_words() -> Result<Vec<String>, UsageError> {
     words.collect()
 }
 
+fn read_request(words: &[String]) -> Result<(Cli, Option<Format>), UsageError> {
+    let cli = grammar::parse(words)?;
+    let format = cli.global.format.as_deref().map(str::parse).transpose()?;
+    Ok((cli, format))
+}
+
+/// Says what is wrong with a command line, or gives the help that it asked for.
+fn refuse(error: &UsageError, words: &[String]) -> u8 {
+    if let UsageError::Help(help) = error {
+        // clap writes help that was not asked for to stderr; a closed pipe ends quietly.
+        help.print().ok();
+        return u8::try_from(help.exit_code()).unwrap_or(2);
+    }
+    error::report(error, style_of_words(words));
+    exit::code(family_of_words(words), error.class())
+}
+
 /// The family of a verb whose command line could not be parsed.
 fn family_of_words(words: &[String]) -> Family {
-    let process = |word: &&String| matches!(word.as_str(), "run" | "exec" | "wait" | "attach");
-    match words.iter().skip(1).find(|word| !word.starts_with('-')) {
-        Some(verb) if process(&verb) => Family::Process,
+    match words::verb(&Cli::command(), words) {
+        Some("run" | "exec" | "wait" | "attach") => Family::Process,
         _ => Family::Object,
     }
 }
@@ -75,7 +82,9 @@ fn family_of_words(words: &[String]) -> Family {
 fn style_of_words(words: &[String]) -> Style {
     let before_command = words.iter().take_while(|word| *word != "--");
     let line: Vec<&str> = before_command.map(String::as_str).collect();
-    let json =
-        line.contains(&"--format=json") || line.windows(2).any(|w| w == ["--format", "json"]);
-    if json { Style::Json } else { Style::Text }
+    let apart = line.windows(2).any(|pair| pair == ["--format", "json"]);
+    match apart || line.contains(&"--format=json") {
+        true => Style::Json,
+        false => Style::Text,
+    }
 }

@@ -5,6 +5,7 @@
 
 use clap::error::ErrorKind;
 
+use super::format::TemplateError;
 use super::words::NotSupported;
 use crate::commands::values::Refused;
 use crate::model::class::{Class, Explain};
@@ -12,7 +13,7 @@ use crate::model::class::{Class, Explain};
 /// Why a command line was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// Help or the version was asked for: no error, but nothing to carry out either.
+    /// Help or the version was asked for, or nothing at all: to be printed as clap says it.
     #[error("help was asked for")]
     Help(clap::Error),
     /// The words do not fit the grammar.
@@ -24,12 +25,17 @@ pub enum UsageError {
     /// A word is not UTF-8.
     #[error("the word {0} is not UTF-8")]
     NotText(String),
+    /// What `--format` says is wrong.
+    #[error("--format cannot be understood")]
+    Format(#[from] TemplateError),
 }
 
 impl From<clap::Error> for UsageError {
     fn from(error: clap::Error) -> Self {
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Help(error),
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Self::Help(error),
             _ => Self::Grammar(error),
         }
     }
@@ -62,6 +68,7 @@ impl Explain for UsageError {
                 ),
                 _ => format!("netrun {verb} --help lists the options"),
             }),
+            Self::Format(error) => error.hint(),
             Self::NotText(_) | Self::Help(_) => None,
         }
     }
@@ -90,9 +97,9 @@ fn advice(error: &clap::Error) -> String {
         .filter_map(|line| line.trim().strip_prefix("tip: "))
         .collect();
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
-    match (tips.is_empty(), usage) {
-        (false, _) => tips.join("; "),
-        (true, Some(usage)) => format!("usage: {usage}"),
-        (true, None) => "netrun --help lists the verbs, netrun VERB --help its options".to_owned(),
+    match usage {
+        _ if !tips.is_empty() => tips.join("; "),
+        Some(usage) if error.kind() != ErrorKind::InvalidSubcommand => format!("usage: {usage}"),
+        _ => "netrun --help lists the verbs, netrun VERB --help its options".to_owned(),
     }
 }

@@ -42,19 +42,13 @@ pub enum NotSupported {
 ///
 /// `root` has been built. What nobody knows is left where it is, for clap to complain.
 pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupported> {
-    let mut line = Line::default();
-    let mut rest = words.get(1..).unwrap_or_default();
-    while let [word, more @ ..] = rest
-        && is_option(word)
-    {
-        match read(root, word, more.first()) {
-            Ok(reading) => {
-                rest = &rest[reading.width..];
-                line.general.take(reading.options);
-            }
-            Err(_) => return Ok(untouched(words)),
-        }
-    }
+    let Some((general, rest)) = general(root, words) else {
+        return Ok(untouched(words));
+    };
+    let mut line = Line {
+        general,
+        ..Line::default()
+    };
     let [verb, rest @ ..] = rest else {
         return Ok(untouched(words));
     };
@@ -71,6 +65,26 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
     verb.arrange(&mut line, rest)?;
     let program = words.first().cloned();
     Ok(line.arranged(program, command.get_name()))
+}
+
+/// The verb of a command line, as typed: the first word that is no general option nor its value.
+pub fn verb<'w>(root: &Command, words: &'w [String]) -> Option<&'w str> {
+    let (_, rest) = general(root, words)?;
+    rest.first().map(String::as_str)
+}
+
+/// The options before the verb, and the words from the verb on; nothing if an option is unknown.
+fn general<'w>(root: &Command, words: &'w [String]) -> Option<(Options, &'w [String])> {
+    let mut options = Options::default();
+    let mut rest = words.get(1..).unwrap_or_default();
+    while let [word, more @ ..] = rest
+        && is_option(word)
+    {
+        let reading = read(root, word, more.first()).ok()?;
+        rest = rest.get(reading.width..).unwrap_or_default();
+        options.take(reading.options);
+    }
+    Some((options, rest))
 }
 
 fn untouched(words: &[String]) -> Arranged {
@@ -129,7 +143,7 @@ impl Verb<'_> {
                 line.words.push(word.clone());
                 rest = more;
             } else if let Some(width) = self.option(line, word, more.first())? {
-                rest = &rest[width..];
+                rest = rest.get(width..).unwrap_or_default();
             } else {
                 line.words.extend_from_slice(rest);
                 break;

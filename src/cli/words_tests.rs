@@ -137,6 +137,9 @@ const TABLE: &[(&str, &str)] = &[
     ("run --unknown alpine -d", "run --unknown alpine -d"),
     ("frobnicate --net", "frobnicate --net"),
     ("--unknown run alpine", "--unknown run alpine"),
+    ("--namespace", "--namespace"),
+    ("stop --timeout", "stop --timeout"),
+    ("run --name", "run --name"),
     ("rm web --unknown -f", "rm web --unknown -f"),
     ("help run", "help run"),
 ];
@@ -204,4 +207,19 @@ fn no_words_are_no_trouble() {
     root.build();
     assert_eq!(arrange(&root, &[]).unwrap().words, Vec::<String>::new());
     assert_eq!(arranged("netrun").unwrap().words, ["netrun"]);
+}
+
+#[test]
+fn the_verb_is_the_first_word_that_is_no_options_value() {
+    let mut root = Cli::command();
+    root.build();
+    for (line, expected) in [
+        ("netrun --format json run x", Some("run")),
+        ("netrun -nps run", Some("run")),
+        ("netrun --namespace", None),
+        ("netrun", None),
+    ] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        assert_eq!(verb(&root, &words), expected, "{line}");
+    }
 }

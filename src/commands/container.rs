@@ -107,8 +107,14 @@ pub struct ContainerArgs {
     #[arg(long, value_name = "PATH")]
     pub cidfile: Option<PathBuf>,
 
-    /// When to pull the image
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = PullPolicy::Missing)]
+    /// When to pull the image: always, missing (it is not here) or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t = PullPolicy::Missing,
+        hide_possible_values = true
+    )]
     pub pull: PullPolicy,
 
     /// Show no progress of the pull
