@@ -10,6 +10,7 @@ pub mod format;
 pub mod grammar;
 pub mod output;
 pub mod session;
+pub mod show;
 pub mod usage;
 pub mod words;
 

@@ -23,3 +23,4 @@ pub mod process;
 )]
 pub mod ready;
 pub mod rootfs;
+pub mod watch;
