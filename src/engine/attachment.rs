@@ -19,11 +19,18 @@ pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, 
     let failed = |source| attach_error(&record.id, attachment, source);
     let chain = chain(attachment).map_err(failed)?;
     let conf = runtime_conf(record, attachment, netns_path(record));
-    chain.add(&conf).await.map_err(|error| failed(Report::of(&error)))
+    chain
+        .add(&conf)
+        .await
+        .map_err(|error| failed(Report::of(&error)))
 }
 
 fn attach_error(id: &ContainerId, attachment: &Attachment, source: Report) -> Error {
-    Error::Attach { id: id.clone(), network: attachment.network.clone(), source }
+    Error::Attach {
+        id: id.clone(),
+        network: attachment.network.clone(),
+        source,
+    }
 }
 
 /// Runs DEL, with the namespace's path if it is still there.
@@ -48,7 +55,9 @@ pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
     let cached = || {
         let cni_id = record.id.cni_id(&record.namespace);
         chain(attachment).is_ok_and(|chain| {
-            let found = chain.cache().load(&attachment.network, &cni_id, &attachment.ifname);
+            let found = chain
+                .cache()
+                .load(&attachment.network, &cni_id, &attachment.ifname);
             found.is_some()
         })
     };

@@ -45,7 +45,10 @@ pub async fn remove(record: &Record) -> Result<(), Error> {
         delete_from_runc(&root, id).await?;
     }
     bundles.dedup();
-    for bundle in bundles.iter().filter(|bundle| bundle.ends_with(id) && bundle.exists()) {
+    for bundle in bundles
+        .iter()
+        .filter(|bundle| bundle.ends_with(id) && bundle.exists())
+    {
         remove_bundle(bundle)?;
     }
     Ok(())
@@ -59,7 +62,9 @@ fn runc_root(bundles: &[PathBuf]) -> PathBuf {
 
 async fn end(shim: &Shim) {
     // A shim that is gone in between has ended.
-    let Ok(pidfd) = PidFd::open(shim.pid) else { return };
+    let Ok(pidfd) = PidFd::open(shim.pid) else {
+        return;
+    };
     if pidfd.signal(KILL).is_ok() {
         let _ = tokio::time::timeout(SHIM_DEADLINE, pidfd.ended()).await;
     }
@@ -68,7 +73,10 @@ async fn end(shim: &Shim) {
 async fn delete_from_runc(root: &Path, id: &str) -> Result<(), Error> {
     let mut runc = Command::new("runc");
     runc.arg("--root").arg(root).args(["delete", "--force", id]);
-    let output = runc.output().await.map_err(Error::file("run runc for", root.join(id)))?;
+    let output = runc
+        .output()
+        .await
+        .map_err(Error::file("run runc for", root.join(id)))?;
     // runc may refuse a state that it never finished writing; then the directory is all there is.
     let deadline = Instant::now() + SHIM_DEADLINE;
     while root.join(id).exists() && Instant::now() < deadline && output.status.success() {

@@ -23,7 +23,11 @@ pub struct Host {
 impl Host {
     /// Names the place; connects to nothing.
     pub fn new(address: PathBuf, namespace: Namespace) -> Host {
-        Host { address, namespace, client: RefCell::default() }
+        Host {
+            address,
+            namespace,
+            client: RefCell::default(),
+        }
     }
 
     /// The connection, made if there is none.
@@ -74,7 +78,9 @@ impl Host {
     /// [`Error::RecordTooLarge`], or containerd's refusal.
     pub async fn update(&self, record: &Record) -> Result<(), Error> {
         let client = self.client().await?;
-        client.update_extension(record.id.as_str(), EXTENSION, encode(record)?).await?;
+        client
+            .update_extension(record.id.as_str(), EXTENSION, encode(record)?)
+            .await?;
         Ok(())
     }
 }
@@ -91,7 +97,10 @@ pub fn record_of(container: &Container) -> Result<Record, Error> {
     let unreadable = |source| Error::Record { id: id(), source };
     let record: Record = serde_json::from_slice(json).map_err(unreadable)?;
     if record.version > VERSION {
-        let message = format!("it has version {}, this netrun knows {VERSION}", record.version);
+        let message = format!(
+            "it has version {}, this netrun knows {VERSION}",
+            record.version
+        );
         return Err(unreadable(serde::de::Error::custom(message)));
     }
     Ok(record)
@@ -102,12 +111,17 @@ pub fn record_of(container: &Container) -> Result<Record, Error> {
 /// # Errors
 /// [`Error::RecordTooLarge`].
 pub fn encode(record: &Record) -> Result<Vec<u8>, Error> {
-    let unwritable = |source| Error::Record { id: record.id.to_string(), source };
+    let unwritable = |source| Error::Record {
+        id: record.id.to_string(),
+        source,
+    };
     let json = serde_json::to_vec(record).map_err(unwritable)?;
     match json.len() {
-        bytes if bytes > MAX_BYTES => {
-            Err(Error::RecordTooLarge { id: record.id.clone(), bytes, max: MAX_BYTES })
-        }
+        bytes if bytes > MAX_BYTES => Err(Error::RecordTooLarge {
+            id: record.id.clone(),
+            bytes,
+            max: MAX_BYTES,
+        }),
         _ => Ok(json),
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: the record comes first; nothing is cancelled half-way, for a client that breaks off
 //! inside `Tasks.Create` leaves a shim that containerd does not list.
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use futures_util::future::join;
@@ -16,8 +17,8 @@ use super::host::{Host, encode};
 use super::log::Writer;
 use super::paths::Paths;
 use super::plan::Plan;
-use super::steps::{Step, Steps};
 use super::stdio::{Fifos, Outputs};
+use super::steps::{Step, Steps};
 use super::user_lookup;
 use crate::containerd::{Container, Mount};
 use crate::model::record::{EXTENSION, NetworkMode, Record};
@@ -63,7 +64,9 @@ pub enum Root<'a> {
 /// # Errors
 /// [`Error::NameTaken`], or containerd's refusal.
 pub async fn create_record(job: Job<'_>, plan: &Plan) -> Result<(), Error> {
-    job.steps.run(Step::Record, write_record(job.host, plan)).await
+    job.steps
+        .run(Step::Record, write_record(job.host, plan))
+        .await
 }
 
 async fn write_record(host: &Host, plan: &Plan) -> Result<(), Error> {
@@ -79,9 +82,10 @@ async fn write_record(host: &Host, plan: &Plan) -> Result<(), Error> {
         extensions: [(EXTENSION.to_owned(), encode(record)?)].into(),
     };
     match host.client().await?.create_container(container).await {
-        Err(error) if error.already_exists() => {
-            Err(Error::NameTaken { id: record.id.clone(), state: "exists" })
-        }
+        Err(error) if error.already_exists() => Err(Error::NameTaken {
+            id: record.id.clone(),
+            state: "exists",
+        }),
         outcome => Ok(outcome?),
     }
 }
@@ -89,7 +93,12 @@ async fn write_record(host: &Host, plan: &Plan) -> Result<(), Error> {
 /// User labels for ctr and nerdctl to see and filter by; containerd takes 4,096 bytes each at most.
 fn containerd_labels(record: &Record) -> std::collections::HashMap<String, String> {
     let fits = |(key, value): &(&String, &String)| key.len() + value.len() <= 4096;
-    record.labels.iter().filter(fits).map(|(key, value)| (key.clone(), value.clone())).collect()
+    record
+        .labels
+        .iter()
+        .filter(fits)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Prepares the root file system of a new container and writes its final spec.
@@ -101,11 +110,18 @@ pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error
     let key = record.id.as_str();
     let prepare = async {
         let client = job.host.client().await?;
-        Ok(client.prepare_snapshot(&record.snapshotter, key, &record.parent).await?)
+        Ok(client
+            .prepare_snapshot(&record.snapshotter, key, &record.parent)
+            .await?)
     };
     let mounts = job.steps.run(Step::Snapshot, prepare).await?;
     if plan.look_up_user {
-        job.steps.run(Step::User, user_lookup::finish_spec(job.host, plan, &mounts)).await?;
+        job.steps
+            .run(
+                Step::User,
+                user_lookup::finish_spec(job.host, plan, &mounts),
+            )
+            .await?;
     }
     Ok(mounts)
 }
@@ -114,10 +130,24 @@ pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error
 ///
 /// # Errors
 /// The first failure; what was made is still there, and is the caller's to tear down.
-pub async fn start(job: Job<'_>, record: &mut Record, root: Root<'_>) -> Result<Running, Error> {
-    let fifos = Fifos::new(job.paths.fifos(""), record.process.terminal, record.process.stdin);
-    job.steps.run(Step::Files, async { etc::make(job.paths, record) }).await?;
-    let outputs = job.steps.run(Step::Fifos, async { open_stdio(job, &fifos) }).await?;
+pub async fn start(
+    job: Job<'_>,
+    record: &mut Record,
+    root: Root<'_>,
+    pipes: Vec<OwnedFd>,
+) -> Result<Running, Error> {
+    let fifos = Fifos::new(
+        job.paths.fifos(""),
+        record.process.terminal,
+        record.process.stdin,
+    );
+    job.steps
+        .run(Step::Files, async { etc::make(job.paths, record) })
+        .await?;
+    let outputs = job
+        .steps
+        .run(Step::Fifos, async { open_stdio(job, &fifos, pipes) })
+        .await?;
 
     let (ready, netns_is_ready) = oneshot::channel();
     let networks = attach_all(job, record, ready);
@@ -126,19 +156,39 @@ pub async fn start(job: Job<'_>, record: &mut Record, root: Root<'_>) -> Result<
     let results = results?;
     let pid = pid?;
 
-    job.steps.run(Step::Names, async { etc::fill(job.paths, record, &results) }).await?;
+    job.steps
+        .run(Step::Names, async {
+            etc::fill(job.paths, record, &results)
+        })
+        .await?;
     let pidfd = PidFd::open(pid).ok();
-    let start = async { Ok(job.host.client().await?.start_process(record.id.as_str(), "").await?) };
+    let start = async {
+        Ok(job
+            .host
+            .client()
+            .await?
+            .start_process(record.id.as_str(), "")
+            .await?)
+    };
     job.steps.run(Step::Start, start).await?;
     keep_results(record, &results);
-    Ok(Running { pidfd, pid, fifos, outputs: Rc::new(outputs) })
+    Ok(Running {
+        pidfd,
+        pid,
+        fifos,
+        outputs: Rc::new(outputs),
+    })
 }
 
-fn open_stdio(job: Job<'_>, fifos: &Fifos) -> Result<Outputs, Error> {
+fn open_stdio(job: Job<'_>, fifos: &Fifos, pipes: Vec<OwnedFd>) -> Result<Outputs, Error> {
     fifos.make()?;
     let log = job.paths.log();
     let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
-    Outputs::open(fifos, Some(writer))
+    let outputs = Outputs::open(fifos, Some(writer))?;
+    outputs
+        .attach(pipes)
+        .map_err(Error::file("attach to", job.paths.fifos("")))?;
+    Ok(outputs)
 }
 
 /// Makes the namespace, says so, and attaches the networks in order.
@@ -148,7 +198,11 @@ async fn attach_all(
     ready: oneshot::Sender<()>,
 ) -> Result<Vec<CniResult>, Error> {
     if let NetworkMode::Own(path) = &record.network.mode {
-        let failed = |source| Error::Netns { action: "make", path: path.clone(), source };
+        let failed = |source| Error::Netns {
+            action: "make",
+            path: path.clone(),
+            source,
+        };
         let make = async { netns::create(path).await.map_err(failed) };
         job.steps.run(Step::Netns, make).await?;
     }
@@ -157,7 +211,11 @@ async fn attach_all(
     let mut results = Vec::new();
     for attachment in &record.network.attachments {
         let add = attachment::add(record, attachment);
-        results.push(job.steps.run_on(Step::Attach, &attachment.network, add).await?);
+        results.push(
+            job.steps
+                .run_on(Step::Attach, &attachment.network, add)
+                .await?,
+        );
     }
     Ok(results)
 }
@@ -174,7 +232,11 @@ async fn create_task(
     let mounts = match root {
         Root::New(plan) => prepare_root(job, plan).await?,
         Root::Existing => {
-            job.host.client().await?.snapshot_mounts(&record.snapshotter, id).await?
+            job.host
+                .client()
+                .await?
+                .snapshot_mounts(&record.snapshotter, id)
+                .await?
         }
     };
     if netns_is_ready.await.is_err() {
@@ -182,7 +244,12 @@ async fn create_task(
         return Ok(0);
     }
     let create = async {
-        Ok(job.host.client().await?.create_task(id, mounts, fifos.stdio()).await?)
+        Ok(job
+            .host
+            .client()
+            .await?
+            .create_task(id, mounts, fifos.stdio())
+            .await?)
     };
     job.steps.run(Step::Task, create).await
 }

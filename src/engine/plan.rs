@@ -18,6 +18,7 @@ use crate::model::class::{Class, Explain};
 use crate::model::id::{ContainerId, Namespace};
 use crate::model::mount::Bind;
 use crate::model::record::{self, Attachment, Names, Network, NetworkMode, Process, Record};
+use crate::model::signal::Signal;
 use crate::network::NetworkConfigList;
 use crate::sys::facts::HostFacts;
 
@@ -65,7 +66,7 @@ pub struct Request<'a> {
     /// `--memory`, `--cpus`, `--pids-limit`.
     pub limits: Limits,
     /// `--stop-signal`; the image's or SIGTERM if none.
-    pub stop_signal: Option<String>,
+    pub stop_signal: Option<Signal>,
     /// `--stop-timeout`, in seconds.
     pub stop_timeout: u32,
     /// `--hostname`.
@@ -150,7 +151,9 @@ impl Explain for PlanError {
 /// See [`PlanError`]; nothing has happened then.
 pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> {
     let config = request.image.config.config().as_ref();
-    let image_user = config.and_then(|config| config.user().clone()).unwrap_or_default();
+    let image_user = config
+        .and_then(|config| config.user().clone())
+        .unwrap_or_default();
     let given = request.user.clone().unwrap_or(image_user);
     let reference: UserRef = given.parse()?;
     let user = reference.exact();
@@ -158,7 +161,11 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
     let paths = Paths::new(request.namespace, request.id);
     let spec = make_spec(request, host, &provisional, &paths)?;
     let image_signal = config.and_then(|config| config.stop_signal().clone());
-    let stop_signal = request.stop_signal.clone().or(image_signal);
+    let stop_signal = match (request.stop_signal, image_signal) {
+        (Some(signal), _) => signal,
+        (None, Some(name)) => name.parse().map_err(|_| PlanError::StopSignal(name))?,
+        (None, None) => Signal::TERM,
+    };
     let mut names = request.names.clone();
     names.hostname = spec.hostname().clone().unwrap_or_default();
     let process = Process {
@@ -170,7 +177,7 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         user: given,
         terminal: request.terminal,
         stdin: request.stdin,
-        stop_signal: stop_signal.unwrap_or_else(|| "SIGTERM".to_owned()),
+        stop_signal: stop_signal.to_string(),
         stop_timeout: request.stop_timeout,
         runtime: request.runtime.clone(),
     };
@@ -192,7 +199,11 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         started: None,
         exit: None,
     };
-    Ok(Plan { record, spec: serde_json::to_string(&spec)?, look_up_user: user.is_none() })
+    Ok(Plan {
+        record,
+        spec: serde_json::to_string(&spec)?,
+        look_up_user: user.is_none(),
+    })
 }
 
 fn make_spec(
@@ -235,7 +246,10 @@ fn make_spec(
 
 fn network(request: &Request<'_>, paths: &Paths) -> Network {
     let NetworkRequest::Own(planned) = &request.network else {
-        return Network { mode: NetworkMode::Host, attachments: Vec::new() };
+        return Network {
+            mode: NetworkMode::Host,
+            attachments: Vec::new(),
+        };
     };
     let attachment = |(index, network): (usize, &Planned)| Attachment {
         network: network.list.name().to_owned(),

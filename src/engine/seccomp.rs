@@ -141,6 +141,8 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<(u32, u3
 
 #[cfg(test)]
 mod tests {
+    use oci_spec::runtime::LinuxSeccompOperator;
+
     use super::*;
     use crate::sys::facts::CgroupMode;
 
@@ -245,6 +247,32 @@ mod tests {
         assert_eq!(rules(&riscv, "riscv_flush_icache").len(), 1);
         assert!(rules(&riscv, "arch_prctl").is_empty());
         assert_eq!(*narrowed(&[], "sparc64", (6, 1)).architectures(), None);
+    }
+
+    #[test]
+    fn sockets_of_families_with_a_record_are_refused() {
+        let seccomp = narrowed(&[], "x86_64", (6, 1));
+        let allowed = |family: u64| {
+            rules(&seccomp, "socket").into_iter().any(|rule| {
+                let arg = rule.args().as_ref().unwrap()[0];
+                match arg.op() {
+                    LinuxSeccompOperator::ScmpCmpLt => family < arg.value(),
+                    LinuxSeccompOperator::ScmpCmpEq => family == arg.value(),
+                    other => panic!("{other:?}"),
+                }
+            })
+        };
+        for (name, family) in [("unix", 1), ("inet", 2), ("inet6", 10), ("netlink", 16)] {
+            assert!(allowed(family), "{name}");
+        }
+        // The kernel looks at the lower 32 bits only: more than these must not get past the filter.
+        for (name, family) in [
+            ("alg", 38),
+            ("vsock", 40),
+            ("alg in disguise", 38 | 1 << 32),
+        ] {
+            assert!(!allowed(family), "{name}");
+        }
     }
 
     #[test]

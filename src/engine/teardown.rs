@@ -15,8 +15,8 @@ use super::attachment;
 use super::error::Error;
 use super::forgotten;
 use super::launch::Job;
-use super::steps::Step;
 use super::stdio::Outputs;
+use super::steps::Step;
 use crate::containerd::{self, Exited};
 use crate::model::record::{Exit, NetworkMode, Record};
 use crate::sys::netns;
@@ -59,7 +59,10 @@ pub async fn teardown(
     scope: Scope,
     process: Process<'_>,
 ) -> Result<(), Error> {
-    let mut pass = Pass { job, failures: Vec::new() };
+    let mut pass = Pass {
+        job,
+        failures: Vec::new(),
+    };
     let exit = pass.end_process(record, process).await;
     if let Some(exit) = exit {
         record.exit = Some(exit);
@@ -95,21 +98,32 @@ impl Pass<'_> {
             return Ok(());
         }
         let first = Box::new(self.failures.remove(0));
-        Err(Error::LeftBehind { id: record.id.clone(), first, failures: self.failures })
+        Err(Error::LeftBehind {
+            id: record.id.clone(),
+            first,
+            failures: self.failures,
+        })
     }
 
     /// Makes sure that the process has ended and that its output has been read.
     async fn end_process(&mut self, record: &Record, process: Process<'_>) -> Option<Exit> {
         match process {
             Process::Ended(exit, outputs) => {
-                let drain = async { Ok(drain(outputs).await) };
+                let drain = async {
+                    drain(outputs).await;
+                    Ok(())
+                };
                 self.note(self.job.steps.run(Step::Drain, drain).await);
                 Some(exit)
             }
             Process::Unknown => {
                 let killed = self.job.steps.run(Step::Kill, kill(self.job, record)).await;
                 let exited = self.note(killed).flatten();
-                exited.map(|exited| Exit { status: exited.status, at: exited.at, reason: None })
+                exited.map(|exited| Exit {
+                    status: exited.status,
+                    at: exited.at,
+                    reason: None,
+                })
             }
         }
     }
@@ -124,13 +138,21 @@ impl Pass<'_> {
             at: jiff::Timestamp::now(),
             reason: Some("nobody saw how the process ended".to_owned()),
         });
-        let update = self.job.steps.run(Step::Exit, self.job.host.update(record)).await;
+        let update = self
+            .job
+            .steps
+            .run(Step::Exit, self.job.host.update(record))
+            .await;
         self.note(update);
     }
 
     async fn remove_rest(&mut self, record: &Record) {
         let state = &self.job.paths.state;
-        let files = self.job.steps.run(Step::FilesRemove, async { remove_tree(state) }).await;
+        let files = self
+            .job
+            .steps
+            .run(Step::FilesRemove, async { remove_tree(state) })
+            .await;
         self.note(files);
         if !self.failures.is_empty() {
             return;
@@ -161,7 +183,11 @@ async fn kill(job: Job<'_>, record: &Record) -> Result<Option<Exited>, Error> {
         Ok(()) => {}
         Err(error) if error.is_not_found() => {
             // No task, or a task whose process has ended: only containerd can tell them apart.
-            if client.task(id).await.is_err_and(|error| error.is_not_found()) {
+            if client
+                .task(id)
+                .await
+                .is_err_and(|error| error.is_not_found())
+            {
                 return Ok(None);
             }
         }
@@ -173,16 +199,28 @@ async fn kill(job: Job<'_>, record: &Record) -> Result<Option<Exited>, Error> {
         Ok(Ok(exited)) => Ok(Some(exited)),
         Ok(Err(error)) if error.is_not_found() => Ok(None),
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Error::DoesNotEnd { id: record.id.clone() }),
+        Err(_) => Err(Error::DoesNotEnd {
+            id: record.id.clone(),
+        }),
     }
 }
 
 /// Deletes the task, then the snapshot; returns what failed.
 async fn task_down(job: Job<'_>, record: &Record, scope: Scope) -> Vec<Error> {
-    let mut pass = Pass { job, failures: Vec::new() };
-    let deleted = pass.note(job.steps.run(Step::TaskDelete, delete_task(job, record)).await);
+    let mut pass = Pass {
+        job,
+        failures: Vec::new(),
+    };
+    let deleted = pass.note(
+        job.steps
+            .run(Step::TaskDelete, delete_task(job, record))
+            .await,
+    );
     if deleted != Some(true) {
-        let removed = job.steps.run(Step::Forgotten, forgotten::remove(record)).await;
+        let removed = job
+            .steps
+            .run(Step::Forgotten, forgotten::remove(record))
+            .await;
         pass.note(removed);
     }
     if scope == Scope::Container {
@@ -207,7 +245,10 @@ async fn delete_task(job: Job<'_>, record: &Record) -> Result<bool, Error> {
 
 /// Detaches the networks in reverse order, then removes the namespace; returns what failed.
 async fn network_down(job: Job<'_>, record: &Record) -> Vec<Error> {
-    let mut pass = Pass { job, failures: Vec::new() };
+    let mut pass = Pass {
+        job,
+        failures: Vec::new(),
+    };
     for attached in record.network.attachments.iter().rev() {
         if attachment::may_be_attached(record, attached) {
             let del = attachment::del(record, attached);

@@ -23,7 +23,10 @@ use crate::sys::rootfs::read_file;
 /// [`Error::Image`] if the image has no such user; containerd's refusal.
 pub async fn finish_spec(host: &Host, plan: &Plan, mounts: &[Mount]) -> Result<(), Error> {
     let id = &plan.record.id;
-    let unreadable = |source| Error::Record { id: id.to_string(), source };
+    let unreadable = |source| Error::Record {
+        id: id.to_string(),
+        source,
+    };
     let mut spec: Spec = serde_json::from_str(&plan.spec).map_err(unreadable)?;
     let user = look_up(id, &plan.record.process.user, mounts)?;
     if let Some(process) = spec.process_mut() {
@@ -31,7 +34,10 @@ pub async fn finish_spec(host: &Host, plan: &Plan, mounts: &[Mount]) -> Result<(
     }
     let text = serde_json::to_string(&spec).map_err(unreadable)?;
     if text != plan.spec {
-        host.client().await?.update_spec(id.as_str(), text.into_bytes()).await?;
+        host.client()
+            .await?
+            .update_spec(id.as_str(), text.into_bytes())
+            .await?;
     }
     Ok(())
 }
@@ -40,7 +46,11 @@ fn look_up(id: &ContainerId, user: &str, mounts: &[Mount]) -> Result<User, Error
     let Some(mount) = mounts.first() else {
         return in_root(id, user, Path::new("/nonexistent"));
     };
-    let instruction = (mount.kind.as_str(), mount.source.as_str(), mount.options.as_slice());
+    let instruction = (
+        mount.kind.as_str(),
+        mount.source.as_str(),
+        mount.options.as_slice(),
+    );
     look_into(instruction, |root| in_root(id, user, root))
         .map_err(Error::file("look into the snapshot", &mount.source))?
 }
@@ -50,8 +60,11 @@ fn look_up(id: &ContainerId, user: &str, mounts: &[Mount]) -> Result<User, Error
 /// # Errors
 /// [`Error::Image`] if there is no such user.
 pub fn in_root(id: &ContainerId, user: &str, root: &Path) -> Result<User, Error> {
-    let failed = |source| Error::Image { id: id.clone(), source };
-    let text = |path: &str| {
+    let failed = |source| Error::Image {
+        id: id.clone(),
+        source,
+    };
+    let text = |path: &str| -> Result<String, Error> {
         let bytes = read_file(root, Path::new(path)).map_err(|e| failed(Report::of(&e)))?;
         Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
     };

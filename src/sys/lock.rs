@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -13,9 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 /// A held lock; dropping it releases it.
 #[derive(Debug)]
-pub struct Lock(
-    #[expect(dead_code, reason = "held for its drop, which releases the lock")] Flock<File>,
-);
+pub struct Lock(Flock<File>);
 
 impl Lock {
     /// Waits until nobody else holds the lock in any way.
@@ -23,12 +21,14 @@ impl Lock {
     /// # Errors
     /// The file or its directory cannot be opened or made.
     pub async fn exclusive(path: &Path) -> io::Result<Lock> {
-        wait(
-            open(path)?,
-            FlockArg::LockExclusiveNonblock,
-            FlockArg::LockExclusive,
-        )
-        .await
+        loop {
+            let file = open(path)?;
+            let (now, later) = (FlockArg::LockExclusiveNonblock, FlockArg::LockExclusive);
+            let lock = wait(file, now, later).await?;
+            if lock.is_at(path) {
+                return Ok(lock);
+            }
+        }
     }
 
     /// Waits until nobody holds the lock exclusively.
@@ -36,12 +36,14 @@ impl Lock {
     /// # Errors
     /// As [`Lock::exclusive`].
     pub async fn shared(path: &Path) -> io::Result<Lock> {
-        wait(
-            open(path)?,
-            FlockArg::LockSharedNonblock,
-            FlockArg::LockShared,
-        )
-        .await
+        loop {
+            let file = open(path)?;
+            let (now, later) = (FlockArg::LockSharedNonblock, FlockArg::LockShared);
+            let lock = wait(file, now, later).await?;
+            if lock.is_at(path) {
+                return Ok(lock);
+            }
+        }
     }
 
     /// Takes the lock exclusively if that needs no waiting.
@@ -62,6 +64,25 @@ impl Lock {
         Ok(attempt(open(path)?, FlockArg::LockSharedNonblock)?
             .ok()
             .map(Lock))
+    }
+
+    /// Removes the lock's file and lets the lock go. Whoever waits for it makes a new file: a lock
+    /// counts only while its file is at its path.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn remove(self, path: &Path) -> io::Result<()> {
+        match self.is_at(path) {
+            true => std::fs::remove_file(path),
+            false => Ok(()),
+        }
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let held = self.0.metadata().map(identity);
+        let there = std::fs::metadata(path).map(identity);
+        matches!((held, there), (Ok(held), Ok(there)) if held == there)
     }
 
     /// Waits for the exclusive lock of a directory that exists, as iproute2 takes it.
@@ -171,6 +192,22 @@ mod tests {
         assert!(first.is_some() && Lock::try_shared(&path).unwrap().is_some());
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn whoever_waits_for_a_lock_whose_file_is_removed_gets_the_new_file() {
+        let path = scratch("removed");
+        let held = Lock::exclusive(&path).await.unwrap();
+        let waiter = tokio::spawn({
+            let path = path.clone();
+            async move { Lock::exclusive(&path).await.unwrap() }
+        });
+        tokio::task::yield_now().await;
+        held.remove(&path).unwrap();
+        let second = waiter.await.unwrap();
+        assert!(Lock::is_held(&path).unwrap());
+        second.remove(&path).unwrap();
+        assert!(!path.exists());
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -5,6 +5,8 @@
     reason = "descriptors that come over a socket are handed over as numbers"
 )]
 pub mod channel;
+mod devices;
+pub mod facts;
 pub mod lock;
 pub mod mount;
 pub mod netlink;
@@ -20,6 +22,4 @@ pub mod process;
     reason = "handing a descriptor to the event loop is unsafe in tokio"
 )]
 pub mod ready;
-mod devices;
-pub mod facts;
 pub mod rootfs;

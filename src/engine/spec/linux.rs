@@ -244,18 +244,20 @@ fn require(
     }
 }
 
+/// The kernel that came with `ip_unprivileged_port_start`; runc fails on one that is not there.
+const UNPRIVILEGED_PORTS: (u32, u32) = (4, 11);
+
 /// In a network of its own, root is not needed to ping or to listen on a low port, as in docker.
 fn sysctls(request: &SpecRequest<'_>) -> Option<HashMap<String, String>> {
-    match request.netns {
-        Netns::Host => None,
-        Netns::Path(_) => Some(HashMap::from(
-            [
-                ("net.ipv4.ip_unprivileged_port_start", "0"),
-                ("net.ipv4.ping_group_range", "0 2147483647"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        )),
+    if *request.netns == Netns::Host {
+        return None;
     }
+    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut sysctls = HashMap::from([setting("net.ipv4.ping_group_range", "0 2147483647")]);
+    if request.host.kernel >= UNPRIVILEGED_PORTS {
+        sysctls.extend([setting("net.ipv4.ip_unprivileged_port_start", "0")]);
+    }
+    Some(sysctls)
 }
 
 fn masked(host: &HostFacts) -> Vec<String> {

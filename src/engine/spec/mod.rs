@@ -15,7 +15,7 @@ use oci_spec::runtime::{Root, Spec};
 
 pub use self::linux::{Limits, Netns};
 pub use self::mounts::EtcFiles;
-pub use self::process::{ExecRequest, exec_process, resolved_command};
+pub use self::process::{ExecRequest, exec_process, resolved_command, set_user};
 use super::user::User;
 use crate::model::class::{Class, Explain};
 use crate::model::id::{ContainerId, Namespace};

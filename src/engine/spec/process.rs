@@ -83,8 +83,10 @@ pub(super) fn process(
         .set_env(Some(env))
         .set_cwd(workdir(request.workdir, config)?)
         .set_capabilities(Some(sets(bounding, request.user)))
-        .set_no_new_privileges(Some(false));
-    Ok(without_defaults(process))
+        .set_no_new_privileges(Some(false))
+        // The crate's default process has limits of its own; docker's has none.
+        .set_rlimits(None);
+    Ok(process)
 }
 
 /// The process that an exec starts: the container's own, with what the request says instead.
@@ -110,26 +112,20 @@ pub fn exec_process(container: &Process, request: &ExecRequest<'_>) -> Result<Pr
         process.set_cwd(absolute(directory)?);
     }
     if let Some(user) = request.user {
-        let bounding = container
-            .capabilities()
-            .as_ref()
-            .and_then(|sets| sets.bounding().clone())
-            .unwrap_or_default();
-        process
-            .set_user(oci_user(user))
-            .set_capabilities(Some(sets(&bounding, user)));
+        set_user(&mut process, user);
     }
     Ok(process)
 }
 
-/// The crate's default process carries limits of its own; docker's has none.
-fn without_defaults(mut process: Process) -> Process {
+/// Makes a process run as another user: the capabilities that a user has follow from who it is.
+pub fn set_user(process: &mut Process, user: &User) {
+    let held = process.capabilities().as_ref();
+    let bounding = held
+        .and_then(|sets| sets.bounding().clone())
+        .unwrap_or_default();
     process
-        .set_rlimits(None)
-        .set_apparmor_profile(None)
-        .set_selinux_label(None)
-        .set_oom_score_adj(None);
-    process
+        .set_user(oci_user(user))
+        .set_capabilities(Some(sets(&bounding, user)));
 }
 
 fn oci_user(user: &User) -> OciUser {

@@ -284,6 +284,17 @@ fn a_privileged_container_has_what_the_host_has() {
 }
 
 #[test]
+fn an_old_kernel_is_not_asked_for_a_newer_sysctl() {
+    let mut fixture = Fixture::new();
+    fixture.host.kernel = (4, 10);
+    let spec = json_of(&fixture.request());
+    assert_eq!(
+        spec["linux"]["sysctl"],
+        json!({ "net.ipv4.ping_group_range": "0 2147483647" })
+    );
+}
+
+#[test]
 fn a_kernel_without_seccomp_gets_no_profile() {
     let mut fixture = Fixture::new();
     fixture.host.seccomp = false;
