@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+pub mod detach;
 pub mod dispatch;
 pub mod docker;
 pub mod error;
@@ -9,6 +10,9 @@ pub mod exit;
 pub mod format;
 pub mod grammar;
 pub mod output;
+pub mod progress;
+pub mod session;
+pub mod signals;
 pub mod usage;
 pub mod words;
 
