@@ -1,1 +1,27 @@
-//! End-to-end tests over a fake host.
+//! End-to-end tests of the `netrun` binary, each on a fake host of its own (see [`host`]).
+//!
+//! A test's host is compared with its first photograph when the test ends: whatever a test leaves
+//! behind without having announced it is a failure.
+
+#[cfg(test)]
+mod host;
+
+#[cfg(test)]
+mod harness;
+
+/// A file that is not a module of this one would never be compiled, and its tests never run.
+#[cfg(test)]
+#[test]
+fn every_file_here_is_a_module_of_this_one() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let modules = include_str!("main.rs");
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if stem == "main" {
+            continue;
+        }
+        let declared = modules.contains(&format!("\nmod {stem};\n"));
+        assert!(declared, "{} is not a module of main.rs", path.display());
+    }
+}

@@ -13,6 +13,7 @@ pub mod output;
 pub mod progress;
 pub mod session;
 pub mod signals;
+mod streams;
 pub mod usage;
 pub mod words;
 

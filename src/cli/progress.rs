@@ -79,6 +79,14 @@ impl PullProgress {
         }
     }
 
+    /// Leaves the bars as they are, done or not, with the cursor below them: what comes next has the
+    /// terminal to itself.
+    pub fn finish(&self) {
+        if let Look::Bars(_, bars) = &self.look {
+            bars.borrow_mut().drain().for_each(|(_, bar)| bar.abandon());
+        }
+    }
+
     fn say(&self, text: &str) {
         match &self.look {
             Look::Quiet => {}
@@ -90,13 +98,8 @@ impl PullProgress {
 }
 
 impl Drop for PullProgress {
-    /// The bars stay where they are, finished or not, and the cursor stands below them.
     fn drop(&mut self) {
-        if let Look::Bars(_, bars) = &self.look {
-            for bar in bars.borrow().values().filter(|bar| !bar.is_finished()) {
-                bar.abandon();
-            }
-        }
+        self.finish();
     }
 }
 

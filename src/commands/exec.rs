@@ -1,6 +1,13 @@
-//! `netrun exec`: what was typed.
+//! `netrun exec`: a further process in a running container.
 
+use super::attached::{self, Attached};
+use super::context::Context;
 use super::values::{EnvVar, parse};
+use crate::engine::control::not_running;
+use crate::engine::paths::Paths;
+use crate::engine::protocol::{Exec, Request};
+use crate::engine::session::{PipeEnds, Session};
+use crate::model::class::Failure;
 use crate::model::id::ContainerId;
 
 const EXAMPLES: &str = "\
@@ -51,4 +58,39 @@ pub struct Args {
         allow_hyphen_values = true
     )]
     pub command: Vec<String>,
+}
+
+/// Starts the process. None if nobody is to wait for it.
+///
+/// # Errors
+/// There is no such container, it does not run, or the process cannot be started.
+pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>, Failure> {
+    let id = &args.container;
+    let request = Request::Exec(Exec {
+        args: args.command.clone(),
+        env: args.env.iter().filter_map(EnvVar::resolved).collect(),
+        workdir: args.workdir.clone(),
+        user: args.user.clone(),
+        terminal: args.tty,
+        stdin: args.interactive,
+        detach: args.detach,
+    });
+    let (pipes, ends) = attached::pipes(args.tty)?;
+    let ends = if args.detach {
+        PipeEnds::default()
+    } else {
+        ends
+    };
+    let paths = Paths::new(&context.settings.namespace, id);
+    let Some(mut session) = Session::open(id, &paths, &request, ends).await? else {
+        context.host.record(id).await?;
+        return Err(not_running(id).into());
+    };
+    if args.detach {
+        session.started().await?;
+        return Ok(None);
+    }
+    Ok(Some(
+        Attached::wait(session, pipes, args.tty, args.interactive).await?,
+    ))
 }

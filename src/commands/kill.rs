@@ -1,6 +1,9 @@
-//! `netrun kill`: what was typed.
+//! `netrun kill`: signal containers.
 
+use super::context::Context;
+use super::each::{Each, each};
 use super::values::parse;
+use crate::engine::control;
 use crate::model::id::ContainerId;
 use crate::model::signal::Signal;
 
@@ -26,4 +29,13 @@ pub struct Args {
     /// The containers' names
     #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
     pub containers: Vec<ContainerId>,
+}
+
+/// Signals the containers.
+pub async fn kill(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
+    each(&args.containers, async |id| {
+        control::kill(&context.host, &id, args.signal.number()).await?;
+        Ok(id)
+    })
+    .await
 }

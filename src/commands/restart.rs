@@ -1,6 +1,10 @@
-//! `netrun restart`: what was typed.
+//! `netrun restart`: stop containers and start them again.
 
+use super::context::Context;
+use super::each::{Each, each};
+use super::start::start_one;
 use super::values::parse;
+use crate::engine::control;
 use crate::model::id::ContainerId;
 use crate::model::signal::Signal;
 
@@ -23,4 +27,15 @@ pub struct Args {
     /// The containers' names
     #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
     pub containers: Vec<ContainerId>,
+}
+
+/// Restarts the containers, all at once.
+pub async fn restart(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
+    each(&args.containers, async |id| {
+        let signal = args.signal.map(Signal::number);
+        control::stop(&context.host, &id, args.timeout, signal).await?;
+        start_one(context, &id).await?;
+        Ok(id)
+    })
+    .await
 }

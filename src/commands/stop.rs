@@ -1,6 +1,9 @@
-//! `netrun stop`: what was typed.
+//! `netrun stop`: end containers, gently at first.
 
+use super::context::Context;
+use super::each::{Each, each};
 use super::values::parse;
+use crate::engine::control;
 use crate::model::id::ContainerId;
 use crate::model::signal::Signal;
 
@@ -24,4 +27,14 @@ pub struct Args {
     /// The containers' names
     #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
     pub containers: Vec<ContainerId>,
+}
+
+/// Stops the containers, all at once.
+pub async fn stop(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
+    each(&args.containers, async |id| {
+        let signal = args.signal.map(Signal::number);
+        control::stop(&context.host, &id, args.timeout, signal).await?;
+        Ok(id)
+    })
+    .await
 }

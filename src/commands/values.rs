@@ -80,6 +80,17 @@ pub struct EnvVar {
     pub value: Option<String>,
 }
 
+impl EnvVar {
+    /// `NAME=VALUE`; `NAME` alone takes the caller's value, or is nothing if the caller has none.
+    pub fn resolved(&self) -> Option<String> {
+        let value = self
+            .value
+            .clone()
+            .or_else(|| std::env::var(&self.name).ok())?;
+        Some(format!("{}={value}", self.name))
+    }
+}
+
 impl FromStr for EnvVar {
     type Err = InvalidValue;
 

@@ -1,6 +1,9 @@
-//! `netrun wait`: what was typed.
+//! `netrun wait`: wait until containers have ended.
 
+use super::context::Context;
+use super::each::{Each, each};
 use super::values::parse;
+use crate::engine::control;
 use crate::model::id::ContainerId;
 
 const EXAMPLES: &str = "\
@@ -14,4 +17,12 @@ pub struct Args {
     /// The containers' names
     #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
     pub containers: Vec<ContainerId>,
+}
+
+/// Waits for the containers; gives their exit statuses.
+pub async fn wait(context: &Context<'_>, args: &Args) -> Each<u32> {
+    each(&args.containers, async |id| {
+        Ok(control::wait(&context.host, &id).await?.status)
+    })
+    .await
 }

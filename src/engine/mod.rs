@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod attachment;
 pub mod claim;
+pub mod control;
 pub mod daemon;
 pub mod error;
 pub mod etc;

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use crate::model::class::{Class, Explain};
 
 macro_rules! steps {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -129,6 +130,16 @@ enum FaultKind {
 #[derive(Debug, thiserror::Error)]
 #[error("the fault {0:?} is not STEP:before|after:error|kill-supervisor|kill-cli")]
 pub struct InvalidFault(String);
+
+impl Explain for InvalidFault {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("unset NETRUN_FAILPOINT, or name a step that `netrun steps` prints".to_owned())
+    }
+}
 
 impl FromStr for Fault {
     type Err = InvalidFault;

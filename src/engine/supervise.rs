@@ -233,7 +233,7 @@ async fn finish_launch(
     claim: Claim,
     mut record: Record,
     started: Result<Running, Error>,
-    _lock: Lock,
+    lock: Lock,
 ) -> Result<Option<Up>, Error> {
     let error = match started {
         Ok(running) => {
@@ -253,6 +253,7 @@ async fn finish_launch(
     let down = teardown(job, &mut record, scope, Process::Unknown).await;
     if down.is_ok() {
         release(job).await;
+        forget_lock(job, scope, Some(lock));
     }
     // What could not be undone matters more than why it had to be.
     down.and(Err(error))
@@ -302,6 +303,14 @@ pub async fn release(job: Job<'_>) {
         .steps
         .run(Step::Release, async { remove_tree(&job.paths.run) })
         .await;
+}
+
+/// The lock of a container that is gone goes with it.
+fn forget_lock(job: Job<'_>, scope: Scope, lock: Option<Lock>) {
+    if scope == Scope::Container {
+        // A file that stays is an empty one, and is used again by the next of this name.
+        let _ = lock.map(|lock| lock.remove(&job.paths.lock));
+    }
 }
 
 /// From the start to the end.
@@ -417,7 +426,7 @@ async fn take_down(supervisor: &Supervisor, exit: Exit) -> Outcome {
         paths: &supervisor.paths,
     };
     // Nobody else holds it long: a transition waits for a supervisor that lives, not the reverse.
-    let _lock = Lock::exclusive(&supervisor.paths.lock).await;
+    let lock = Lock::exclusive(&supervisor.paths.lock).await;
     let scope = if supervisor.remove.get() {
         Scope::Container
     } else {
@@ -428,6 +437,7 @@ async fn take_down(supervisor: &Supervisor, exit: Exit) -> Outcome {
     let down = teardown(job, &mut record, scope, process).await;
     if down.is_ok() {
         release(job).await;
+        forget_lock(job, scope, lock.ok());
     }
     match (down, scope) {
         (Err(error), _) => Outcome::Failed(exit, Report::of(&error)),

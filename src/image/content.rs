@@ -20,8 +20,8 @@ use crate::model::class::{Class, Explain};
 /// How much is sent to containerd in one message.
 const MESSAGE: usize = 1 << 20;
 
-/// How often we look whether another client has finished what it writes.
-const RECHECK: Duration = Duration::from_millis(200);
+/// How often we look how far another client is that writes the same content.
+const RECHECK: Duration = Duration::from_millis(50);
 
 /// Labels by key.
 pub type Labels = Vec<(String, String)>;
@@ -121,12 +121,13 @@ pub async fn open(client: &Client, descriptor: &Descriptor) -> Result<Option<Wri
     let kind = ingest_kind(descriptor.media_type().as_ref());
     let reference = format!("{kind}-{}", descriptor.digest());
     loop {
+        wait_while_it_grows(client, &reference).await?;
         match try_open(client, &reference, descriptor).await {
             Ok(writer) => return Ok(Some(writer)),
             Err(error) if error.already_exists() => return Ok(None),
-            Err(error) if error.class() == Class::Unavailable => {
-                wait_for_other_writer(client, &reference).await?;
-            }
+            // Either another client has just begun to write it, or containerd is gone: the next
+            // look at it tells.
+            Err(error) if error.class() == Class::Unavailable => {}
             Err(error) => return Err(error),
         }
     }
@@ -165,20 +166,28 @@ async fn try_open(
     })
 }
 
-/// "Unavailable" means that another client holds the reference, or that containerd is gone: asking
-/// for the reference's status tells them apart.
-async fn wait_for_other_writer(client: &Client, reference: &str) -> Result<(), Error> {
-    let request = api::StatusRequest {
-        r#ref: reference.to_owned(),
-    };
-    let operation = format!("ask for the status of {reference}");
-    match check(&operation, client.content().status(request).await) {
-        Ok(_) => {}
-        Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(error),
+/// Waits as long as somebody else is writing. containerd would answer an attempt to write too by
+/// retrying on its side, with pauses that grow up to half a second.
+async fn wait_while_it_grows(client: &Client, reference: &str) -> Result<(), Error> {
+    let mut before = None;
+    loop {
+        let request = api::StatusRequest {
+            r#ref: reference.to_owned(),
+        };
+        let operation = format!("ask for the status of {reference}");
+        let answer = match check(&operation, client.content().status(request).await) {
+            Ok(answer) => answer,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let now = answer.status.map(|status| status.offset);
+        // It stands still: whoever began it is gone, or as slow as we would be.
+        if now == before {
+            return Ok(());
+        }
+        before = now;
+        tokio::time::sleep(RECHECK).await;
     }
-    tokio::time::sleep(RECHECK).await;
-    Ok(())
 }
 
 impl Writer {

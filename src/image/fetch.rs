@@ -1,7 +1,7 @@
 //! From the registry's hosts into containerd's content store.
 //!
-//! Invariant: hosts are tried in their order; the last one's trouble is the error, because it is
-//! the registry itself, and every other host's is told as an event.
+//! Invariant: hosts are tried in their order, the registry itself last; the trouble of the last
+//! one that answered is the error, and every other host's is told as an event.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -38,6 +38,9 @@ pub(super) struct Fetcher<'a> {
     pub progress: Progress<'a>,
 }
 
+/// A host that did not deliver, and its trouble.
+type Skipped = (String, FetchError);
+
 /// Whose trouble it is decides whether the next host is tried.
 enum Trouble {
     Host(FetchError),
@@ -48,9 +51,10 @@ impl Fetcher<'_> {
     /// Asks what a tag or digest stands for.
     pub async fn resolve(&self, wanted: &str) -> Result<Fetched, ImageError> {
         let mut last = None;
-        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.resolves()) {
+        for endpoint in self.up().filter(|endpoint| endpoint.resolves()) {
             match endpoint.manifest(wanted).await {
                 Ok(fetched) => {
+                    self.tell_skipped(last);
                     let host = endpoint.name();
                     (self.progress)(PullEvent::Resolved {
                         digest: &fetched.digest,
@@ -73,9 +77,12 @@ impl Fetcher<'_> {
             Err(source) => return Err(self.refused(source)),
         }
         let mut last = None;
-        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.serves()) {
+        for endpoint in self.up().filter(|endpoint| endpoint.serves()) {
             match endpoint.manifest(&digest).await {
-                Ok(fetched) => return Ok(fetched.bytes.to_vec()),
+                Ok(fetched) => {
+                    self.tell_skipped(last);
+                    return Ok(fetched.bytes.to_vec());
+                }
                 Err(error) => self.skip(&mut last, endpoint, error),
             }
         }
@@ -104,22 +111,33 @@ impl Fetcher<'_> {
     /// Fetches a blob unless containerd has it.
     pub async fn blob(&self, descriptor: &Descriptor, labels: Labels) -> Result<(), ImageError> {
         let mut last = None;
-        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.serves()) {
-            for _ in 0..ATTEMPTS {
-                match self.blob_from(endpoint, descriptor, &labels).await {
-                    Ok(()) => return Ok(()),
-                    Err(Trouble::Store(source)) => return Err(self.refused(source)),
-                    Err(Trouble::Host(error)) => {
-                        let broken = matches!(error, FetchError::Broken { .. });
-                        self.skip(&mut last, endpoint, error);
-                        if !broken {
-                            break;
-                        }
-                    }
+        for endpoint in self.up().filter(|endpoint| endpoint.serves()) {
+            match self.persist(endpoint, descriptor, &labels).await {
+                Ok(()) => {
+                    self.tell_skipped(last);
+                    return Ok(());
                 }
+                Err(Trouble::Store(source)) => return Err(self.refused(source)),
+                Err(Trouble::Host(error)) => self.skip(&mut last, endpoint, error),
             }
         }
         Err(self.failed(last))
+    }
+
+    /// Asks one host again when the connection breaks.
+    async fn persist(
+        &self,
+        endpoint: &Endpoint,
+        descriptor: &Descriptor,
+        labels: &Labels,
+    ) -> Result<(), Trouble> {
+        for _ in 1..ATTEMPTS {
+            match self.blob_from(endpoint, descriptor, labels).await {
+                Err(Trouble::Host(FetchError::Broken { .. })) => {}
+                outcome => return outcome,
+            }
+        }
+        self.blob_from(endpoint, descriptor, labels).await
     }
 
     async fn blob_from(
@@ -223,14 +241,33 @@ impl Fetcher<'_> {
         });
     }
 
-    /// Keeps a host's trouble; the one before it is now only worth an event.
-    fn skip(
-        &self,
-        last: &mut Option<(String, FetchError)>,
-        endpoint: &Endpoint,
-        error: FetchError,
-    ) {
-        if let Some((host, error)) = last.replace((endpoint.name(), error)) {
+    /// The hosts that are worth asking: a mirror that could not be reached once is not asked again,
+    /// it would cost a time-out for every blob.
+    fn up(&self) -> impl Iterator<Item = &Endpoint> {
+        let registry = self.endpoints.len().saturating_sub(1);
+        let up = move |(number, endpoint): &(usize, &Endpoint)| {
+            *number == registry || !endpoint.is_down()
+        };
+        let numbered = self.endpoints.iter().enumerate();
+        numbered.filter(up).map(|(_, endpoint)| endpoint)
+    }
+
+    /// Keeps the more telling trouble: what a host answers says more than that another does not;
+    /// of two answers the later one counts. The other one is only worth an event.
+    fn skip(&self, last: &mut Option<Skipped>, endpoint: &Endpoint, error: FetchError) {
+        if !error.is_answer() {
+            endpoint.set_down();
+        }
+        let new = (endpoint.name(), error);
+        let beside = match last {
+            Some((_, kept)) if kept.is_answer() && !new.1.is_answer() => Some(new),
+            _ => last.replace(new),
+        };
+        self.tell_skipped(beside);
+    }
+
+    fn tell_skipped(&self, skipped: Option<Skipped>) {
+        if let Some((host, error)) = skipped {
             (self.progress)(PullEvent::HostSkipped {
                 host: &host,
                 error: &error,
@@ -238,7 +275,7 @@ impl Fetcher<'_> {
         }
     }
 
-    fn failed(&self, last: Option<(String, FetchError)>) -> ImageError {
+    fn failed(&self, last: Option<Skipped>) -> ImageError {
         let image = self.reference.to_string();
         match last {
             Some((_, error)) => ImageError::Fetch {

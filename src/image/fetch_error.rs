@@ -73,7 +73,7 @@ pub enum FetchError {
         found: String,
     },
     /// What came is not what digest and size promise; containerd found out.
-    #[error("{host} sent something else than {expected}")]
+    #[error("{host} sent content that is not {expected}")]
     Content {
         /// The host.
         host: String,
@@ -102,6 +102,16 @@ pub enum FetchError {
         /// The limit in bytes.
         limit: usize,
     },
+}
+
+impl FetchError {
+    /// Whether the host has spoken, as opposed to not having been reached.
+    pub fn is_answer(&self) -> bool {
+        !matches!(
+            self,
+            FetchError::Certificate { .. } | FetchError::Client { .. } | FetchError::Request { .. }
+        )
+    }
 }
 
 /// A registry's answer to a request that it refused.

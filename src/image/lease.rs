@@ -65,7 +65,8 @@ impl Lease {
     }
 }
 
-/// Gives up the leases of processes that are gone, and those of this one.
+/// Gives up the leases of processes that are gone, waits until what they alone held is collected,
+/// and says how many there were.
 ///
 /// # Errors
 /// Any refusal by containerd.
@@ -77,7 +78,8 @@ pub async fn sweep(client: &Client) -> Result<usize, Error> {
     let mut swept = 0;
     for lease in answer.leases {
         if lease.labels.get(OWNER).is_some_and(|owner| !lives(owner)) {
-            delete(client, &lease.id, false).await?;
+            // Not before its next hundred changes would containerd collect by itself.
+            delete(client, &lease.id, true).await?;
             swept += 1;
         }
     }

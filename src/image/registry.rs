@@ -7,7 +7,7 @@
 //! `/v2` out of a path, and its `ns` parameter is no part of its public interface. It does what is
 //! hard to get right: the dance of challenge, token and scope.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ pub struct Endpoint {
     credentials: RegistryAuth,
     http: OnceCell<reqwest::Client>,
     authorization: RefCell<Option<HeaderValue>>,
+    down: Cell<bool>,
 }
 
 /// The endpoints of an image, in the order to try them.
@@ -77,6 +78,7 @@ pub fn endpoints(
         host,
         http: OnceCell::new(),
         authorization: RefCell::new(None),
+        down: Cell::new(false),
     };
     hosts.into_iter().map(endpoint).collect()
 }
@@ -99,6 +101,16 @@ impl Endpoint {
     /// Whether it may be asked for content by digest.
     pub fn serves(&self) -> bool {
         self.host.serves
+    }
+
+    /// Whether it was found out of reach, see [`Endpoint::set_down`].
+    pub fn is_down(&self) -> bool {
+        self.down.get()
+    }
+
+    /// Notes that it is out of reach.
+    pub fn set_down(&self) {
+        self.down.set(true);
     }
 
     /// Fetches a manifest or an index by tag or digest.

@@ -35,6 +35,15 @@ pub enum Class {
     Failed,
 }
 
+/// Any explained error: what a command fails with.
+pub type Failure = Box<dyn Explain>;
+
+impl<E: Explain> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Box::new(error)
+    }
+}
+
 /// An error that can be explained: its class, and where one is known the command that mends it.
 pub trait Explain: Error + Send + Sync + 'static {
     /// What kind of trouble this is.

@@ -12,6 +12,14 @@ use super::class::{Class, Explain};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cpus(pub u64);
 
+impl Cpus {
+    /// The number of processors.
+    pub fn number(self) -> f64 {
+        // Exact for any number of processors that a machine has.
+        self.0 as f64 / 1e9
+    }
+}
+
 /// A text that is no number of processors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCpus {

@@ -4,10 +4,10 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
-use std::os::unix::fs::MetadataExt;
 
 use super::RuntimeConf;
 use super::cache::{CacheError, CachedAttachment};
@@ -198,8 +198,7 @@ impl Chain {
                 })?;
             *last = Some(result);
         }
-        // A list has at least one plugin.
-        let result = last.clone().unwrap_or_else(CniResult::empty);
+        let result = last.clone().expect("a list has at least one plugin");
         is_of(&result, &conf.netns)?;
         let cached = CachedAttachment::new(&self.list, conf, &result);
         self.cache.store(&cached)?;

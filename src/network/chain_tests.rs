@@ -437,19 +437,17 @@ async fn a_hanging_plugin_is_killed_with_its_children_and_undone() {
         "two",
         r#"[ $CNI_COMMAND = DEL ] && exit 0; sleep 300 & echo $! > $NOTES/pid; wait"#,
     );
-    let chain = host
-        .chain(json!({}))
-        .with_deadline(Duration::from_millis(400));
+    let chain = host.chain(json!({})).with_deadline(Duration::from_secs(2));
     let started = Instant::now();
     let error = chain.add(&conf()).await.unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(20));
     assert_eq!(error.class(), Class::Timeout);
     assert_eq!(host.calls(), ["ADD one", "ADD two", "DEL two", "DEL one"]);
     let pid = fs::read_to_string(host.dir.join("pid")).unwrap();
     let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     let gone = || state().is_empty() || state().contains(") Z ");
     while !gone() {
-        assert!(started.elapsed() < Duration::from_secs(10), "{}", state());
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", state());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

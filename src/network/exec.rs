@@ -180,7 +180,7 @@ async fn read_some(stream: Option<impl AsyncRead + Unpin>) -> Result<String, Bro
 }
 
 /// A PATH with the directories of administration in it.
-fn with_admin_dirs(path: Option<&OsStr>) -> OsString {
+pub(super) fn with_admin_dirs(path: Option<&OsStr>) -> OsString {
     let mut whole = match path {
         Some(path) if !path.is_empty() => path.to_owned(),
         _ => OsString::from("/usr/bin:/bin"),

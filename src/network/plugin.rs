@@ -4,7 +4,7 @@
 //! code, not its text, decides what kind of failure it is.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -229,11 +229,18 @@ impl Explain for PluginError {
 
 /// Where plugins are looked for: `CNI_PATH` if it is set, else every usual directory that exists.
 pub fn default_plugin_dirs() -> Vec<PathBuf> {
-    if let Some(path) = env::var_os("CNI_PATH").filter(|path| !path.is_empty()) {
-        let dirs = env::split_paths(&path);
+    let home = env::var_os("HOME").map(PathBuf::from);
+    plugin_dirs(
+        env::var_os("CNI_PATH").as_deref(),
+        &home.unwrap_or_default(),
+    )
+}
+
+fn plugin_dirs(cni_path: Option<&OsStr>, home: &Path) -> Vec<PathBuf> {
+    if let Some(path) = cni_path.filter(|path| !path.is_empty()) {
+        let dirs = env::split_paths(path);
         return dirs.filter(|dir| !dir.as_os_str().is_empty()).collect();
     }
-    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let private = PRIVATE_DIRS.iter().map(|dir| home.join(dir));
     let private = private.filter(|dir| dir.is_absolute() && is_ours(dir));
     let system = SYSTEM_DIRS.iter().map(PathBuf::from);

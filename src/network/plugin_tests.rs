@@ -146,6 +146,30 @@ fn programs_are_regular_files_in_the_order_of_the_directories() {
     fs::remove_dir_all(dir).unwrap();
 }
 
+#[test]
+fn directories_come_from_cni_path_or_are_those_that_exist() {
+    let home = std::env::temp_dir().join(format!("netrun-home-{}", std::process::id()));
+    let own = home.join("opt/cni/bin");
+    fs::create_dir_all(&own).unwrap();
+    let set = plugin_dirs(Some(OsStr::new("/a::b")), &home);
+    assert_eq!(set, [PathBuf::from("/a"), PathBuf::from("b")]);
+    let found = plugin_dirs(None, &home);
+    assert_eq!(found[0], own);
+    assert!(found.iter().all(|dir| dir.is_dir()));
+    assert!(
+        plugin_dirs(Some(OsStr::new("")), Path::new(""))
+            .iter()
+            .all(|dir| dir.is_absolute())
+    );
+    // Somebody else's programs are not executed with our rights.
+    let nobody = Some(nix::unistd::Uid::from_raw(65534));
+    if geteuid().is_root() {
+        nix::unistd::chown(&own, nobody, None).unwrap();
+        assert!(!plugin_dirs(None, &home).contains(&own));
+    }
+    fs::remove_dir_all(home).unwrap();
+}
+
 proptest::proptest! {
     #[test]
     fn any_error_object_is_read(text in "\\PC{0,60}") {

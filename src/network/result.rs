@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::convert;
 use super::version::{self, Family};
 use crate::model::class::{Class, Explain};
 
@@ -140,11 +141,6 @@ impl CniResult {
         Ok(result)
     }
 
-    /// The result that says nothing.
-    pub(super) fn empty() -> Self {
-        Self(Map::new())
-    }
-
     /// The version that it is written in.
     pub fn version(&self) -> &str {
         let version = self.0.get("cniVersion").and_then(Value::as_str);
@@ -166,19 +162,10 @@ impl CniResult {
     /// ```
     pub fn convert(&self, version: &str) -> Result<Self, ResultError> {
         let version = if version.is_empty() { "0.1.0" } else { version };
-        let from = family_of(self.version())?;
-        let to = family_of(version)?;
+        let (from, to) = (family_of(self.version())?, family_of(version)?);
         let mut object = self.0.clone();
-        match (from, to) {
-            _ if from == to => {}
-            (Family::Legacy, _) => from_legacy(&mut object),
-            (_, Family::Legacy) => to_legacy(&mut object, version)?,
-            _ => {}
-        }
-        match to {
-            Family::Early if from != Family::Early => describe_early(&mut object),
-            Family::Current if from != Family::Current => forget_versions(&mut object),
-            _ => {}
+        if !convert::convert(&mut object, from, to) {
+            return Err(ResultError::NoAddress(version.to_owned()));
         }
         object.insert("cniVersion".to_owned(), Value::String(version.to_owned()));
         Ok(Self(object))
@@ -293,107 +280,12 @@ fn check_legacy(object: &Map<String, Value>) -> Result<(), ResultError> {
     Ok(())
 }
 
-/// 0.3.0 to 0.4.0 say each address's family, and less of an interface.
-fn describe_early(object: &mut Map<String, Value>) {
-    for ip in entries_mut(object, "ips") {
-        let version = if is_v6(ip.get("address")) { "6" } else { "4" };
-        ip.insert("version".to_owned(), json!(version));
-    }
-    for interface in entries_mut(object, "interfaces") {
-        for key in ["mtu", "socketPath", "pciID"] {
-            interface.shift_remove(key);
-        }
-    }
-}
-
-fn forget_versions(object: &mut Map<String, Value>) {
-    for ip in entries_mut(object, "ips") {
-        ip.shift_remove("version");
-    }
-}
-
-/// To `ip4` and `ip6`: the first address of each family, with the family's routes.
-fn to_legacy(object: &mut Map<String, Value>, version: &str) -> Result<(), ResultError> {
-    let ips = take_list(object, "ips");
-    let routes = take_list(object, "routes");
-    object.shift_remove("interfaces");
-    let mut found = false;
-    for (key, six) in [("ip4", false), ("ip6", true)] {
-        let mut own = ips.iter().filter(|ip| is_v6(ip.get("address")) == six);
-        let Some(Value::Object(mut ip)) = own.next().cloned() else {
-            continue;
-        };
-        found = true;
-        ip.shift_remove("version");
-        ip.shift_remove("interface");
-        let address = ip.shift_remove("address").unwrap_or_default();
-        ip.insert("ip".to_owned(), address);
-        let own = routes.iter().filter(|route| is_v6(route.get("dst")) == six);
-        let own: Vec<Value> = own.map(plain_route).collect();
-        if !own.is_empty() {
-            ip.insert("routes".to_owned(), Value::Array(own));
-        }
-        object.insert(key.to_owned(), Value::Object(ip));
-    }
-    match found {
-        true => Ok(()),
-        false => Err(ResultError::NoAddress(version.to_owned())),
-    }
-}
-
-/// From `ip4` and `ip6`: addresses of no particular interface, all routes in one list.
-fn from_legacy(object: &mut Map<String, Value>) {
-    let mut ips = Vec::new();
-    let mut routes = Vec::new();
-    for key in ["ip4", "ip6"] {
-        let Some(Value::Object(mut ip)) = object.shift_remove(key) else {
-            continue;
-        };
-        routes.extend(take_list(&mut ip, "routes"));
-        let address = ip.shift_remove("ip").unwrap_or_default();
-        ip.insert("address".to_owned(), address);
-        ips.push(Value::Object(ip));
-    }
-    for (key, list) in [("ips", ips), ("routes", routes)] {
-        if !list.is_empty() {
-            object.insert(key.to_owned(), Value::Array(list));
-        }
-    }
-}
-
-/// The only two words that a legacy route has.
-fn plain_route(route: &Value) -> Value {
-    let words = ["dst", "gw"].into_iter();
-    let words = words.filter_map(|key| Some((key.to_owned(), route.get(key)?.clone())));
-    Value::Object(words.collect())
-}
-
-fn is_v6(address: Option<&Value>) -> bool {
-    let text = address.and_then(Value::as_str);
-    text.is_some_and(|text| text.contains(':'))
-}
-
 fn entries<'a>(object: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &'a Value> {
     object
         .get(key)
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-}
-
-fn entries_mut<'a>(
-    object: &'a mut Map<String, Value>,
-    key: &str,
-) -> impl Iterator<Item = &'a mut Map<String, Value>> {
-    let list = object.get_mut(key).and_then(Value::as_array_mut);
-    list.into_iter().flatten().filter_map(Value::as_object_mut)
-}
-
-fn take_list(object: &mut Map<String, Value>, key: &str) -> Vec<Value> {
-    match object.shift_remove(key) {
-        Some(Value::Array(list)) => list,
-        _ => Vec::new(),
-    }
 }
 
 fn filled(value: Option<&Value>) -> Option<String> {
