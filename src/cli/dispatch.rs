@@ -96,14 +96,16 @@ async fn act(global: &GlobalArgs, verb: Verb, _format: Option<Format>) -> Result
         Verb::Rmi(_) => not_built("rmi"),
         Verb::Version(_) => not_built("version"),
         Verb::Info(_) => not_built("info"),
-        Verb::Steps(_) => {
-            for step in crate::engine::steps::Step::ALL {
-                output::line(step.name())?;
-            }
-            Ok(0)
-        }
+        Verb::Steps(_) => show_steps(),
         Verb::Supervise(_) => Ok(0),
     }
+}
+
+fn show_steps() -> Result<u8, Failure> {
+    for step in crate::engine::steps::Step::ALL {
+        output::line(step.name())?;
+    }
+    Ok(0)
 }
 
 async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure> {
