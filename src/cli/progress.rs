@@ -82,8 +82,14 @@ impl PullProgress {
     /// Leaves the bars as they are, done or not, with the cursor below them: what comes next has the
     /// terminal to itself.
     pub fn finish(&self) {
-        if let Look::Bars(_, bars) = &self.look {
-            bars.borrow_mut().drain().for_each(|(_, bar)| bar.abandon());
+        let Look::Bars(_, bars) = &self.look else {
+            return;
+        };
+        let shown = bars.take();
+        if !shown.is_empty() {
+            shown.values().for_each(ProgressBar::abandon);
+            // The last bar's line is left without an end.
+            output::note("");
         }
     }
 

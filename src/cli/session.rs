@@ -108,12 +108,13 @@ pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
     } = attached;
     let mut signals = Signals::catch().map_err(prepare("catch signals"))?;
     let (sender, news) = unbounded_channel();
-    let streams = write_outputs(pipes, &sender).map_err(prepare("write the output"))?;
+    // Raw before the first output: what a terminal shows has its line ends already.
     let keys = terminal && stdin.is_some() && terminal::stdin_is_terminal();
     let raw = match keys {
         true => Some(RawMode::enter().map_err(prepare("set the terminal"))?),
         false => None,
     };
+    let streams = write_outputs(pipes, &sender).map_err(prepare("write the output"))?;
     if let Some(path) = stdin {
         read_input(&path, keys, &sender).map_err(prepare("pass on the input"))?;
     }
