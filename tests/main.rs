@@ -9,6 +9,30 @@ mod host;
 #[cfg(test)]
 mod harness;
 
+#[cfg(test)]
+mod supervisor;
+
+#[cfg(test)]
+mod terminal;
+
+#[cfg(test)]
+mod stdio;
+
+#[cfg(test)]
+mod logs;
+
+#[cfg(test)]
+mod exec;
+
+#[cfg(test)]
+mod life;
+
+#[cfg(test)]
+mod smoke;
+
+#[cfg(test)]
+mod run;
+
 /// A file that is not a module of this one would never be compiled, and its tests never run.
 #[cfg(test)]
 #[test]
