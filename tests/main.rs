@@ -10,6 +10,33 @@ mod host;
 mod harness;
 
 #[cfg(test)]
+mod inside;
+
+#[cfg(test)]
+mod architecture;
+
+#[cfg(test)]
+mod long;
+
+#[cfg(test)]
+mod crash;
+
+#[cfg(test)]
+mod gc;
+
+#[cfg(test)]
+mod ps;
+
+#[cfg(test)]
+mod network;
+
+#[cfg(test)]
+mod input;
+
+#[cfg(test)]
+mod pull;
+
+#[cfg(test)]
 mod supervisor;
 
 #[cfg(test)]

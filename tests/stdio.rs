@@ -115,7 +115,7 @@ fn a_detached_run_holds_no_descriptor() {
         .sh("ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c /tmp/six; true")
         .ok();
     assert_eq!(held.text(), "0");
-    let supervisor = host.sh("pgrep -f 'netrun supervise'").ok();
+    let supervisor = host.sh("pgrep -f '[n]etrun supervise'").ok();
     let pid = supervisor.text().to_owned();
     assert_eq!(
         host.sh(&format!("readlink /proc/{pid}/cwd")).ok().text(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::host::{ALPINE, FakeHost, eventually};
 
 fn supervisor(host: &FakeHost) -> String {
-    host.sh("pgrep -f 'netrun supervise'")
+    host.sh("pgrep -f '[n]etrun supervise'")
         .ok()
         .text()
         .to_owned()
@@ -61,7 +61,7 @@ fn a_dead_supervisor_is_replaced_by_the_next_command() {
     host.sh(&format!("kill -9 {first}; sleep 1")).ok();
     assert_eq!(host.netrun(&["ps", "-q"]).ok().text(), "c");
     let second = eventually(Duration::from_secs(5), "a new supervisor", || {
-        let found = host.sh("pgrep -f 'netrun supervise'");
+        let found = host.sh("pgrep -f '[n]etrun supervise'");
         (found.code == 0 && found.text() != first).then(|| found.text().to_owned())
     });
     assert_ne!(first, second);

@@ -247,16 +247,6 @@ impl Running {
         self.stdin = None;
     }
 
-    /// Closes our end of its stdout; it gets a broken pipe when it writes on.
-    pub fn stdout_so_far(&self) -> String {
-        self.stdout.so_far()
-    }
-
-    /// What it said on stderr so far.
-    pub fn stderr_so_far(&self) -> String {
-        self.stderr.so_far()
-    }
-
     /// Waits until stdout holds this text.
     #[track_caller]
     pub fn expect(&self, text: &str) {
