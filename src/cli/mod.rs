@@ -2,7 +2,89 @@
 
 use std::process::ExitCode;
 
+pub mod dispatch;
+pub mod docker;
+pub mod error;
+pub mod exit;
+pub mod format;
+pub mod grammar;
+pub mod output;
+pub mod usage;
+pub mod words;
+
+use clap::CommandFactory;
+
+use error::Style;
+use exit::Family;
+use format::Format;
+use grammar::Cli;
+use usage::UsageError;
+
+use crate::model::class::Explain;
+
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let words = match read_words() {
+        Ok(words) => words,
+        Err(error) => return ExitCode::from(refuse(&error, &[])),
+    };
+    let (cli, format) = match read_request(&words) {
+        Ok(request) => request,
+        Err(error) => return ExitCode::from(refuse(&error, &words)),
+    };
+    let family = cli.verb.family();
+    let style = match format {
+        Some(Format::Json) => Style::Json,
+        _ => Style::Text,
+    };
+    ExitCode::from(match dispatch::dispatch(cli, format) {
+        Ok(code) => code,
+        Err(error) => {
+            error::report(error.as_ref(), style);
+            exit::code(family, error.class())
+        }
+    })
+}
+
+/// The words of the command line; what containers get must be UTF-8, so all of it must.
+fn read_words() -> Result<Vec<String>, UsageError> {
+    let not_text = |word: std::ffi::OsString| UsageError::NotText(format!("{word:?}"));
+    let words = std::env::args_os().map(|word| word.into_string().map_err(not_text));
+    words.collect()
+}
+
+fn read_request(words: &[String]) -> Result<(Cli, Option<Format>), UsageError> {
+    let cli = grammar::parse(words)?;
+    let format = cli.global.format.as_deref().map(str::parse).transpose()?;
+    Ok((cli, format))
+}
+
+/// Says what is wrong with a command line, or gives the help that it asked for.
+fn refuse(error: &UsageError, words: &[String]) -> u8 {
+    if let UsageError::Help(help) = error {
+        // clap writes help that was not asked for to stderr; a closed pipe ends quietly.
+        help.print().ok();
+        return u8::try_from(help.exit_code()).unwrap_or(2);
+    }
+    error::report(error, style_of_words(words));
+    exit::code(family_of_words(words), error.class())
+}
+
+/// The family of a verb whose command line could not be parsed.
+fn family_of_words(words: &[String]) -> Family {
+    match words::verb(&Cli::command(), words) {
+        Some("run" | "exec" | "wait" | "attach") => Family::Process,
+        _ => Family::Object,
+    }
+}
+
+/// How to print an error of a command line that could not be parsed.
+fn style_of_words(words: &[String]) -> Style {
+    let before_command = words.iter().take_while(|word| *word != "--");
+    let line: Vec<&str> = before_command.map(String::as_str).collect();
+    let apart = line.windows(2).any(|pair| pair == ["--format", "json"]);
+    match apart || line.contains(&"--format=json") {
+        true => Style::Json,
+        false => Style::Text,
+    }
 }

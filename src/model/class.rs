@@ -4,8 +4,10 @@
 
 use std::error::Error;
 
+use serde::{Deserialize, Serialize};
+
 /// What kind of trouble an error is. Exit codes and retries follow from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Class {
     /// The named object does not exist.
     NotFound,
@@ -31,6 +33,15 @@ pub enum Class {
     CommandNotExecutable,
     /// Anything else: an effect failed for a reason of its own.
     Failed,
+}
+
+/// Any explained error: what a command fails with.
+pub type Failure = Box<dyn Explain>;
+
+impl<E: Explain> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Box::new(error)
+    }
 }
 
 /// An error that can be explained: its class, and where one is known the command that mends it.

@@ -1,5 +1,12 @@
 //! Plain data with validation: ids, references, records, error classes. No I/O, and no room above.
 
+pub mod bytes;
 pub mod class;
+pub mod cpus;
+pub mod generated_name;
 pub mod id;
+pub mod mount;
 pub mod record;
+pub mod reference;
+pub mod signal;
+pub mod time;

@@ -31,8 +31,14 @@ pub struct Record {
     pub id: ContainerId,
     /// When the record was made.
     pub created: Timestamp,
-    /// The kernel's boot id at the last start: what lives in `/run` is gone under another.
+    /// The kernel's boot id at the last start, empty before the first: what lives in `/run` is gone
+    /// under another.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_id: String,
+    /// True until the first start of a `run` is done: what is found half-made then is removed, not
+    /// kept as a stopped container.
+    #[serde(default)]
+    pub provisional: bool,
     /// The image as the user named it, normalised (`docker.io/library/alpine:3.14`).
     pub image: String,
     /// The snapshotter that holds the root file system; the snapshot's key is the id.

@@ -1,1 +1,25 @@
 //! The kernel: namespaces, mounts, netlink, locks, pidfds, terminals.
+
+#[expect(
+    unsafe_code,
+    reason = "descriptors that come over a socket are handed over as numbers"
+)]
+pub mod channel;
+mod devices;
+pub mod facts;
+pub mod lock;
+pub mod mount;
+pub mod netlink;
+pub mod netns;
+#[expect(
+    unsafe_code,
+    reason = "no crate in the tree speaks pidfd, nor its ioctl"
+)]
+pub mod pidfd;
+pub mod process;
+#[expect(
+    unsafe_code,
+    reason = "handing a descriptor to the event loop is unsafe in tokio"
+)]
+pub mod ready;
+pub mod rootfs;

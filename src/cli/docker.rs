@@ -1,0 +1,126 @@
+//! What docker has and netrun does not have yet: verbs, and options of the verbs that both have.
+//!
+//! Invariant: nothing here is known to netrun's own grammar; what is built is struck off this list.
+
+/// The verbs of docker's command line, those of its plugins that come with it included.
+pub const VERBS: [&str; 47] = [
+    "bake",
+    "build",
+    "builder",
+    "buildx",
+    "checkpoint",
+    "commit",
+    "compose",
+    "config",
+    "container",
+    "context",
+    "cp",
+    "debug",
+    "diff",
+    "events",
+    "export",
+    "history",
+    "image",
+    "import",
+    "init",
+    "load",
+    "login",
+    "logout",
+    "manifest",
+    "mcp",
+    "model",
+    "network",
+    "node",
+    "pause",
+    "plugin",
+    "port",
+    "push",
+    "rename",
+    "save",
+    "scout",
+    "search",
+    "secret",
+    "service",
+    "stack",
+    "stats",
+    "swarm",
+    "system",
+    "tag",
+    "top",
+    "trust",
+    "unpause",
+    "update",
+    "volume",
+];
+
+const CREATE: &str = "--annotation -a --attach --blkio-weight --blkio-weight-device \
+    --cgroup-parent --cgroupns --cpu-count --cpu-percent --cpu-period --cpu-quota --cpu-rt-period \
+    --cpu-rt-runtime -c --cpu-shares --cpuset-cpus --cpuset-mems --device --device-cgroup-rule \
+    --device-read-bps --device-read-iops --device-write-bps --device-write-iops \
+    --disable-content-trust --domainname --env-file --expose --gpus --group-add --health-cmd \
+    --health-interval --health-retries --health-start-interval --health-start-period \
+    --health-timeout --init --io-maxbandwidth --io-maxiops --ip --ip6 --ipc --isolation \
+    --kernel-memory --label-file --link --link-local-ip --log-driver --log-opt --mac-address \
+    --memory-reservation --memory-swap --memory-swappiness --mount --net-alias --network-alias \
+    --no-healthcheck --oom-kill-disable --oom-score-adj --pid --platform -p --publish -P \
+    --publish-all --restart --security-opt --shm-size --storage-opt --sysctl --tmpfs --ulimit \
+    --use-api-socket --userns --uts --volume-driver --volumes-from";
+
+const RUN: &str = "--detach-keys --sig-proxy";
+
+/// Whether docker's verb has that option (with its dashes), and netrun's does not.
+pub fn has_option(verb: &str, option: &str) -> bool {
+    options(verb).any(|known| known == option)
+}
+
+fn options(verb: &str) -> impl Iterator<Item = &'static str> {
+    let lists: [&str; 2] = match verb {
+        "run" => [CREATE, RUN],
+        "create" => [CREATE, ""],
+        "start" => ["--checkpoint --checkpoint-dir --detach-keys", ""],
+        "rm" => ["-l --link", ""],
+        "exec" => ["--detach-keys --env-file --privileged", ""],
+        "logs" => ["--details", ""],
+        "attach" => ["--detach-keys --sig-proxy", ""],
+        "ps" => ["-n --last -l --latest -s --size", ""],
+        "inspect" => ["-s --size --type", ""],
+        "pull" => ["-a --all-tags --disable-content-trust --platform", ""],
+        "images" => ["-a --all --digests -f --filter --tree", ""],
+        "rmi" => ["--no-prune --platform", ""],
+        _ => ["", ""],
+    };
+    lists.into_iter().flat_map(str::split_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::grammar::Cli;
+
+    #[test]
+    fn what_netrun_has_is_not_on_the_list() {
+        let mut root = Cli::command();
+        root.build();
+        for verb in root.get_subcommands() {
+            assert!(!VERBS.contains(&verb.get_name()), "{}", verb.get_name());
+            for arg in verb.get_arguments() {
+                let long = arg.get_long_and_visible_aliases().unwrap_or_default();
+                let long = long.into_iter().map(|name| format!("--{name}"));
+                let short = arg.get_short().map(|letter| format!("-{letter}"));
+                for option in long.chain(short) {
+                    assert!(!has_option(verb.get_name(), &option), "{option}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_known_by_verb() {
+        assert!(has_option("run", "--publish"));
+        assert!(has_option("run", "--sig-proxy") && !has_option("create", "--sig-proxy"));
+        assert!(has_option("create", "-p") && !has_option("stop", "-p"));
+        assert!(!has_option("run", "--pub") && !has_option("run", ""));
+    }
+}

@@ -1,0 +1,83 @@
+//! The exit codes: the one table, by family of verbs and class of trouble. DESIGN.md section 2.
+//!
+//! Invariant: a code means the same for every verb of its family.
+
+use crate::model::class::Class;
+
+/// Which exit codes a verb has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// It gives the status of a process: `run`, `exec`, `wait`, and what attaches to one.
+    Process,
+    /// It acts on objects: all others.
+    Object,
+}
+
+/// What netrun does not have yet, whatever the verb.
+pub const NOT_SUPPORTED: u8 = 125;
+
+/// The code of a failure.
+///
+/// | family  | code | meaning |
+/// |---------|------|---------|
+/// | process | 124  | it did not end in time |
+/// | process | 125  | netrun failed before the process ran |
+/// | process | 126  | the command cannot be invoked |
+/// | process | 127  | the command was not found |
+/// | object  | 1    | failed |
+/// | object  | 2    | what was asked for is malformed |
+/// | object  | 3    | no such object |
+/// | object  | 4    | it exists already, or is in the wrong state |
+/// | object  | 5    | something is left behind; `netrun gc` finishes it |
+/// | object  | 6    | containerd or a plugin cannot be reached |
+/// | both    | 125  | netrun does not have it yet |
+pub fn code(family: Family, class: Class) -> u8 {
+    match (family, class) {
+        (_, Class::Unsupported) => NOT_SUPPORTED,
+        (Family::Process, Class::Timeout) => 124,
+        (Family::Process, Class::CommandNotExecutable) => 126,
+        (Family::Process, Class::CommandNotFound) => 127,
+        (Family::Process, _) => 125,
+        (Family::Object, Class::InvalidInput) => 2,
+        (Family::Object, Class::NotFound) => 3,
+        (Family::Object, Class::AlreadyExists | Class::WrongState) => 4,
+        (Family::Object, Class::LeftBehind) => 5,
+        (Family::Object, Class::Unavailable) => 6,
+        (
+            Family::Object,
+            Class::Denied
+            | Class::Timeout
+            | Class::CommandNotFound
+            | Class::CommandNotExecutable
+            | Class::Failed,
+        ) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_the_documented_ones() {
+        use Class::*;
+        let table = [
+            (NotFound, 125, 3),
+            (AlreadyExists, 125, 4),
+            (InvalidInput, 125, 2),
+            (WrongState, 125, 4),
+            (Denied, 125, 1),
+            (Unavailable, 125, 6),
+            (Timeout, 124, 1),
+            (Unsupported, 125, 125),
+            (LeftBehind, 125, 5),
+            (CommandNotFound, 127, 1),
+            (CommandNotExecutable, 126, 1),
+            (Failed, 125, 1),
+        ];
+        for (class, process, object) in table {
+            assert_eq!(code(Family::Process, class), process, "{class:?}");
+            assert_eq!(code(Family::Object, class), object, "{class:?}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The verbs and options as clap knows them, and the way from words to typed arguments.
+//!
+//! Invariant: every word is used or refused; none is ignored.
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::exit::Family;
+use super::usage::UsageError;
+use super::words;
+use crate::commands::settings::GlobalArgs;
+use crate::commands::{
+    attach, create, exec, gc, images, info, inspect, kill, logs, ps, pull, restart, rm, rmi, run,
+    start, stop, supervise, version, wait,
+};
+
+const AFTER_HELP: &str = "\
+The options above may also stand after the verb, where the verb has none of that name.
+Their defaults are in /etc/netrun/netrun.toml, which NETRUN_CONFIG replaces by another file.
+
+Try it:
+  netrun run --rm -it alpine:3.14 sh";
+
+/// Run containers of containerd with CNI networks, and leave nothing behind
+#[derive(Debug, Parser)]
+#[command(
+    name = "netrun",
+    version,
+    disable_version_flag = true,
+    args_override_self = true,
+    arg_required_else_help = true,
+    after_help = AFTER_HELP,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What every verb has.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+
+    /// Print the version
+    #[arg(short, long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is documented where its arguments are")]
+pub enum Verb {
+    Run(run::Args),
+    Create(create::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Kill(kill::Args),
+    Restart(restart::Args),
+    Rm(rm::Args),
+    Exec(exec::Args),
+    Logs(logs::Args),
+    Attach(attach::Args),
+    Wait(wait::Args),
+    Ps(ps::Args),
+    Inspect(inspect::Args),
+    Pull(pull::Args),
+    Images(images::Args),
+    Rmi(rmi::Args),
+    Version(version::Args),
+    Info(info::Args),
+    Gc(gc::Args),
+    #[command(hide = true)]
+    Supervise(supervise::Args),
+}
+
+impl Verb {
+    /// Which exit codes it has.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Run(_) | Self::Exec(_) | Self::Wait(_) | Self::Attach(_) => Family::Process,
+            Self::Start(args) if args.attach || args.interactive => Family::Process,
+            _ => Family::Object,
+        }
+    }
+
+    /// The `--format` that stood among its own options.
+    fn format(&self) -> Option<&String> {
+        match self {
+            Self::Ps(args) => args.format.as_ref(),
+            Self::Images(args) => args.format.as_ref(),
+            Self::Inspect(args) => args.format.as_ref(),
+            Self::Version(args) => args.format.as_ref(),
+            Self::Info(args) => args.format.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Parses the words of a command line, the program's name first.
+pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
+    let mut command = Cli::command();
+    command.build();
+    let arranged = words::arrange(&command, words)?;
+    let matches = command.try_get_matches_from_mut(&arranged.words)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    if let Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) =
+        &mut cli.verb
+    {
+        container.options_after_image = arranged.options_after_image;
+    }
+    // Each verb's own --format hides the general one, which then stood before the verb.
+    cli.global.format = cli.verb.format().cloned().or(cli.global.format);
+    Ok(cli)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::values::NetworkChoice;
+
+    fn parse_line(line: &str) -> Result<Cli, UsageError> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words)
+    }
+
+    fn run(line: &str) -> run::Args {
+        match parse_line(line).unwrap().verb {
+            Verb::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_a_summary_and_every_option_says_what_it_does() {
+        let mut root = Cli::command();
+        root.build();
+        for verb in root.get_subcommands() {
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
+            for arg in verb.get_arguments() {
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {}",
+                    verb.get_name(),
+                    arg.get_id()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn options_reach_their_fields_from_both_sides_of_the_image() {
+        let args = run("netrun run -it --name a --net x alpine --net=none -e K=V -w /w env -d");
+        assert!(args.container.interactive && args.container.tty && !args.detach);
+        assert_eq!(args.container.name.unwrap().as_str(), "a");
+        let networks = [NetworkChoice::Named("x".to_owned()), NetworkChoice::None];
+        assert_eq!(args.container.networks, networks);
+        assert_eq!(args.container.env[0].name, "K");
+        assert_eq!(args.container.workdir.as_deref(), Some("/w"));
+        assert_eq!(args.container.image, "alpine");
+        assert_eq!(args.container.command, ["env", "-d"]);
+        let after = ["--net=none", "-e K=V", "-w /w"];
+        assert_eq!(args.container.options_after_image, after);
+    }
+
+    #[test]
+    fn hostname_has_dockers_short_form() {
+        let args = run("netrun run -h box -m 64m --pids-limit -1 alpine");
+        assert_eq!(args.container.hostname.as_deref(), Some("box"));
+        assert_eq!(args.container.pids_limit, Some(-1));
+        assert_eq!(args.container.memory.unwrap().0, 64 << 20);
+    }
+
+    #[test]
+    fn an_option_given_twice_counts_once_and_a_switch_can_be_taken_back() {
+        let args = run("netrun run --workdir /a -w /b --rm=true -it -t=false -d --detach=0 alpine");
+        assert_eq!(args.container.workdir.as_deref(), Some("/b"));
+        assert!(args.container.rm && args.container.interactive);
+        assert!(!args.container.tty && !args.detach);
+        assert!(parse_line("netrun run --rm=perhaps alpine").is_err());
+    }
+
+    #[test]
+    fn general_options_may_stand_on_both_sides_of_the_verb() {
+        for line in [
+            "netrun -n ci --format json ps",
+            "netrun ps --namespace ci --format json",
+            "netrun --format table -n x ps --namespace=ci --format=json",
+        ] {
+            let global = parse_line(line).unwrap().global;
+            assert_eq!(global.namespace.unwrap().as_str(), "ci", "{line}");
+            assert_eq!(global.format.as_deref(), Some("json"), "{line}");
+        }
+        let cli = parse_line("netrun logs -n 5 web -n 7").unwrap();
+        assert_eq!(cli.global.namespace, None);
+        let cli = parse_line("netrun inspect -f {{.Id}} web").unwrap();
+        assert_eq!(cli.global.format.as_deref(), Some("{{.Id}}"));
+    }
+
+    #[test]
+    fn malformed_values_are_refused() {
+        for line in [
+            "run --name a/b alpine",
+            "run -m 1x alpine",
+            "run --cpus none alpine",
+            "run --pull sometimes alpine",
+            "run --stop-signal SIGFOO alpine",
+            "run --stop-timeout soon alpine",
+            "run --pids-limit many alpine",
+            "run --dns somewhere alpine",
+            "run --add-host db alpine",
+            "run -v a alpine",
+            "run -e =x alpine",
+            "run -l =x alpine",
+            "run --net= alpine",
+            "run",
+            "kill -s SIGFOO web",
+            "stop -t soon web",
+            "stop",
+            "logs --tail few web",
+            "logs --since long-ago web",
+            "exec web",
+            "--namespace a/b ps",
+        ] {
+            let result = parse_line(&format!("netrun {line}"));
+            assert!(result.is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The one way to write: results to stdout, everything else to stderr.
+//!
+//! Invariant: a reader that has gone away is no trouble; a full disk is.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::model::class::{Class, Explain};
+
+/// The results cannot be written, for another reason than a reader who has seen enough.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the results to stdout")]
+pub struct OutputError(#[source] io::Error);
+
+impl Explain for OutputError {
+    fn class(&self) -> Class {
+        Class::Failed
+    }
+}
+
+/// Writes results as they are, and sees to it that they have left this process.
+pub fn results(bytes: &[u8]) -> Result<(), OutputError> {
+    write_results(&mut io::stdout().lock(), bytes)
+}
+
+fn write_results(to: &mut impl Write, bytes: &[u8]) -> Result<(), OutputError> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes one line of results.
+pub fn line(text: &str) -> Result<(), OutputError> {
+    results(format!("{text}\n").as_bytes())
+}
+
+/// Says something to the person at the terminal. That nobody listens is no reason to fail.
+pub fn note(text: &str) {
+    // One write, so that lines of several processes do not mix.
+    io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
+}
+
+/// Says that something is not as it should be, and that netrun goes on.
+pub fn warning(text: &str) {
+    note(&format!("{} {text}", label("warning:", "33")));
+}
+
+/// A word that begins a diagnostic, coloured (by an ANSI colour number) where that is wanted.
+pub fn label(word: &str, colour: &str) -> String {
+    match colours_wanted() {
+        true => format!("\x1b[1;{colour}m{word}\x1b[0m"),
+        false => word.to_owned(),
+    }
+}
+
+/// Whether stderr is a terminal that shows colours to somebody who wants them.
+pub fn colours_wanted() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let dumb = set("TERM").is_none_or(|term| term == "dumb");
+    set("NO_COLOR").is_none() && !dumb && io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
+        assert!(write_results(&mut Failing(io::ErrorKind::BrokenPipe), b"x").is_ok());
+        assert!(write_results(&mut Failing(io::ErrorKind::StorageFull), b"x").is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! `netrun attach`: take the streams of a running container.
+
+use super::attached::{self, Attached};
+use super::context::Context;
+use super::values::parse;
+use crate::engine::control::not_running;
+use crate::engine::paths::Paths;
+use crate::engine::protocol::Request;
+use crate::engine::session::Session;
+use crate::model::class::Failure;
+use crate::model::id::ContainerId;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun attach shell      ctrl-p ctrl-q leaves it running";
+
+/// Attach to a running container's input and output, and pass signals on
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Leave its standard input alone
+    #[arg(long)]
+    pub no_stdin: bool,
+
+    /// The container's name
+    #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
+    pub container: ContainerId,
+}
+
+/// Attaches to a running container.
+///
+/// # Errors
+/// There is none, or it does not run.
+pub async fn attach(context: &Context<'_>, args: &Args) -> Result<Attached, Failure> {
+    let id = &args.container;
+    let record = context.host.record(id).await?;
+    let terminal = record.process.terminal;
+    let (pipes, ends) = attached::pipes(terminal)?;
+    let paths = Paths::new(&context.settings.namespace, id);
+    let session = Session::open(id, &paths, &Request::Attach, ends).await?;
+    let session = session.ok_or_else(|| not_running(id))?;
+    let interactive = record.process.stdin && !args.no_stdin;
+    Ok(Attached::wait(session, pipes, terminal, interactive).await?)
+}

@@ -1,0 +1,64 @@
+//! What every command works with: the settings, containerd, and somebody to tell things to.
+//!
+//! Invariant: a command that touches containers has first taken over from dead supervisors.
+
+use super::settings::{GlobalArgs, Settings};
+use crate::engine::host::Host;
+use crate::engine::recover;
+use crate::image::PullEvent;
+use crate::model::class::Failure;
+
+/// Whoever is told what is going on: the CLI.
+pub trait Audience {
+    /// Something is not as it should be, and the command goes on.
+    fn warn(&self, text: &str);
+
+    /// A pull goes on.
+    fn pulling(&self, event: PullEvent<'_>);
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// Where everything is.
+    pub settings: Settings,
+    /// containerd.
+    pub host: Host,
+    /// Whoever is told.
+    pub audience: &'a dyn Audience,
+}
+
+impl<'a> Context<'a> {
+    /// Resolves the settings, and takes over from supervisors that died.
+    ///
+    /// # Errors
+    /// The settings cannot be known.
+    pub async fn new(global: &GlobalArgs, audience: &'a dyn Audience) -> Result<Self, Failure> {
+        let context = Context::without_adoption(global, audience)?;
+        for (namespace, id) in recover::orphans() {
+            let adopted = recover::adopt(&context.settings.address, &namespace, &id).await;
+            if let Err(error) = adopted {
+                audience.warn(&format!(
+                    "container {id}: its supervisor had died, and {error}"
+                ));
+            }
+        }
+        Ok(context)
+    }
+
+    /// As [`Context::new`], for those who adopt by themselves or touch no container.
+    ///
+    /// # Errors
+    /// The settings cannot be known.
+    pub fn without_adoption(
+        global: &GlobalArgs,
+        audience: &'a dyn Audience,
+    ) -> Result<Self, Failure> {
+        let settings = Settings::resolve(global)?;
+        let host = Host::new(settings.address.clone(), settings.namespace.clone());
+        Ok(Context {
+            settings,
+            host,
+            audience,
+        })
+    }
+}

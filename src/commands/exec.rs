@@ -1,0 +1,96 @@
+//! `netrun exec`: a further process in a running container.
+
+use super::attached::{self, Attached};
+use super::context::Context;
+use super::values::{EnvVar, parse};
+use crate::engine::control::not_running;
+use crate::engine::paths::Paths;
+use crate::engine::protocol::{Exec, Request};
+use crate::engine::session::{PipeEnds, Session};
+use crate::model::class::Failure;
+use crate::model::id::ContainerId;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun exec -it web sh
+  netrun exec -u nobody -w /tmp -e MODE=test web env
+
+The exit code is the process's own, 128 and the number of the signal that ended it, 127 if the
+command was not found, 126 if it cannot be invoked, 125 if netrun failed before.";
+
+/// Run a command in a running container
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Keep standard input open
+    #[arg(short, long)]
+    pub interactive: bool,
+
+    /// Give the command a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+
+    /// Do not wait for it
+    #[arg(short, long)]
+    pub detach: bool,
+
+    /// Set a variable; NAME alone passes on the value that it has here
+    #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = parse::<EnvVar>)]
+    pub env: Vec<EnvVar>,
+
+    /// The directory that the command starts in
+    #[arg(short, long, value_name = "PATH")]
+    pub workdir: Option<String>,
+
+    /// Who runs it: names of the image, or numbers
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+
+    /// The container's name
+    #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
+    pub container: ContainerId,
+
+    /// The command and its arguments
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub command: Vec<String>,
+}
+
+/// Starts the process. None if nobody is to wait for it.
+///
+/// # Errors
+/// There is no such container, it does not run, or the process cannot be started.
+pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>, Failure> {
+    let id = &args.container;
+    let request = Request::Exec(Exec {
+        args: args.command.clone(),
+        env: args.env.iter().filter_map(EnvVar::resolved).collect(),
+        workdir: args.workdir.clone(),
+        user: args.user.clone(),
+        terminal: args.tty,
+        stdin: args.interactive,
+        detach: args.detach,
+    });
+    let (pipes, ends) = attached::pipes(args.tty)?;
+    let ends = if args.detach {
+        PipeEnds::default()
+    } else {
+        ends
+    };
+    let paths = Paths::new(&context.settings.namespace, id);
+    let Some(mut session) = Session::open(id, &paths, &request, ends).await? else {
+        context.host.record(id).await?;
+        return Err(not_running(id).into());
+    };
+    if args.detach {
+        session.started().await?;
+        return Ok(None);
+    }
+    Ok(Some(
+        Attached::wait(session, pipes, args.tty, args.interactive).await?,
+    ))
+}

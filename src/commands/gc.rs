@@ -1,0 +1,26 @@
+//! `netrun gc`: finish what dead supervisors left.
+
+use super::context::Context;
+use crate::engine::recover::{self, Swept};
+use crate::image::lease;
+use crate::model::class::Failure;
+
+/// Finish what killed commands left behind; beside running commands it does no harm
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct Args {}
+
+/// Finishes what is left.
+///
+/// # Errors
+/// containerd cannot be reached; what could not be finished is in the value.
+pub async fn gc(context: &Context<'_>) -> Result<Swept, Failure> {
+    let mut swept = recover::gc(&context.host).await?;
+    let client = context.host.client().await?;
+    let leases = lease::sweep(&client).await?;
+    if leases > 0 {
+        swept
+            .done
+            .push(format!("{leases} leases of interrupted pulls"));
+    }
+    Ok(swept)
+}

@@ -1,0 +1,101 @@
+//! `netrun logs`: what was typed.
+
+use std::str::FromStr;
+
+use super::values::parse;
+use crate::model::class::{Class, Explain};
+use crate::model::id::ContainerId;
+use crate::model::time::Moment;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun logs -f web
+  netrun logs --since 10m -t web
+  netrun logs --tail 100 web 2>errors";
+
+/// Print what a container has written, stdout and stderr apart
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Go on until the container ends
+    #[arg(short, long)]
+    pub follow: bool,
+
+    /// Only so many lines from the end, or all
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "LINES",
+        default_value = "all",
+        value_parser = parse::<Tail>
+    )]
+    pub tail: Tail,
+
+    /// Only what was written since then: 10m, 2026-01-31T10:00:00Z, or seconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = parse::<Moment>)]
+    pub since: Option<Moment>,
+
+    /// Only what was written until then
+    #[arg(long, value_name = "TIME", value_parser = parse::<Moment>)]
+    pub until: Option<Moment>,
+
+    /// Begin each line with the time of its writing
+    #[arg(short, long)]
+    pub timestamps: bool,
+
+    /// The container's name
+    #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
+    pub container: ContainerId,
+}
+
+/// How many lines from the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// Every line.
+    All,
+    /// The last so many.
+    Lines(u64),
+}
+
+/// A text that is no number of lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no number of lines")]
+pub struct InvalidTail(String);
+
+impl Explain for InvalidTail {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("write a number, or all".to_owned())
+    }
+}
+
+impl FromStr for Tail {
+    type Err = InvalidTail;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTail> {
+        match text {
+            "all" => Ok(Self::All),
+            number => number
+                .parse()
+                .map(Self::Lines)
+                .map_err(|_| InvalidTail(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_a_number_or_all() {
+        assert_eq!("all".parse(), Ok(Tail::All));
+        assert_eq!("0".parse(), Ok(Tail::Lines(0)));
+        for text in ["", "-1", "many"] {
+            assert_eq!(text.parse::<Tail>(), Err(InvalidTail(text.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! From what was typed to what is meant, for `run` and `create`: the image, the networks, the plan.
+//!
+//! Invariant: everything that can be wrong with a request is found here, before anything is made.
+
+use std::path::PathBuf;
+
+use serde_json::Map;
+
+use super::container::{ContainerArgs, PullPolicy};
+use super::context::Context;
+use super::values::{EnvVar, NetworkChoice};
+use crate::engine::paths::Paths;
+use crate::engine::plan::{self, NetworkRequest, Plan, Planned, Request};
+use crate::engine::spec::Limits;
+use crate::image::{self, Image, PullOptions};
+use crate::model::class::{Class, Explain, Failure};
+use crate::model::cpus::Cpus;
+use crate::model::generated_name;
+use crate::model::id::ContainerId;
+use crate::model::mount::Bind;
+use crate::model::record::Names;
+use crate::model::reference::Reference;
+use crate::network::{Chain, config, default};
+use crate::sys::facts::{HostFacts, Wanted};
+use crate::sys::netlink;
+
+/// How long a process has after its stop signal, in seconds: docker's default.
+const STOP_TIMEOUT: u32 = 10;
+
+/// A request that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub enum Meaningless {
+    /// The image is not here and must not be pulled.
+    #[error("image {image} is not here")]
+    NoImage {
+        /// Its name.
+        image: String,
+    },
+    /// `none` or `host` beside another network.
+    #[error("--net {0} cannot be combined with another network")]
+    NotAlone(&'static str),
+    /// The same network twice.
+    #[error("network \"{0}\" is named twice")]
+    Twice(String),
+    /// A bind mount's source does not exist.
+    #[error("cannot mount {}: there is no such file or directory", .0.display())]
+    NoSource(PathBuf),
+    /// The working directory of netrun itself is gone.
+    #[error("relative paths cannot be resolved")]
+    NoDirectory(#[source] std::io::Error),
+    /// The host's routes cannot be read.
+    #[error("cannot read the routes of this host")]
+    Routes(#[source] std::io::Error),
+    /// Not root.
+    #[error("netrun must be run as root")]
+    NotRoot,
+}
+
+impl Explain for Meaningless {
+    fn class(&self) -> Class {
+        match self {
+            Meaningless::NoImage { .. } | Meaningless::NoSource(_) => Class::NotFound,
+            Meaningless::NotAlone(_) | Meaningless::Twice(_) => Class::InvalidInput,
+            Meaningless::NoDirectory(_) | Meaningless::Routes(_) => Class::Failed,
+            Meaningless::NotRoot => Class::Denied,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Meaningless::NoImage { image } => Some(format!("netrun pull {image}")),
+            Meaningless::NotRoot => Some("sudo netrun ...".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Resolves the arguments and plans the container.
+///
+/// # Errors
+/// Everything that is wrong with the request, the image or the networks.
+pub async fn plan(context: &Context<'_>, args: &ContainerArgs) -> Result<Plan, Failure> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Meaningless::NotRoot.into());
+    }
+    let settings = &context.settings;
+    let snapshotter = args
+        .snapshotter
+        .clone()
+        .unwrap_or_else(|| settings.snapshotter.clone());
+    let network = networks(context, &args.networks)?;
+    let image = find_image(context, args, &snapshotter).await?;
+    warn_of_options_after_image(context, args, &image);
+    let id = match &args.name {
+        Some(name) => name.clone(),
+        None => generated_name::generate(|name| is_taken(context, name)),
+    };
+    let limits = limits(args);
+    let wanted = Wanted {
+        devices: args.privileged,
+        limits: limits.any(),
+    };
+    let facts = HostFacts::read(wanted)?;
+    let request = Request {
+        namespace: &settings.namespace,
+        id: &id,
+        image: &image,
+        snapshotter,
+        runtime: args
+            .runtime
+            .clone()
+            .unwrap_or_else(|| settings.runtime.clone()),
+        entrypoint: args.entrypoint.clone().map(|word| vec![word]),
+        command: args.command.clone(),
+        env: args.env.iter().filter_map(EnvVar::resolved).collect(),
+        workdir: args.workdir.clone(),
+        user: args.user.clone(),
+        terminal: args.tty,
+        stdin: args.interactive,
+        auto_remove: args.rm,
+        labels: args
+            .labels
+            .iter()
+            .map(|l| (l.key.clone(), l.value.clone()))
+            .collect(),
+        privileged: args.privileged,
+        cap_add: args.cap_add.clone(),
+        cap_drop: args.cap_drop.clone(),
+        read_only: args.read_only,
+        binds: args
+            .volumes
+            .iter()
+            .map(absolute)
+            .collect::<Result<_, _>>()?,
+        limits,
+        stop_signal: args.stop_signal,
+        stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT),
+        hostname: args.hostname.clone(),
+        names: names(args),
+        network,
+    };
+    Ok(plan::plan(&request, &facts)?)
+}
+
+fn limits(args: &ContainerArgs) -> Limits {
+    Limits {
+        memory: args.memory.and_then(|bytes| u64::try_from(bytes.0).ok()),
+        cpus: args.cpus.map(Cpus::number),
+        pids: args.pids_limit,
+    }
+}
+
+fn names(args: &ContainerArgs) -> Names {
+    Names {
+        hostname: String::new(),
+        add_hosts: args
+            .add_hosts
+            .iter()
+            .map(|e| (e.name.clone(), e.address.clone()))
+            .collect(),
+        dns: args.dns.iter().map(ToString::to_string).collect(),
+        dns_search: args.dns_search.clone(),
+        dns_options: args.dns_options.clone(),
+    }
+}
+
+fn is_taken(context: &Context<'_>, name: &ContainerId) -> bool {
+    let paths = Paths::new(&context.settings.namespace, name);
+    paths.state.exists() || paths.run.exists()
+}
+
+/// A source that does not exist is made, as a directory, as docker does it for `-v`.
+fn absolute(bind: &Bind) -> Result<Bind, Meaningless> {
+    let source = std::path::absolute(&bind.source).map_err(Meaningless::NoDirectory)?;
+    let made = || std::fs::create_dir_all(&source).is_ok();
+    match source.exists() || made() {
+        true => Ok(Bind {
+            source,
+            ..bind.clone()
+        }),
+        false => Err(Meaningless::NoSource(source)),
+    }
+}
+
+/// The networks, found and with all their plugins there.
+fn networks(context: &Context<'_>, choices: &[NetworkChoice]) -> Result<NetworkRequest, Failure> {
+    let alone = |word| match choices.len() {
+        1 => Ok(()),
+        _ => Err(Meaningless::NotAlone(word)),
+    };
+    if choices.contains(&NetworkChoice::Host) {
+        alone("host")?;
+        return Ok(NetworkRequest::Host);
+    }
+    if choices.contains(&NetworkChoice::None) {
+        alone("none")?;
+        return Ok(NetworkRequest::Own(Vec::new()));
+    }
+    let mut planned: Vec<Planned> = Vec::new();
+    let default = [NetworkChoice::Named(default::NAME.to_owned())];
+    let choices = if choices.is_empty() {
+        &default
+    } else {
+        choices
+    };
+    for choice in choices {
+        if let NetworkChoice::Named(name) = choice {
+            let network = network(context, name)?;
+            if planned
+                .iter()
+                .any(|other| other.list.name() == network.list.name())
+            {
+                return Err(Meaningless::Twice(name.clone()).into());
+            }
+            planned.push(network);
+        }
+    }
+    Ok(NetworkRequest::Own(planned))
+}
+
+fn network(context: &Context<'_>, name: &str) -> Result<Planned, Failure> {
+    let dir = &context.settings.cni_conf_dir;
+    let list = match config::load(dir, name) {
+        Ok(list) => list,
+        // `bridge` is docker's word for the network that is there without being made.
+        Err(error) if error.class() == Class::NotFound && is_default(name) => {
+            let routes = netlink::route_destinations().map_err(Meaningless::Routes)?;
+            default::load_or_create(dir, &routes)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let plugin_dirs = context.settings.cni_path.clone();
+    Chain::new(list.clone(), plugin_dirs.clone()).preflight()?;
+    Ok(Planned {
+        list,
+        plugin_dirs,
+        capability_args: Map::new(),
+    })
+}
+
+fn is_default(name: &str) -> bool {
+    name == default::NAME || name == "bridge"
+}
+
+/// The image, pulled if it has to be, with its root file system unpacked.
+async fn find_image(
+    context: &Context<'_>,
+    args: &ContainerArgs,
+    snapshotter: &str,
+) -> Result<Image, Failure> {
+    let reference = Reference::parse(&args.image)?;
+    let client = context.host.client().await?;
+    let progress = |event: image::PullEvent<'_>| context.audience.pulling(event);
+    let local = match args.pull {
+        PullPolicy::Always => None,
+        PullPolicy::Missing | PullPolicy::Never => image::local(&client, &reference).await?,
+    };
+    let image = match local {
+        Some(image) => image,
+        None if args.pull == PullPolicy::Never => {
+            return Err(Meaningless::NoImage {
+                image: reference.to_string(),
+            }
+            .into());
+        }
+        None => {
+            let options = pull_options(context, snapshotter);
+            image::pull(&client, &reference, &options, &progress).await?
+        }
+    };
+    image::unpack(&client, &image, snapshotter, &progress).await?;
+    Ok(image)
+}
+
+/// How images are pulled here.
+pub fn pull_options(context: &Context<'_>, snapshotter: &str) -> PullOptions {
+    let dirs = &context.settings.hosts_dir;
+    let existing = dirs.iter().find(|dir| dir.is_dir()).or(dirs.first());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    PullOptions {
+        snapshotter: snapshotter.to_owned(),
+        hosts_dir: existing.cloned().unwrap_or_default(),
+        docker_config: std::env::var_os("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(home),
+    }
+}
+
+fn warn_of_options_after_image(context: &Context<'_>, args: &ContainerArgs, image: &Image) {
+    let config = image.config.config().as_ref();
+    let has_entrypoint = config
+        .and_then(|config| config.entrypoint().as_ref())
+        .is_some();
+    let options = &args.options_after_image;
+    if has_entrypoint && !options.is_empty() {
+        context.audience.warn(&format!(
+            "{} after the image was taken for netrun's own; write -- before what is meant for the \
+             image's ENTRYPOINT",
+            options.join(" ")
+        ));
+    }
+}

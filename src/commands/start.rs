@@ -1,0 +1,74 @@
+//! `netrun start`: start containers that exist.
+
+use super::attached::{self, Attached};
+use super::context::Context;
+use super::each::{Each, each};
+use super::values::parse;
+use crate::engine::claim::{Supervision, supervision};
+use crate::engine::control::start_orders;
+use crate::engine::paths::Paths;
+use crate::engine::session::{PipeEnds, Session};
+use crate::model::class::Failure;
+use crate::model::id::ContainerId;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun start web
+  netrun start -ai shell      see its output and type into it";
+
+/// Start containers that do not run; each gets a fresh network namespace
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Attach to its output and pass signals on; the exit code is its own
+    #[arg(short, long)]
+    pub attach: bool,
+
+    /// Attach to its standard input
+    #[arg(short, long)]
+    pub interactive: bool,
+
+    /// The containers' names
+    #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
+    pub containers: Vec<ContainerId>,
+}
+
+/// Starts the containers and waits for none of them. One that runs is left as it is.
+pub async fn start(context: &Context<'_>, containers: &[ContainerId]) -> Each<ContainerId> {
+    each(containers, async |id| {
+        start_one(context, &id).await?;
+        Ok(id)
+    })
+    .await
+}
+
+/// Starts one container, with a fresh network namespace and fresh attachments.
+///
+/// # Errors
+/// Whatever kept it from running.
+pub async fn start_one(context: &Context<'_>, id: &ContainerId) -> Result<(), Failure> {
+    let paths = Paths::new(&context.settings.namespace, id);
+    if supervision(&paths) == Supervision::Alive {
+        return Ok(());
+    }
+    let orders = start_orders(&context.host, id, false, None);
+    let mut session = Session::launch(&orders, PipeEnds::default()).await?;
+    session.started().await?;
+    Ok(())
+}
+
+/// Starts one container and keeps its streams.
+///
+/// # Errors
+/// Whatever kept it from running.
+pub async fn start_attached(
+    context: &Context<'_>,
+    id: &ContainerId,
+    interactive: bool,
+) -> Result<Attached, Failure> {
+    let record = context.host.record(id).await?;
+    let terminal = record.process.terminal;
+    let (pipes, ends) = attached::pipes(terminal)?;
+    let session = Session::launch(&start_orders(&context.host, id, true, None), ends).await?;
+    Ok(Attached::wait(session, pipes, terminal, interactive).await?)
+}

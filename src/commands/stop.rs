@@ -1,0 +1,40 @@
+//! `netrun stop`: end containers, gently at first.
+
+use super::context::Context;
+use super::each::{Each, each};
+use super::values::parse;
+use crate::engine::control;
+use crate::model::id::ContainerId;
+use crate::model::signal::Signal;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun stop web
+  netrun stop -t 2 web db";
+
+/// Ask containers to end, and kill those that do not
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The signal that asks, instead of the container's own
+    #[arg(short, long, value_name = "SIGNAL", value_parser = parse::<Signal>)]
+    pub signal: Option<Signal>,
+
+    /// Seconds until SIGKILL, instead of the container's own
+    #[arg(short = 't', long, alias = "time", value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+
+    /// The containers' names
+    #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
+    pub containers: Vec<ContainerId>,
+}
+
+/// Stops the containers, all at once.
+pub async fn stop(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
+    each(&args.containers, async |id| {
+        let signal = args.signal.map(Signal::number);
+        control::stop(&context.host, &id, args.timeout, signal).await?;
+        Ok(id)
+    })
+    .await
+}

@@ -1,0 +1,247 @@
+//! The values of options that are more than a word: variables, labels, host entries, networks.
+//!
+//! Invariant: what is refused here is refused before anything is looked up or made.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::model::class::{Class, Explain};
+
+/// Parses an option's value for clap, keeping the hint of a refusal.
+pub fn parse<T>(text: &str) -> Result<T, Refused>
+where
+    T: FromStr<Err: Explain>,
+{
+    text.parse().map_err(|error| Refused(Box::new(error)))
+}
+
+/// The refusal of an option's value, in the words of the type that refused it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(Box<dyn Explain>);
+
+impl Explain for Refused {
+    fn class(&self) -> Class {
+        self.0.class()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.0.hint()
+    }
+}
+
+/// A value that is malformed, or asks for what netrun does not have yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidValue {
+    /// The name before `=` is missing.
+    #[error("there is no name before \"=\"")]
+    NoName,
+    /// A host entry is not `NAME:ADDRESS`.
+    #[error("this is not NAME:ADDRESS")]
+    NotHostEntry,
+    /// The address of a host entry is none.
+    #[error("\"{0}\" is neither an IP address nor host-gateway")]
+    NotAddress(String),
+    /// A network without a name.
+    #[error("the name of the network is empty")]
+    NoNetwork,
+    /// netrun does not have this yet.
+    #[error("{0} is not supported yet")]
+    Unsupported(&'static str),
+}
+
+impl Explain for InvalidValue {
+    fn class(&self) -> Class {
+        match self {
+            Self::Unsupported(_) => Class::Unsupported,
+            _ => Class::InvalidInput,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoName => "write NAME=VALUE, or NAME alone",
+            Self::NotHostEntry | Self::NotAddress(_) => {
+                "write NAME:ADDRESS, such as db:10.0.0.7, db:fd00::7 or db:host-gateway"
+            }
+            Self::NoNetwork => "write the name of a network, none or host",
+            Self::Unsupported(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// An environment variable: `NAME=VALUE`, or `NAME` alone for the value that netrun itself has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvVar {
+    /// The variable's name.
+    pub name: String,
+    /// Its value; none means the caller's own, and no variable if the caller has none.
+    pub value: Option<String>,
+}
+
+impl EnvVar {
+    /// `NAME=VALUE`; `NAME` alone takes the caller's value, or is nothing if the caller has none.
+    pub fn resolved(&self) -> Option<String> {
+        let value = self
+            .value
+            .clone()
+            .or_else(|| std::env::var(&self.name).ok())?;
+        Some(format!("{}={value}", self.name))
+    }
+}
+
+impl FromStr for EnvVar {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let (name, value) = pair(text)?;
+        Ok(Self { name, value })
+    }
+}
+
+/// A label: `KEY=VALUE`, or `KEY` alone for an empty value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The label's key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl FromStr for Label {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let (key, value) = pair(text)?;
+        let value = value.unwrap_or_default();
+        Ok(Self { key, value })
+    }
+}
+
+fn pair(text: &str) -> Result<(String, Option<String>), InvalidValue> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    match name.is_empty() {
+        true => Err(InvalidValue::NoName),
+        false => Ok((name.to_owned(), value)),
+    }
+}
+
+/// An entry of the container's hosts file: `NAME:ADDRESS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEntry {
+    /// The name.
+    pub name: String,
+    /// An IP address, or `host-gateway`: the host as the container reaches it.
+    pub address: String,
+}
+
+impl FromStr for HostEntry {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        // docker takes ":" and "=", whichever stands first; an IPv6 address has more colons.
+        let (name, address) = text
+            .split_once([':', '='])
+            .ok_or(InvalidValue::NotHostEntry)?;
+        let bare = address
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(address);
+        let named = !name.is_empty() && !name.contains(char::is_whitespace);
+        match named {
+            false => Err(InvalidValue::NotHostEntry),
+            true if bare == "host-gateway" || bare.parse::<IpAddr>().is_ok() => Ok(Self {
+                name: name.to_owned(),
+                address: bare.to_owned(),
+            }),
+            true => Err(InvalidValue::NotAddress(address.to_owned())),
+        }
+    }
+}
+
+/// What `--net` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkChoice {
+    /// A network namespace with nothing but `lo`.
+    None,
+    /// The host's network namespace.
+    Host,
+    /// A network by its name.
+    Named(String),
+}
+
+impl FromStr for NetworkChoice {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "" => Err(InvalidValue::NoNetwork),
+            "none" => Ok(Self::None),
+            "host" => Ok(Self::Host),
+            _ if text.starts_with("container:") => {
+                Err(InvalidValue::Unsupported("another container's network"))
+            }
+            _ if text.starts_with("ns:") => {
+                Err(InvalidValue::Unsupported("a network namespace by its path"))
+            }
+            _ if text.contains(['=', ',']) => {
+                Err(InvalidValue::Unsupported("a network with options"))
+            }
+            name => Ok(Self::Named(name.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_and_labels_are_names_with_or_without_a_value() {
+        let variable = |text: &str| text.parse::<EnvVar>().map(|v| (v.name, v.value));
+        let own = |s: &str| s.to_owned();
+        assert_eq!(variable("A"), Ok((own("A"), None)));
+        assert_eq!(variable("A="), Ok((own("A"), Some(own("")))));
+        assert_eq!(variable("A=b=c"), Ok((own("A"), Some(own("b=c")))));
+        assert_eq!(variable("=b"), Err(InvalidValue::NoName));
+        assert_eq!(variable(""), Err(InvalidValue::NoName));
+        assert_eq!("k".parse::<Label>().unwrap().value, "");
+        assert_eq!("k=v".parse::<Label>().unwrap().value, "v");
+    }
+
+    #[test]
+    fn host_entries_take_both_families_and_the_gateway() {
+        let entry = |text: &str| text.parse::<HostEntry>().map(|e| (e.name, e.address));
+        for (text, name, address) in [
+            ("db:10.0.0.7", "db", "10.0.0.7"),
+            ("db=10.0.0.7", "db", "10.0.0.7"),
+            ("db:fd00::7", "db", "fd00::7"),
+            ("db:[fd00::7]", "db", "fd00::7"),
+            ("up:host-gateway", "up", "host-gateway"),
+        ] {
+            assert_eq!(entry(text), Ok((name.to_owned(), address.to_owned())));
+        }
+        for text in ["db", ":10.0.0.7", "a b:10.0.0.7", ""] {
+            assert_eq!(entry(text), Err(InvalidValue::NotHostEntry), "{text}");
+        }
+        for text in ["db:", "db:10.0.0.256", "db:gateway"] {
+            assert!(matches!(entry(text), Err(InvalidValue::NotAddress(_))));
+        }
+    }
+
+    #[test]
+    fn networks_are_names_none_or_the_hosts() {
+        assert_eq!("none".parse(), Ok(NetworkChoice::None));
+        assert_eq!("host".parse(), Ok(NetworkChoice::Host));
+        assert_eq!("a".parse(), Ok(NetworkChoice::Named("a".to_owned())));
+        for text in ["container:x", "ns:/run/netns/x", "name=a,alias=b", "a,b"] {
+            let class = text.parse::<NetworkChoice>().unwrap_err().class();
+            assert_eq!(class, Class::Unsupported, "{text}");
+        }
+        assert_eq!("".parse::<NetworkChoice>(), Err(InvalidValue::NoNetwork));
+    }
+}

@@ -1,0 +1,90 @@
+//! One attachment of a record, as the network room wants it.
+//!
+//! Invariant: what ADD was given stands in the record, and DEL is given the same.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::report::Report;
+use crate::model::id::ContainerId;
+use crate::model::record::{Attachment, NetworkMode, Record};
+use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
+use crate::sys::netns;
+
+/// Runs ADD.
+///
+/// # Errors
+/// [`Error::Attach`]; what was done is undone then.
+pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, Error> {
+    let failed = |source| attach_error(&record.id, attachment, source);
+    let chain = chain(attachment).map_err(failed)?;
+    let conf = runtime_conf(record, attachment, netns_path(record));
+    chain
+        .add(&conf)
+        .await
+        .map_err(|error| failed(Report::of(&error)))
+}
+
+fn attach_error(id: &ContainerId, attachment: &Attachment, source: Report) -> Error {
+    Error::Attach {
+        id: id.clone(),
+        network: attachment.network.clone(),
+        source,
+    }
+}
+
+/// Runs DEL, with the namespace's path if it is still there.
+///
+/// # Errors
+/// [`Error::Detach`] with all failures.
+pub async fn del(record: &Record, attachment: &Attachment) -> Result<(), Error> {
+    let failed = |source| Error::Detach {
+        id: record.id.clone(),
+        network: attachment.network.clone(),
+        source,
+    };
+    let chain = chain(attachment).map_err(failed)?;
+    let netns = netns_path(record).filter(|path| netns::exists(path));
+    let conf = runtime_conf(record, attachment, netns);
+    let outcome = chain.del(&conf, attachment.result.as_ref()).await;
+    outcome.map_err(|error| failed(Report::of(&error)))
+}
+
+/// Whether the network may still hold something of this attachment.
+pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
+    let cached = || {
+        let cni_id = record.id.cni_id(&record.namespace);
+        chain(attachment).is_ok_and(|chain| {
+            let found = chain
+                .cache()
+                .load(&attachment.network, &cni_id, &attachment.ifname);
+            found.is_some()
+        })
+    };
+    // A run that was never brought down cleanly may have died anywhere in its ADD.
+    let unfinished = !record.boot_id.is_empty() && record.exit.is_none();
+    unfinished || netns_path(record).is_some_and(|path| netns::exists(&path)) || cached()
+}
+
+fn chain(attachment: &Attachment) -> Result<Chain, Report> {
+    let parsed = NetworkConfigList::parse(&attachment.config, &attachment.source);
+    let list = parsed.map_err(|error| Report::of(&error))?;
+    Ok(Chain::new(list, attachment.plugin_dirs.clone()))
+}
+
+fn netns_path(record: &Record) -> Option<PathBuf> {
+    match &record.network.mode {
+        NetworkMode::Own(path) => Some(path.clone()),
+        NetworkMode::Host => None,
+    }
+}
+
+fn runtime_conf(record: &Record, attachment: &Attachment, netns: Option<PathBuf>) -> RuntimeConf {
+    RuntimeConf {
+        container_id: record.id.cni_id(&record.namespace),
+        netns: netns.as_deref().unwrap_or(Path::new("")).to_owned(),
+        ifname: attachment.ifname.clone(),
+        args: attachment.args.clone(),
+        capability_args: attachment.capability_args.clone(),
+    }
+}

@@ -1,0 +1,228 @@
+//! What can go wrong in the life of a container.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::report::Report;
+use super::steps::Step;
+use crate::containerd;
+use crate::model::class::{Class, Explain};
+use crate::model::id::ContainerId;
+
+/// An effect of the engine that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// containerd refused.
+    #[error(transparent)]
+    Containerd(#[from] containerd::Error),
+    /// No such container.
+    #[error("there is no container \"{id}\"")]
+    NoSuchContainer {
+        /// The name that was asked for.
+        id: String,
+    },
+    /// The name is taken.
+    #[error("the name \"{id}\" is taken by a container that {state}")]
+    NameTaken {
+        /// The name.
+        id: ContainerId,
+        /// What the holder does: `is running`.
+        state: &'static str,
+    },
+    /// The container is not in a state for this.
+    #[error("container \"{id}\" {state}")]
+    WrongState {
+        /// Which.
+        id: ContainerId,
+        /// `is running`, `is not running`, ...
+        state: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A record was not written by netrun, or by a newer one.
+    #[error("the record of container \"{id}\" cannot be read")]
+    Record {
+        /// Whose.
+        id: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A record is larger than allowed.
+    #[error(
+        "the record of container \"{id}\" would have {bytes} bytes, at most {max} are possible"
+    )]
+    RecordTooLarge {
+        /// Whose.
+        id: ContainerId,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A container was not made by netrun.
+    #[error("container \"{id}\" was not made by netrun")]
+    Foreign {
+        /// Which.
+        id: String,
+    },
+    /// A network could not be attached.
+    #[error("cannot attach network \"{network}\" to container \"{id}\"")]
+    Attach {
+        /// The container.
+        id: ContainerId,
+        /// The network.
+        network: String,
+        /// Why.
+        source: Report,
+    },
+    /// A network could not be detached.
+    #[error("cannot detach network \"{network}\" from container \"{id}\"")]
+    Detach {
+        /// The container.
+        id: ContainerId,
+        /// The network.
+        network: String,
+        /// Why.
+        source: Report,
+    },
+    /// The image or its user cannot be used.
+    #[error("container \"{id}\" cannot be made from its image")]
+    Image {
+        /// The container.
+        id: ContainerId,
+        /// Why.
+        source: Report,
+    },
+    /// A network namespace could not be made or removed.
+    #[error("cannot {action} the network namespace {}", .path.display())]
+    Netns {
+        /// What was to be done.
+        action: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or directory of ours could not be handled.
+    #[error("cannot {action} {}", .path.display())]
+    File {
+        /// What was to be done.
+        action: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The supervisor could not be started or reached.
+    #[error("cannot {action} the supervisor of container \"{id}\"")]
+    Supervisor {
+        /// What was to be done.
+        action: &'static str,
+        /// Whose.
+        id: ContainerId,
+        /// Why.
+        source: io::Error,
+    },
+    /// The supervisor ended without an answer.
+    #[error("the supervisor of container \"{id}\" ended without an answer")]
+    SupervisorGone {
+        /// Whose.
+        id: ContainerId,
+    },
+    /// The process did not end even by SIGKILL.
+    #[error("the process of container \"{id}\" does not end after SIGKILL")]
+    DoesNotEnd {
+        /// Whose.
+        id: ContainerId,
+    },
+    /// Something of the container is still there.
+    #[error("container \"{id}\" is not completely gone: {} of its steps down failed", .failures.len())]
+    LeftBehind {
+        /// Which.
+        id: ContainerId,
+        /// The first failure, as the cause.
+        #[source]
+        first: Box<Error>,
+        /// The others.
+        failures: Vec<Error>,
+    },
+    /// Another process met it.
+    #[error(transparent)]
+    Reported(#[from] Report),
+    /// A test asked for it.
+    #[error("a fault was injected at step {step}")]
+    Injected {
+        /// Where.
+        step: Step,
+    },
+}
+
+impl Error {
+    /// Names a file operation.
+    pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::File {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+impl Explain for Error {
+    fn class(&self) -> Class {
+        match self {
+            Error::Containerd(error) => error.class(),
+            Error::NoSuchContainer { .. } => Class::NotFound,
+            Error::NameTaken { .. } => Class::AlreadyExists,
+            Error::WrongState { .. } | Error::Foreign { .. } => Class::WrongState,
+            Error::RecordTooLarge { .. } => Class::InvalidInput,
+            Error::Attach { source, .. }
+            | Error::Detach { source, .. }
+            | Error::Image { source, .. } => source.class(),
+            Error::Netns { source, .. } | Error::File { source, .. } => io_class(source),
+            Error::LeftBehind { .. } => Class::LeftBehind,
+            Error::Reported(report) => report.class(),
+            Error::SupervisorGone { .. } => Class::Unavailable,
+            Error::DoesNotEnd { .. } => Class::Timeout,
+            Error::Record { .. } | Error::Supervisor { .. } | Error::Injected { .. } => {
+                Class::Failed
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Containerd(error) => error.hint(),
+            Error::NoSuchContainer { .. } => Some("netrun ps -a lists all containers".to_owned()),
+            Error::NameTaken { id, .. } => Some(format!(
+                "remove it (netrun rm -f {id}), or choose another --name"
+            )),
+            Error::WrongState { hint, .. } if !hint.is_empty() => Some((*hint).to_owned()),
+            Error::Attach { source, .. }
+            | Error::Detach { source, .. }
+            | Error::Image { source, .. } => source.hint(),
+            Error::LeftBehind { .. } | Error::SupervisorGone { .. } => {
+                Some("netrun gc finishes what is left".to_owned())
+            }
+            Error::Foreign { id } => Some(format!(
+                "remove it with what made it, for instance ctr container rm {id}"
+            )),
+            Error::Netns { source, .. } | Error::File { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some("run netrun as root (sudo netrun ...)".to_owned())
+            }
+            Error::Reported(report) => report.hint(),
+            _ => None,
+        }
+    }
+}
+
+fn io_class(error: &io::Error) -> Class {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Class::Denied,
+        io::ErrorKind::AlreadyExists => Class::AlreadyExists,
+        _ => Class::Failed,
+    }
+}

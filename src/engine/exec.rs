@@ -1,0 +1,210 @@
+//! A further process in a running container: started, drained and ended by the supervisor.
+//!
+//! Invariant: an exec whose client dies is killed and drained, unless it was started to be left
+//! alone; nobody else would ever read its output.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use oci_spec::runtime::Spec;
+use tokio::time::timeout;
+
+use super::error::Error;
+use super::protocol::{Event, Exec, Request};
+use super::report::Report;
+use super::serve::tell;
+use super::spec::{self, ExecRequest};
+use super::stdio::{Fifos, Outputs};
+use super::supervise::Supervisor;
+use super::user_lookup;
+use crate::containerd::{self, Exited};
+use crate::model::record::Exit;
+use crate::sys::channel::Channel;
+
+/// SIGKILL.
+const KILL: u32 = 9;
+
+/// How long the FIFOs of an ended exec may take to reach their end; a process it left running in the
+/// background may hold them open.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// A process that was added.
+struct Added {
+    exec_id: String,
+    fifos: Fifos,
+    outputs: Outputs,
+}
+
+/// Runs a process for a client, from its start to its end.
+pub async fn serve(
+    supervisor: &Rc<Supervisor>,
+    mut channel: Channel,
+    wanted: Exec,
+    pipes: Vec<OwnedFd>,
+) {
+    let number = supervisor.execs.get();
+    supervisor.execs.set(number + 1);
+    // A supervisor that took over begins to count anew: its own pid keeps the names apart.
+    let exec_id = format!("{}-{number}", std::process::id());
+    let directory = supervisor.paths.fifos(&exec_id);
+    let fifos = Fifos::new(directory, wanted.terminal, wanted.stdin);
+    let event = match add(supervisor, &exec_id, &fifos, &wanted, pipes).await {
+        Err(error) => {
+            fifos.remove();
+            return tell(&channel, &Event::Failed(Report::of(&error))).await;
+        }
+        Ok(outputs) => {
+            let added = Added {
+                exec_id,
+                fifos,
+                outputs,
+            };
+            tell(&channel, &started(supervisor, &added)).await;
+            let event = follow(supervisor, &mut channel, &added, wanted.detach).await;
+            added.fifos.remove();
+            event
+        }
+    };
+    tell(&channel, &event).await;
+}
+
+fn started(supervisor: &Supervisor, added: &Added) -> Event {
+    Event::Started {
+        steps: supervisor.steps.taken(),
+        stdin: added.fifos.stdin(),
+    }
+}
+
+async fn add(
+    supervisor: &Supervisor,
+    exec_id: &str,
+    fifos: &Fifos,
+    wanted: &Exec,
+    pipes: Vec<OwnedFd>,
+) -> Result<Outputs, Error> {
+    let id = supervisor.id();
+    fifos.make()?;
+    let outputs = Outputs::open(fifos, None)?;
+    outputs
+        .attach(pipes)
+        .map_err(Error::file("attach to", supervisor.paths.fifos(exec_id)))?;
+    let client = supervisor.host.client().await?;
+    let process = process(supervisor, wanted).await?;
+    let request = containerd::ExecRequest {
+        exec_id: exec_id.to_owned(),
+        process,
+        stdio: fifos.stdio(),
+    };
+    client.exec_process(id.as_str(), request).await?;
+    if let Err(error) = client.start_process(id.as_str(), exec_id).await {
+        // What could not be started is still known to the shim.
+        let _ = client.delete_exec(id.as_str(), exec_id).await;
+        return Err(error.into());
+    }
+    Ok(outputs)
+}
+
+/// The OCI process: the container's own, with what is wanted instead.
+async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Error> {
+    let id = supervisor.id();
+    let unreadable = |source| Error::Record {
+        id: id.to_string(),
+        source,
+    };
+    let (container, _) = supervisor.host.container(&id).await?;
+    let spec: Spec = serde_json::from_slice(&container.spec).map_err(unreadable)?;
+    let own = spec.process().clone().unwrap_or_default();
+    let root = PathBuf::from(format!("/proc/{}/root", supervisor.running.pid));
+    let user = match &wanted.user {
+        Some(user) => Some(user_lookup::in_root(&id, user, &root)?),
+        None => None,
+    };
+    let request = ExecRequest {
+        command: &wanted.args,
+        env: &wanted.env,
+        workdir: wanted.workdir.as_deref(),
+        user: user.as_ref(),
+        terminal: wanted.terminal,
+    };
+    let process = spec::exec_process(&own, &request).map_err(|error| Error::Image {
+        id: id.clone(),
+        source: Report::of(&error),
+    })?;
+    serde_json::to_vec(&process).map_err(unreadable)
+}
+
+/// Waits for the end, obeying the client; says how it ended.
+async fn follow(
+    supervisor: &Supervisor,
+    channel: &mut Channel,
+    added: &Added,
+    detach: bool,
+) -> Event {
+    let id = supervisor.id();
+    let client = match supervisor.host.client().await {
+        Ok(client) => client,
+        Err(error) => return Event::Failed(Report::of(&error)),
+    };
+    let wait = client.wait_process(id.as_str(), &added.exec_id);
+    tokio::pin!(wait);
+    let mut attended = !detach;
+    let waited = loop {
+        let request = tokio::select! {
+            waited = &mut wait => break waited,
+            request = channel.receive::<Request>(), if attended => request,
+        };
+        match request {
+            Ok(Some((Request::Detach, _))) => attended = false,
+            Ok(Some((request, _))) => obey(supervisor, &added.exec_id, request).await,
+            Ok(None) | Err(_) => {
+                attended = false;
+                drop(
+                    client
+                        .kill_process(id.as_str(), &added.exec_id, KILL, false)
+                        .await,
+                );
+            }
+        }
+    };
+    if timeout(DRAIN, added.outputs.drained()).await.is_err() {
+        added.outputs.abandon();
+    }
+    // With its container gone the exec is gone as well.
+    let _ = client.delete_exec(id.as_str(), &added.exec_id).await;
+    match waited {
+        Ok(Exited { status, at }) => Event::Exited {
+            exit: Exit {
+                status,
+                at,
+                reason: None,
+            },
+            steps: Vec::new(),
+        },
+        Err(error) => Event::Failed(Report::of(&error)),
+    }
+}
+
+async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
+    let id = supervisor.id();
+    let Ok(client) = supervisor.host.client().await else {
+        return;
+    };
+    // The process may end at any moment; what it cannot take any more is lost.
+    match request {
+        Request::Signal { number } => {
+            let number = u32::try_from(number).unwrap_or(0);
+            drop(
+                client
+                    .kill_process(id.as_str(), exec_id, number, false)
+                    .await,
+            );
+        }
+        Request::Resize { width, height } => {
+            drop(client.resize(id.as_str(), exec_id, (width, height)).await);
+        }
+        Request::CloseStdin => drop(client.close_stdin(id.as_str(), exec_id).await),
+        _ => {}
+    }
+}

@@ -1,0 +1,277 @@
+//! The way up: from a record to a running process.
+//!
+//! Invariant: the record comes first; nothing is cancelled half-way, for a client that breaks off
+//! inside `Tasks.Create` leaves a shim that containerd does not list.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use futures_util::future::join;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::attachment;
+use super::error::Error;
+use super::etc;
+use super::host::{Host, encode};
+use super::log::Writer;
+use super::paths::Paths;
+use super::plan::Plan;
+use super::stdio::{Fifos, Outputs};
+use super::steps::{Step, Steps};
+use super::user_lookup;
+use crate::containerd::{Container, Mount};
+use crate::model::record::{EXTENSION, NetworkMode, Record};
+use crate::network::CniResult;
+use crate::sys::pidfd::PidFd;
+use crate::sys::{netns, process};
+
+/// Everything a launch or a teardown works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// containerd.
+    pub host: &'a Host,
+    /// The steps.
+    pub steps: &'a Steps,
+    /// Where the container's things lie.
+    pub paths: &'a Paths,
+}
+
+/// A process that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// The process; none where its pid means nothing to us (another pid namespace).
+    pub pidfd: Option<PidFd>,
+    /// Its pid as containerd tells it.
+    pub pid: u32,
+    /// Its FIFOs.
+    pub fifos: Fifos,
+    /// Its outputs.
+    pub outputs: Rc<Outputs>,
+}
+
+/// The root file system of a container to be started.
+#[derive(Debug, Clone, Copy)]
+pub enum Root<'a> {
+    /// It is prepared now, by this plan.
+    New(&'a Plan),
+    /// It exists.
+    Existing,
+}
+
+/// Writes the record of a new container.
+///
+/// # Errors
+/// [`Error::NameTaken`], or containerd's refusal.
+pub async fn create_record(job: Job<'_>, plan: &Plan) -> Result<(), Error> {
+    job.steps
+        .run(Step::Record, write_record(job.host, plan))
+        .await
+}
+
+async fn write_record(host: &Host, plan: &Plan) -> Result<(), Error> {
+    let record = &plan.record;
+    let container = Container {
+        id: record.id.to_string(),
+        labels: containerd_labels(record),
+        image: record.image.clone(),
+        runtime: record.process.runtime.clone(),
+        spec: plan.spec.clone().into_bytes(),
+        snapshotter: record.snapshotter.clone(),
+        snapshot_key: record.id.to_string(),
+        extensions: [(EXTENSION.to_owned(), encode(record)?)].into(),
+    };
+    match host.client().await?.create_container(container).await {
+        Err(error) if error.already_exists() => Err(Error::NameTaken {
+            id: record.id.clone(),
+            state: "exists",
+        }),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// User labels for ctr and nerdctl to see and filter by; containerd takes 4,096 bytes each at most.
+fn containerd_labels(record: &Record) -> std::collections::HashMap<String, String> {
+    let fits = |(key, value): &(&String, &String)| key.len() + value.len() <= 4096;
+    record
+        .labels
+        .iter()
+        .filter(fits)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// Prepares the root file system of a new container and writes its final spec.
+///
+/// # Errors
+/// Containerd's refusal, or a user that the image does not have.
+pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error> {
+    let record = &plan.record;
+    let key = record.id.as_str();
+    let prepare = async {
+        let client = job.host.client().await?;
+        Ok(client
+            .prepare_snapshot(&record.snapshotter, key, &record.parent)
+            .await?)
+    };
+    let mounts = job.steps.run(Step::Snapshot, prepare).await?;
+    if plan.look_up_user {
+        job.steps
+            .run(
+                Step::User,
+                user_lookup::finish_spec(job.host, plan, &mounts),
+            )
+            .await?;
+    }
+    Ok(mounts)
+}
+
+/// Starts a container whose record is written.
+///
+/// # Errors
+/// The first failure; what was made is still there, and is the caller's to tear down.
+pub async fn start(
+    job: Job<'_>,
+    record: &mut Record,
+    root: Root<'_>,
+    pipes: Vec<OwnedFd>,
+) -> Result<Running, Error> {
+    let fifos = Fifos::new(
+        job.paths.fifos(""),
+        record.process.terminal,
+        record.process.stdin,
+    );
+    job.steps
+        .run(Step::Files, async { etc::make(job.paths, record) })
+        .await?;
+    let outputs = job
+        .steps
+        .run(Step::Fifos, async { open_stdio(job, &fifos, pipes) })
+        .await?;
+
+    let (ready, netns_is_ready) = oneshot::channel();
+    let networks = attach_all(job, record, ready);
+    let task = create_task(job, record, root, &fifos, netns_is_ready);
+    let (results, pid) = join(networks, task).await;
+    let results = results?;
+    let pid = pid?;
+
+    job.steps
+        .run(Step::Names, async {
+            etc::fill(job.paths, record, &results)
+        })
+        .await?;
+    let pidfd = PidFd::open(pid).ok();
+    let start = async {
+        Ok(job
+            .host
+            .client()
+            .await?
+            .start_process(record.id.as_str(), "")
+            .await?)
+    };
+    job.steps.run(Step::Start, start).await?;
+    keep_results(record, &results);
+    Ok(Running {
+        pidfd,
+        pid,
+        fifos,
+        outputs: Rc::new(outputs),
+    })
+}
+
+fn open_stdio(job: Job<'_>, fifos: &Fifos, pipes: Vec<OwnedFd>) -> Result<Outputs, Error> {
+    fifos.make()?;
+    let log = job.paths.log();
+    let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
+    let outputs = Outputs::open(fifos, Some(writer))?;
+    outputs
+        .attach(pipes)
+        .map_err(Error::file("attach to", job.paths.fifos("")))?;
+    Ok(outputs)
+}
+
+/// Makes the namespace, says so, and attaches the networks in order.
+async fn attach_all(
+    job: Job<'_>,
+    record: &Record,
+    ready: oneshot::Sender<()>,
+) -> Result<Vec<CniResult>, Error> {
+    if let NetworkMode::Own(path) = &record.network.mode {
+        let failed = |source| Error::Netns {
+            action: "make",
+            path: path.clone(),
+            source,
+        };
+        let make = async { netns::create(path).await.map_err(failed) };
+        job.steps.run(Step::Netns, make).await?;
+    }
+    // The other side may have failed already; its error is told, not this.
+    let _ = ready.send(());
+    let mut results = Vec::new();
+    for attachment in &record.network.attachments {
+        let add = attachment::add(record, attachment);
+        results.push(
+            job.steps
+                .run_on(Step::Attach, &attachment.network, add)
+                .await?,
+        );
+    }
+    Ok(results)
+}
+
+/// Creates the task as soon as its root and its network namespace are there.
+async fn create_task(
+    job: Job<'_>,
+    record: &Record,
+    root: Root<'_>,
+    fifos: &Fifos,
+    netns_is_ready: oneshot::Receiver<()>,
+) -> Result<u32, Error> {
+    let id = record.id.as_str();
+    let mounts = match root {
+        Root::New(plan) => prepare_root(job, plan).await?,
+        Root::Existing => {
+            job.host
+                .client()
+                .await?
+                .snapshot_mounts(&record.snapshotter, id)
+                .await?
+        }
+    };
+    if netns_is_ready.await.is_err() {
+        // The network side failed, and its error is the one that is told.
+        return Ok(0);
+    }
+    let create = async {
+        Ok(job
+            .host
+            .client()
+            .await?
+            .create_task(id, mounts, fifos.stdio())
+            .await?)
+    };
+    job.steps.run(Step::Task, create).await
+}
+
+fn keep_results(record: &mut Record, results: &[CniResult]) {
+    for (attachment, result) in record.network.attachments.iter_mut().zip(results) {
+        attachment.result = Some(result.to_value());
+    }
+    record.started = Some(Timestamp::now());
+    record.provisional = false;
+}
+
+/// Says in the record that a start begins now: what it makes belongs to this boot.
+///
+/// # Errors
+/// The boot id cannot be read.
+pub fn begin(record: &mut Record) -> Result<(), Error> {
+    let boot_id = process::boot_id().map_err(Error::file("read", "/proc/sys/kernel/random"))?;
+    record.boot_id = boot_id;
+    record.exit = None;
+    for attachment in &mut record.network.attachments {
+        attachment.result = None;
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! From what is meant to what will be done: the record and the spec of a new container.
+//!
+//! Invariant: pure; nothing has happened yet, and nothing else decides what will.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use oci_spec::runtime::Spec;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::paths::Paths;
+use super::spec::{self, EtcFiles, Limits, Netns, SpecError, SpecRequest, resolved_command};
+use super::user::{User, UserError, UserRef};
+use crate::image::Image;
+use crate::model::class::{Class, Explain};
+use crate::model::id::{ContainerId, Namespace};
+use crate::model::mount::Bind;
+use crate::model::record::{self, Attachment, Names, Network, NetworkMode, Process, Record};
+use crate::model::signal::Signal;
+use crate::network::NetworkConfigList;
+use crate::sys::facts::HostFacts;
+
+/// What is meant: every default of the command line and the configuration file is resolved.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The containerd namespace.
+    pub namespace: &'a Namespace,
+    /// The name.
+    pub id: &'a ContainerId,
+    /// The image, which is there.
+    pub image: &'a Image,
+    /// The snapshotter that holds it.
+    pub snapshotter: String,
+    /// The OCI runtime.
+    pub runtime: String,
+    /// `--entrypoint`.
+    pub entrypoint: Option<Vec<String>>,
+    /// The command after the image.
+    pub command: Vec<String>,
+    /// `-e`.
+    pub env: Vec<String>,
+    /// `-w`.
+    pub workdir: Option<String>,
+    /// `-u`; the image's user if none.
+    pub user: Option<String>,
+    /// `-t`.
+    pub terminal: bool,
+    /// `-i`.
+    pub stdin: bool,
+    /// `--rm`.
+    pub auto_remove: bool,
+    /// `-l`.
+    pub labels: BTreeMap<String, String>,
+    /// `--privileged`.
+    pub privileged: bool,
+    /// `--cap-add`.
+    pub cap_add: Vec<String>,
+    /// `--cap-drop`.
+    pub cap_drop: Vec<String>,
+    /// `--read-only`.
+    pub read_only: bool,
+    /// `-v`.
+    pub binds: Vec<Bind>,
+    /// `--memory`, `--cpus`, `--pids-limit`.
+    pub limits: Limits,
+    /// `--stop-signal`; the image's or SIGTERM if none.
+    pub stop_signal: Option<Signal>,
+    /// `--stop-timeout`, in seconds.
+    pub stop_timeout: u32,
+    /// `--hostname`.
+    pub hostname: Option<String>,
+    /// `--add-host`, `--dns`, ...; the hostname in it is filled in here.
+    pub names: Names,
+    /// Where it is attached.
+    pub network: NetworkRequest,
+}
+
+/// Where a container is attached.
+#[derive(Debug)]
+pub enum NetworkRequest {
+    /// The host's own network.
+    Host,
+    /// A network namespace of its own, with these networks in it.
+    Own(Vec<Planned>),
+}
+
+/// A network to be attached.
+#[derive(Debug)]
+pub struct Planned {
+    /// Its configuration.
+    pub list: NetworkConfigList,
+    /// Where its plugins are looked for.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Arguments by capability.
+    pub capability_args: Map<String, Value>,
+}
+
+/// What will be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The record to be written.
+    pub record: Record,
+    /// The spec as JSON text; its user is provisional if it has to be looked up in the image.
+    pub spec: String,
+    /// The user must be looked up.
+    pub look_up_user: bool,
+}
+
+/// Why there can be no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The spec cannot be made.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The user cannot be meant.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The image wants a stop signal that nobody knows.
+    #[error("the image's stop signal {0:?} is none")]
+    StopSignal(String),
+    /// The spec cannot be written down.
+    #[error("the spec cannot be written as JSON")]
+    Encode(#[from] serde_json::Error),
+}
+
+impl Explain for PlanError {
+    fn class(&self) -> Class {
+        match self {
+            PlanError::Spec(error) => error.class(),
+            PlanError::User(error) => error.class(),
+            PlanError::StopSignal(_) => Class::InvalidInput,
+            PlanError::Encode(_) => Class::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            PlanError::Spec(error) => error.hint(),
+            PlanError::User(error) => error.hint(),
+            PlanError::StopSignal(_) => Some("name one with --stop-signal".to_owned()),
+            PlanError::Encode(_) => None,
+        }
+    }
+}
+
+/// Plans a container.
+///
+/// # Errors
+/// See [`PlanError`]; nothing has happened then.
+pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> {
+    let config = request.image.config.config().as_ref();
+    let image_user = config
+        .and_then(|config| config.user().clone())
+        .unwrap_or_default();
+    let given = request.user.clone().unwrap_or(image_user);
+    let reference: UserRef = given.parse()?;
+    let user = reference.exact();
+    let provisional = user.clone().unwrap_or_else(|| reference.provisional());
+    let paths = Paths::new(request.namespace, request.id);
+    let spec = make_spec(request, host, &provisional, &paths)?;
+    let image_signal = config.and_then(|config| config.stop_signal().clone());
+    let stop_signal = match (request.stop_signal, image_signal) {
+        (Some(signal), _) => signal,
+        (None, Some(name)) => name.parse().map_err(|_| PlanError::StopSignal(name))?,
+        (None, None) => Signal::TERM,
+    };
+    let mut names = request.names.clone();
+    names.hostname = spec.hostname().clone().unwrap_or_default();
+    let process = Process {
+        command: resolved_command(
+            &request.image.config,
+            request.entrypoint.as_deref(),
+            &request.command,
+        )?,
+        user: given,
+        terminal: request.terminal,
+        stdin: request.stdin,
+        stop_signal: stop_signal.to_string(),
+        stop_timeout: request.stop_timeout,
+        runtime: request.runtime.clone(),
+    };
+    let record = Record {
+        version: record::VERSION,
+        namespace: request.namespace.clone(),
+        id: request.id.clone(),
+        created: Timestamp::now(),
+        boot_id: String::new(),
+        provisional: false,
+        image: request.image.name.clone(),
+        snapshotter: request.snapshotter.clone(),
+        parent: request.image.chain_id.clone(),
+        network: network(request, &paths),
+        labels: request.labels.clone(),
+        process,
+        names,
+        auto_remove: request.auto_remove,
+        started: None,
+        exit: None,
+    };
+    Ok(Plan {
+        record,
+        spec: serde_json::to_string(&spec)?,
+        look_up_user: user.is_none(),
+    })
+}
+
+fn make_spec(
+    request: &Request<'_>,
+    host: &HostFacts,
+    user: &User,
+    paths: &Paths,
+) -> Result<Spec, SpecError> {
+    let netns = match request.network {
+        NetworkRequest::Host => Netns::Host,
+        NetworkRequest::Own(_) => Netns::Path(paths.netns.clone()),
+    };
+    let etc_files = EtcFiles {
+        hosts: paths.hosts(),
+        hostname: paths.hostname(),
+        resolv_conf: paths.resolv_conf(),
+    };
+    spec::spec(&SpecRequest {
+        id: request.id,
+        namespace: request.namespace,
+        image: &request.image.config,
+        entrypoint: request.entrypoint.as_deref(),
+        command: &request.command,
+        env: &request.env,
+        workdir: request.workdir.as_deref(),
+        user,
+        hostname: request.hostname.as_deref(),
+        terminal: request.terminal,
+        privileged: request.privileged,
+        cap_add: &request.cap_add,
+        cap_drop: &request.cap_drop,
+        read_only: request.read_only,
+        binds: &request.binds,
+        limits: request.limits,
+        netns: &netns,
+        etc_files: &etc_files,
+        host,
+    })
+}
+
+fn network(request: &Request<'_>, paths: &Paths) -> Network {
+    let NetworkRequest::Own(planned) = &request.network else {
+        return Network {
+            mode: NetworkMode::Host,
+            attachments: Vec::new(),
+        };
+    };
+    let attachment = |(index, network): (usize, &Planned)| Attachment {
+        network: network.list.name().to_owned(),
+        ifname: format!("eth{index}"),
+        config: network.list.bytes().to_owned(),
+        source: network.list.source().to_owned(),
+        args: Vec::new(),
+        capability_args: network.capability_args.clone(),
+        plugin_dirs: network.plugin_dirs.clone(),
+        result: None,
+    };
+    Network {
+        mode: NetworkMode::Own(paths.netns.clone()),
+        attachments: planned.iter().enumerate().map(attachment).collect(),
+    }
+}

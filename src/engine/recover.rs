@@ -1,0 +1,231 @@
+//! What dead supervisors left, and what nobody needs any more.
+//!
+//! Invariant: only what carries our mark or our names is touched, and nothing that somebody else is
+//! busy with.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::attachment;
+use super::claim::{Supervision, supervision};
+use super::error::Error;
+use super::host::{Host, record_of};
+use super::launch::Job;
+use super::paths::{Paths, RUN, STATE};
+use super::protocol::{Assignment, Event, Orders};
+use super::session::{PipeEnds, Session};
+use super::steps::Steps;
+use super::teardown::{Process, Scope, remove_tree, teardown};
+use crate::model::id::{ContainerId, Namespace};
+use crate::model::record::Record;
+use crate::sys::lock::Lock;
+use crate::sys::netns;
+
+/// Containers whose supervisor died, from the run directories alone.
+pub fn orphans() -> Vec<(Namespace, ContainerId)> {
+    let dead = |(namespace, id): &(Namespace, ContainerId)| {
+        supervision(&Paths::new(namespace, id)) == Supervision::Dead
+    };
+    directories(Path::new(RUN))
+        .into_iter()
+        .filter(dead)
+        .collect()
+}
+
+/// The pairs of namespace and id that a tree of ours has directories for.
+fn directories(top: &Path) -> Vec<(Namespace, ContainerId)> {
+    let mut found = Vec::new();
+    for namespace in entries(top) {
+        for id in entries(&namespace) {
+            let name = |path: &Path| path.file_name()?.to_str().map(str::to_owned);
+            let pair = (
+                name(&namespace).map(|n| n.parse()),
+                name(&id).map(|n| n.parse()),
+            );
+            if let (Some(Ok(namespace)), Some(Ok(id))) = pair {
+                found.push((namespace, id));
+            }
+        }
+    }
+    found
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// Starts a supervisor that takes over, and waits until it has, or has finished what was there.
+///
+/// # Errors
+/// What the new supervisor met.
+pub async fn adopt(address: &Path, namespace: &Namespace, id: &ContainerId) -> Result<(), Error> {
+    let orders = Orders {
+        address: address.to_owned(),
+        namespace: namespace.clone(),
+        id: id.clone(),
+        task: Assignment::Adopt,
+        foreground: false,
+        fault: None,
+    };
+    let mut session = Session::launch(&orders, PipeEnds::default()).await?;
+    match session.event().await {
+        Ok(Event::Failed(report)) => Err(report.into()),
+        // It ended without a word: there was nothing to take over any more.
+        Ok(_) | Err(Error::SupervisorGone { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a pass of `gc` found and did: one line each, for people.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// What was done.
+    pub done: Vec<String>,
+    /// What could not be done.
+    pub failures: Vec<Error>,
+}
+
+impl Swept {
+    fn note(&mut self, what: String, outcome: Result<(), Error>) {
+        match outcome {
+            Ok(()) => self.done.push(what),
+            Err(error) => self.failures.push(error),
+        }
+    }
+}
+
+/// Finishes whatever dead supervisors left in this namespace: adopts what runs, takes down what
+/// does not, removes what has no record.
+///
+/// # Errors
+/// containerd cannot be reached; other failures are collected.
+pub async fn gc(host: &Host) -> Result<Swept, Error> {
+    let mut swept = Swept::default();
+    for (namespace, id) in orphans() {
+        if namespace == host.namespace {
+            let adopted = adopt(&host.address, &namespace, &id).await;
+            swept.note(format!("container {id}: its supervisor had died"), adopted);
+        }
+    }
+    let client = host.client().await?;
+    let mut known = BTreeSet::new();
+    for container in client.list_containers().await? {
+        known.insert(container.id.clone());
+        // What is not ours is nobody's business here.
+        if let Ok(record) = record_of(&container) {
+            finish(host, record, &mut swept).await;
+        }
+    }
+    sweep_state(host, &known, &mut swept).await;
+    Ok(swept)
+}
+
+/// Takes down what has a record and no supervisor, where anything of its run is left.
+async fn finish(host: &Host, record: Record, swept: &mut Swept) {
+    let id = record.id.clone();
+    let paths = Paths::new(&record.namespace, &id);
+    if supervision(&paths) == Supervision::Alive {
+        return;
+    }
+    // Somebody is busy with it.
+    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else {
+        return;
+    };
+    // It may have changed, or gone, before we had the lock.
+    let Ok(mut record) = host.record(&id).await else {
+        return;
+    };
+    if supervision(&paths) == Supervision::Alive || !is_unfinished(&record) {
+        return;
+    }
+    let steps = Steps::new();
+    let job = Job {
+        host,
+        steps: &steps,
+        paths: &paths,
+    };
+    let gone = record.provisional || record.auto_remove;
+    let scope = if gone { Scope::Container } else { Scope::Run };
+    let down = teardown(job, &mut record, scope, Process::Unknown).await;
+    let down = down.and_then(|()| remove_tree(&paths.run));
+    swept.note(
+        format!("container {id}: took down what was left of its run"),
+        down,
+    );
+}
+
+/// Whether anything of a run may be left: it was begun and never ended, or its network is there.
+fn is_unfinished(record: &Record) -> bool {
+    let begun = !record.boot_id.is_empty();
+    let attached = || {
+        let mut attachments = record.network.attachments.iter();
+        attachments.any(|attached| attachment::may_be_attached(record, attached))
+    };
+    begun && (record.exit.is_none() || record.auto_remove || attached())
+}
+
+/// Removes state, locks and namespaces that belong to no record.
+async fn sweep_state(host: &Host, known: &BTreeSet<String>, swept: &mut Swept) {
+    for (namespace, id) in directories(Path::new(STATE)) {
+        if namespace == host.namespace && !known.contains(id.as_str()) {
+            remove_unowned(host, &id, swept).await;
+        }
+    }
+    for id in named_netns(&host.namespace) {
+        if !known.contains(id.as_str()) {
+            remove_unowned(host, &id, swept).await;
+        }
+    }
+}
+
+async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
+    let paths = Paths::new(&host.namespace, id);
+    if supervision(&paths) != Supervision::None {
+        return;
+    }
+    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else {
+        return;
+    };
+    // A container of this name may have been made since we looked.
+    if !matches!(host.record(id).await, Err(Error::NoSuchContainer { .. })) {
+        return;
+    }
+    let removed = netns::remove(&paths.netns).map_err(|source| Error::Netns {
+        action: "remove",
+        path: paths.netns.clone(),
+        source,
+    });
+    let removed = removed.and_then(|()| remove_tree(&paths.state));
+    swept.note(format!("{id}: removed files without a container"), removed);
+}
+
+/// The ids whose namespaces' names are ours.
+fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
+    let Ok(entries) = fs::read_dir(netns::DIRECTORY) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter_map(|name| netns_owner(&name, namespace))
+        .collect()
+}
+
+fn netns_owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {
+    let rest = name.strip_prefix("netrun-")?;
+    let id: ContainerId = match rest.split_once("--") {
+        Some((owner, id)) if owner == namespace.as_str() => id.parse().ok()?,
+        Some(_) => return None,
+        None => rest.parse().ok()?,
+    };
+    (id.netns_name(namespace) == name).then_some(id)
+}

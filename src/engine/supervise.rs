@@ -1,0 +1,447 @@
+//! The supervisor: one small process for each running container, from its start to its end.
+//!
+//! Invariant: it holds its claim as long as it lives; what it starts it takes down; idle it waits on
+//! a pidfd, two FIFOs and a socket, and holds no connection to containerd.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::adopt;
+use super::claim::Claim;
+use super::error::Error;
+use super::host::Host;
+use super::launch::{self, Job, Root, Running};
+use super::paths::{Paths, SOCKET};
+use super::protocol::{Assignment, Event, MAX_LINE, Orders, Request};
+use super::report::Report;
+use super::serve;
+use super::steps::{Step, Steps};
+use super::teardown::{self, Process, Scope, UNKNOWN_STATUS, remove_tree, teardown};
+use crate::model::class::Explain;
+use crate::model::id::ContainerId;
+use crate::model::record::{Exit, Record};
+use crate::sys::channel::{Channel, accept, listen};
+use crate::sys::lock::Lock;
+
+/// How long the connection to containerd is kept after a start: what ends sooner is a short job, and
+/// its end is seen without connecting again.
+const KEEP_CONNECTION: Duration = Duration::from_secs(1);
+
+/// How long clients may take to read their last event.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How often, and how long apart, containerd is asked for an exit status while it cannot be reached.
+const STATUS_TRIES: u32 = 20;
+const STATUS_PAUSE: Duration = Duration::from_millis(500);
+
+/// What there is to tell when a run is over.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The process ended, and its run is down.
+    Exited(Exit),
+    /// The container is gone as well.
+    Removed(Exit),
+    /// Something is left behind.
+    Failed(Exit, Report),
+}
+
+/// A running container and its supervisor's hands on it.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// containerd.
+    pub host: Host,
+    /// The steps taken.
+    pub steps: Steps,
+    /// Where things lie.
+    pub paths: Paths,
+    /// The container's record.
+    pub record: RefCell<Record>,
+    /// The process.
+    pub running: Running,
+    /// Remove the container when it ends.
+    pub remove: Cell<bool>,
+    /// Says how it ended, once it has.
+    pub outcome: watch::Sender<Option<Outcome>>,
+    /// How many execs there were: their names come from it.
+    pub execs: Cell<u64>,
+}
+
+impl Supervisor {
+    /// The name of the container.
+    pub fn id(&self) -> ContainerId {
+        self.record.borrow().id.clone()
+    }
+
+    /// Signals the first process.
+    ///
+    /// # Errors
+    /// The process has ended, or containerd refuses.
+    pub async fn signal(&self, number: i32) -> Result<(), Error> {
+        let id = self.id();
+        match &self.running.pidfd {
+            Some(pidfd) => {
+                let failed = |source| Error::Supervisor {
+                    action: "signal through",
+                    id,
+                    source,
+                };
+                pidfd.signal(number).map_err(failed)
+            }
+            None => {
+                let number = u32::try_from(number).unwrap_or(0);
+                let client = self.host.client().await?;
+                Ok(client.kill_process(id.as_str(), "", number, false).await?)
+            }
+        }
+    }
+
+    /// Waits until the run is over.
+    pub async fn over(&self) -> Outcome {
+        let mut outcome = self.outcome.subscribe();
+        loop {
+            if let Some(outcome) = outcome.borrow_and_update().clone() {
+                return outcome;
+            }
+            // The sender lives as long as we do.
+            let _ = outcome.changed().await;
+        }
+    }
+}
+
+/// The supervisor's whole life. Failures are told to whoever gave the orders.
+pub async fn supervise(mut control: Channel) {
+    let Ok(Some((orders, pipes))) = control.receive::<Orders>().await else {
+        return;
+    };
+    if let Err(error) = obey(orders, pipes, &mut Some(control)).await {
+        let (error, control) = error;
+        if let Some(control) = control {
+            // Whoever gave the orders may be gone.
+            let _ = control.send(&Event::Failed(Report::of(&error)), &[]).await;
+        }
+    }
+}
+
+type Failure = (Error, Option<Channel>);
+
+async fn obey(
+    orders: Orders,
+    pipes: Vec<OwnedFd>,
+    control: &mut Option<Channel>,
+) -> Result<(), Failure> {
+    let client = control
+        .as_ref()
+        .and_then(|control| control.peer_pid().ok().flatten());
+    let host = Host::new(orders.address, orders.namespace.clone());
+    let steps = Steps::with_fault(orders.fault, client);
+    let paths = Paths::new(&orders.namespace, &orders.id);
+    let job = Job {
+        host: &host,
+        steps: &steps,
+        paths: &paths,
+    };
+    let up = match orders.task {
+        Assignment::Run(plan) => launch_new(job, *plan, pipes).await,
+        Assignment::Start => launch_existing(job, &orders.id, pipes).await,
+        Assignment::Adopt => adopt::adopt(job, &orders.id).await,
+    };
+    let up = match up {
+        Ok(Some(up)) => up,
+        Ok(None) => return Ok(()),
+        Err(error) => return Err((error, control.take())),
+    };
+    let supervisor = Rc::new(Supervisor {
+        remove: Cell::new(up.record.auto_remove),
+        record: RefCell::new(up.record),
+        running: up.running,
+        host,
+        steps,
+        paths,
+        outcome: watch::Sender::new(None),
+        execs: Cell::new(0),
+    });
+    run(supervisor, up.claim, control.take(), orders.foreground).await;
+    Ok(())
+}
+
+/// What a launch, or an adoption, results in.
+#[derive(Debug)]
+pub struct Up {
+    /// The claim.
+    pub claim: Claim,
+    /// The record.
+    pub record: Record,
+    /// The process.
+    pub running: Running,
+}
+
+async fn launch_new(
+    job: Job<'_>,
+    mut plan: super::plan::Plan,
+    pipes: Vec<OwnedFd>,
+) -> Result<Option<Up>, Error> {
+    let id = plan.record.id.clone();
+    let claim = claim(job, &id).await?;
+    let lock = lock(job).await?;
+    plan.record.provisional = true;
+    launch::begin(&mut plan.record)?;
+    let created = launch::create_record(job, &plan).await;
+    if let Err(error) = created {
+        release(job).await;
+        return Err(error);
+    }
+    let mut record = plan.record.clone();
+    let started = launch::start(job, &mut record, Root::New(&plan), pipes).await;
+    finish_launch(job, claim, record, started, lock).await
+}
+
+async fn launch_existing(
+    job: Job<'_>,
+    id: &ContainerId,
+    pipes: Vec<OwnedFd>,
+) -> Result<Option<Up>, Error> {
+    let claim = claim(job, id).await?;
+    let lock = lock(job).await?;
+    let begun = async {
+        let mut record = job.host.record(id).await?;
+        launch::begin(&mut record)?;
+        job.steps
+            .run(Step::Record, job.host.update(&record))
+            .await?;
+        Ok(record)
+    };
+    let mut record = match begun.await {
+        Ok(record) => record,
+        Err(error) => {
+            release(job).await;
+            return Err(error);
+        }
+    };
+    let started = launch::start(job, &mut record, Root::Existing, pipes).await;
+    finish_launch(job, claim, record, started, lock).await
+}
+
+/// A launch that failed is taken down at once, by the one way down.
+async fn finish_launch(
+    job: Job<'_>,
+    claim: Claim,
+    mut record: Record,
+    started: Result<Running, Error>,
+    lock: Lock,
+) -> Result<Option<Up>, Error> {
+    let error = match started {
+        Ok(running) => {
+            return Ok(Some(Up {
+                claim,
+                record,
+                running,
+            }));
+        }
+        Err(error) => error,
+    };
+    let gone = record.provisional || record.auto_remove;
+    let scope = if gone { Scope::Container } else { Scope::Run };
+    if scope == Scope::Run {
+        record.exit = Some(failed_start(&error));
+    }
+    let down = teardown(job, &mut record, scope, Process::Unknown).await;
+    if down.is_ok() {
+        release(job).await;
+        forget_lock(job, scope, Some(lock));
+    }
+    // What could not be undone matters more than why it had to be.
+    down.and(Err(error))
+}
+
+/// How a container that could not be started has "ended", as docker has it.
+fn failed_start(error: &Error) -> Exit {
+    use crate::model::class::Class;
+    let status = match error.class() {
+        Class::CommandNotFound => 127,
+        Class::CommandNotExecutable => 126,
+        _ => 125,
+    };
+    Exit {
+        status,
+        at: Timestamp::now(),
+        reason: Some(error.to_string()),
+    }
+}
+
+async fn claim(job: Job<'_>, id: &ContainerId) -> Result<Claim, Error> {
+    let claimed = job
+        .steps
+        .run(Step::Claim, async { Claim::fresh(job.paths) })
+        .await?;
+    claimed.ok_or_else(|| Error::NameTaken {
+        id: id.clone(),
+        state: "is running",
+    })
+}
+
+async fn lock(job: Job<'_>) -> Result<Lock, Error> {
+    let path = &job.paths.lock;
+    let take = async {
+        Lock::exclusive(path)
+            .await
+            .map_err(Error::file("lock", path))
+    };
+    job.steps.run(Step::Lock, take).await
+}
+
+/// Gives the run directory up. Where something is left behind it stays, for the next command to
+/// find and to finish.
+pub async fn release(job: Job<'_>) {
+    // What stays is found by the next command: a run directory without a supervisor.
+    let _ = job
+        .steps
+        .run(Step::Release, async { remove_tree(&job.paths.run) })
+        .await;
+}
+
+/// The lock of a container that is gone goes with it.
+fn forget_lock(job: Job<'_>, scope: Scope, lock: Option<Lock>) {
+    if scope == Scope::Container {
+        // A file that stays is an empty one, and is used again by the next of this name.
+        let _ = lock.map(|lock| lock.remove(&job.paths.lock));
+    }
+}
+
+/// From the start to the end.
+async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>, foreground: bool) {
+    let (clients, mut all_told) = tokio::sync::mpsc::channel::<()>(1);
+    spawn_helpers(&supervisor, control, foreground, &clients);
+
+    let exit = ended(&supervisor).await;
+    let outcome = take_down(&supervisor, exit).await;
+    supervisor.outcome.send_replace(Some(outcome));
+    drop(clients);
+    // Each client's task holds a sender; the channel ends when the last one has been told.
+    let _ = timeout(FAREWELL, all_told.recv()).await;
+    drop(claim);
+}
+
+fn spawn_helpers(
+    supervisor: &Rc<Supervisor>,
+    control: Option<Channel>,
+    foreground: bool,
+    clients: &tokio::sync::mpsc::Sender<()>,
+) {
+    if let Some(control) = control {
+        let ours = supervisor.clone();
+        let held = clients.clone();
+        tokio::task::spawn_local(async move {
+            serve::launcher(&ours, control, foreground).await;
+            drop(held);
+        });
+    }
+    if let Ok(listener) = listen(&supervisor.paths.run, SOCKET) {
+        let (ours, held) = (supervisor.clone(), clients.downgrade());
+        tokio::task::spawn_local(async move {
+            while let Ok(mut channel) = accept(&listener, MAX_LINE).await {
+                let (ours, held) = (ours.clone(), held.upgrade());
+                tokio::task::spawn_local(async move {
+                    if let Ok(Some((request, pipes))) = channel.receive::<Request>().await {
+                        serve::client(&ours, channel, request, pipes).await;
+                    }
+                    drop(held);
+                });
+            }
+        });
+    }
+    let ours = supervisor.clone();
+    tokio::task::spawn_local(async move {
+        let record = ours.record.borrow().clone();
+        // A result that could not be written is in the plugins' own cache as well.
+        let _ = ours
+            .steps
+            .run(Step::Results, ours.host.update(&record))
+            .await;
+        sleep(KEEP_CONNECTION).await;
+        ours.host.release();
+    });
+}
+
+/// Waits for the process, and finds out how it ended.
+async fn ended(supervisor: &Supervisor) -> Exit {
+    if let Some(pidfd) = &supervisor.running.pidfd {
+        // The pidfd runs ahead of the shim: only Wait knows when containerd does.
+        let _ = pidfd.ended().await;
+    }
+    let id = supervisor.id();
+    for _ in 0..STATUS_TRIES {
+        let waited = match supervisor.host.client().await {
+            Ok(client) => client
+                .wait_process(id.as_str(), "")
+                .await
+                .map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        match waited {
+            Ok(exited) => {
+                return Exit {
+                    status: exited.status,
+                    at: exited.at,
+                    reason: None,
+                };
+            }
+            Err(error) if error.class() == crate::model::class::Class::NotFound => break,
+            Err(_) => {
+                supervisor.host.release();
+                sleep(STATUS_PAUSE).await;
+            }
+        }
+    }
+    forgotten_exit(supervisor)
+}
+
+/// containerd has forgotten the task: the kernel may know.
+fn forgotten_exit(supervisor: &Supervisor) -> Exit {
+    let status = supervisor
+        .running
+        .pidfd
+        .as_ref()
+        .and_then(|pidfd| pidfd.exit_status());
+    let reason = match status {
+        Some(_) => None,
+        None => Some("containerd does not know the container's process any more".to_owned()),
+    };
+    Exit {
+        status: status.unwrap_or(UNKNOWN_STATUS),
+        at: Timestamp::now(),
+        reason,
+    }
+}
+
+async fn take_down(supervisor: &Supervisor, exit: Exit) -> Outcome {
+    let job = Job {
+        host: &supervisor.host,
+        steps: &supervisor.steps,
+        paths: &supervisor.paths,
+    };
+    // Nobody else holds it long: a transition waits for a supervisor that lives, not the reverse.
+    let lock = Lock::exclusive(&supervisor.paths.lock).await;
+    let scope = if supervisor.remove.get() {
+        Scope::Container
+    } else {
+        Scope::Run
+    };
+    let mut record = supervisor.record.borrow().clone();
+    let process = teardown::Process::Ended(exit.clone(), &supervisor.running.outputs);
+    let down = teardown(job, &mut record, scope, process).await;
+    if down.is_ok() {
+        release(job).await;
+        forget_lock(job, scope, lock.ok());
+    }
+    match (down, scope) {
+        (Err(error), _) => Outcome::Failed(exit, Report::of(&error)),
+        (Ok(()), Scope::Container) => Outcome::Removed(exit),
+        (Ok(()), Scope::Run) => Outcome::Exited(exit),
+    }
+}

@@ -1,0 +1,292 @@
+//! The one way down: the only code that undoes anything.
+//!
+//! Invariant: every step can be repeated, what is absent is done, a failure does not stop the pass,
+//! and the record stays until nothing of ours is left. The network is never taken away before the
+//! process is gone.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join;
+use tokio::time::timeout;
+
+use super::attachment;
+use super::error::Error;
+use super::forgotten;
+use super::launch::Job;
+use super::stdio::Outputs;
+use super::steps::Step;
+use crate::containerd::{self, Exited};
+use crate::model::record::{Exit, NetworkMode, Record};
+use crate::sys::netns;
+
+/// How long a killed process may take to end.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the FIFOs of an ended process may take to reach their end: a process that left the
+/// container's pid namespace can hold them open for ever.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// SIGKILL.
+const KILL: u32 = 9;
+
+/// How far down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What belongs to a run: task, network, namespace. The container can be started again.
+    Run,
+    /// Everything.
+    Container,
+}
+
+/// What is known of the process when teardown begins.
+#[derive(Debug, Clone)]
+pub enum Process<'a> {
+    /// It has ended, and its outputs are being read by us.
+    Ended(Exit, &'a Outputs),
+    /// Nobody knows; containerd is asked.
+    Unknown,
+}
+
+/// Takes a container down. The record is updated, or deleted as the last thing.
+///
+/// # Errors
+/// [`Error::LeftBehind`] with everything that failed; what could be undone is undone.
+pub async fn teardown(
+    job: Job<'_>,
+    record: &mut Record,
+    scope: Scope,
+    process: Process<'_>,
+) -> Result<(), Error> {
+    let mut pass = Pass {
+        job,
+        failures: Vec::new(),
+    };
+    let exit = pass.end_process(record, process).await;
+    if let Some(exit) = exit {
+        record.exit = Some(exit);
+        if scope == Scope::Run {
+            let update = job.steps.run(Step::Exit, job.host.update(record)).await;
+            pass.note(update);
+        }
+    }
+    let (task, network) = join(task_down(job, record, scope), network_down(job, record)).await;
+    pass.failures.extend(task);
+    pass.failures.extend(network);
+    if scope == Scope::Container {
+        pass.remove_rest(record).await;
+    } else if pass.failures.is_empty() {
+        pass.mark_down(record).await;
+    }
+    pass.outcome(record)
+}
+
+/// One pass on the way down, with what failed in it.
+struct Pass<'a> {
+    job: Job<'a>,
+    failures: Vec<Error>,
+}
+
+impl Pass<'_> {
+    fn note<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
+        outcome.map_err(|error| self.failures.push(error)).ok()
+    }
+
+    fn outcome(mut self, record: &Record) -> Result<(), Error> {
+        if self.failures.is_empty() {
+            return Ok(());
+        }
+        let first = Box::new(self.failures.remove(0));
+        Err(Error::LeftBehind {
+            id: record.id.clone(),
+            first,
+            failures: self.failures,
+        })
+    }
+
+    /// Makes sure that the process has ended and that its output has been read.
+    async fn end_process(&mut self, record: &Record, process: Process<'_>) -> Option<Exit> {
+        match process {
+            Process::Ended(exit, outputs) => {
+                let drain = async {
+                    drain(outputs).await;
+                    Ok(())
+                };
+                self.note(self.job.steps.run(Step::Drain, drain).await);
+                Some(exit)
+            }
+            Process::Unknown => {
+                let killed = self.job.steps.run(Step::Kill, kill(self.job, record)).await;
+                let exited = self.note(killed).flatten();
+                exited.map(|exited| Exit {
+                    status: exited.status,
+                    at: exited.at,
+                    reason: None,
+                })
+            }
+        }
+    }
+
+    /// A record whose run is completely down is not mistaken for one that died half-way.
+    async fn mark_down(&mut self, record: &mut Record) {
+        if record.boot_id.is_empty() || record.exit.is_some() {
+            return;
+        }
+        record.exit = Some(Exit {
+            status: UNKNOWN_STATUS,
+            at: jiff::Timestamp::now(),
+            reason: Some("nobody saw how the process ended".to_owned()),
+        });
+        let update = self
+            .job
+            .steps
+            .run(Step::Exit, self.job.host.update(record))
+            .await;
+        self.note(update);
+    }
+
+    async fn remove_rest(&mut self, record: &Record) {
+        let state = &self.job.paths.state;
+        let files = self
+            .job
+            .steps
+            .run(Step::FilesRemove, async { remove_tree(state) })
+            .await;
+        self.note(files);
+        if !self.failures.is_empty() {
+            return;
+        }
+        let delete = async {
+            let client = self.job.host.client().await?;
+            absent_is_done(client.delete_container(record.id.as_str()).await)
+        };
+        let deleted = self.job.steps.run(Step::RecordRemove, delete).await;
+        self.note(deleted);
+    }
+}
+
+/// The status of a process whose end nobody saw.
+pub const UNKNOWN_STATUS: u32 = 255;
+
+async fn drain(outputs: &Outputs) {
+    if timeout(DRAIN_DEADLINE, outputs.drained()).await.is_err() {
+        outputs.abandon();
+    }
+}
+
+/// Kills whatever runs, and waits for its end. None if containerd knows no task.
+async fn kill(job: Job<'_>, record: &Record) -> Result<Option<Exited>, Error> {
+    let client = job.host.client().await?;
+    let id = record.id.as_str();
+    match client.kill_process(id, "", KILL, true).await {
+        Ok(()) => {}
+        Err(error) if error.is_not_found() => {
+            // No task, or a task whose process has ended: only containerd can tell them apart.
+            if client
+                .task(id)
+                .await
+                .is_err_and(|error| error.is_not_found())
+            {
+                return Ok(None);
+            }
+        }
+        // A task that was created but never started refuses signals on some versions; deleting it
+        // is what ends it.
+        Err(_) => {}
+    }
+    match timeout(KILL_DEADLINE, client.wait_process(id, "")).await {
+        Ok(Ok(exited)) => Ok(Some(exited)),
+        Ok(Err(error)) if error.is_not_found() => Ok(None),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Error::DoesNotEnd {
+            id: record.id.clone(),
+        }),
+    }
+}
+
+/// Deletes the task, then the snapshot; returns what failed.
+async fn task_down(job: Job<'_>, record: &Record, scope: Scope) -> Vec<Error> {
+    let mut pass = Pass {
+        job,
+        failures: Vec::new(),
+    };
+    let deleted = pass.note(
+        job.steps
+            .run(Step::TaskDelete, delete_task(job, record))
+            .await,
+    );
+    if deleted != Some(true) {
+        let removed = job
+            .steps
+            .run(Step::Forgotten, forgotten::remove(record))
+            .await;
+        pass.note(removed);
+    }
+    if scope == Scope::Container {
+        let remove = async {
+            let client = job.host.client().await?;
+            let (snapshotter, key) = (&record.snapshotter, record.id.as_str());
+            absent_is_done(client.remove_snapshot(snapshotter, key).await)
+        };
+        pass.note(job.steps.run(Step::SnapshotRemove, remove).await);
+    }
+    pass.failures
+}
+
+/// False if containerd knows no such task.
+async fn delete_task(job: Job<'_>, record: &Record) -> Result<bool, Error> {
+    let client = job.host.client().await?;
+    match client.delete_task(record.id.as_str()).await {
+        Err(error) if error.is_not_found() => Ok(false),
+        outcome => Ok(outcome.map(|_| true)?),
+    }
+}
+
+/// Detaches the networks in reverse order, then removes the namespace; returns what failed.
+async fn network_down(job: Job<'_>, record: &Record) -> Vec<Error> {
+    let mut pass = Pass {
+        job,
+        failures: Vec::new(),
+    };
+    for attached in record.network.attachments.iter().rev() {
+        if attachment::may_be_attached(record, attached) {
+            let del = attachment::del(record, attached);
+            let detached = job.steps.run_on(Step::Detach, &attached.network, del).await;
+            pass.note(detached);
+        }
+    }
+    if let NetworkMode::Own(path) = &record.network.mode {
+        let remove = async { remove_netns(path) };
+        pass.note(job.steps.run(Step::NetnsRemove, remove).await);
+    }
+    pass.failures
+}
+
+fn remove_netns(path: &Path) -> Result<(), Error> {
+    netns::remove(path).map_err(|source| Error::Netns {
+        action: "remove",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn absent_is_done(outcome: Result<(), containerd::Error>) -> Result<(), Error> {
+    match outcome {
+        Err(error) if error.is_not_found() => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Removes a directory with all that is in it; absence is success.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn remove_tree(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::file("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,75 @@
+//! The final spec of a new container: its user by the passwd and group of its own image.
+//!
+//! Invariant: the image is looked at before anything in it runs, and no link leads out of it.
+
+use std::path::Path;
+
+use oci_spec::runtime::Spec;
+
+use super::error::Error;
+use super::host::Host;
+use super::plan::Plan;
+use super::report::Report;
+use super::spec;
+use super::user::{User, UserError, UserRef};
+use crate::containerd::Mount;
+use crate::model::id::ContainerId;
+use crate::sys::mount::look_into;
+use crate::sys::rootfs::read_file;
+
+/// Looks the user up in the prepared root file system, and writes the spec again if that changed it.
+///
+/// # Errors
+/// [`Error::Image`] if the image has no such user; containerd's refusal.
+pub async fn finish_spec(host: &Host, plan: &Plan, mounts: &[Mount]) -> Result<(), Error> {
+    let id = &plan.record.id;
+    let unreadable = |source| Error::Record {
+        id: id.to_string(),
+        source,
+    };
+    let mut spec: Spec = serde_json::from_str(&plan.spec).map_err(unreadable)?;
+    let user = look_up(id, &plan.record.process.user, mounts)?;
+    if let Some(process) = spec.process_mut() {
+        spec::set_user(process, &user);
+    }
+    let text = serde_json::to_string(&spec).map_err(unreadable)?;
+    if text != plan.spec {
+        host.client()
+            .await?
+            .update_spec(id.as_str(), text.into_bytes())
+            .await?;
+    }
+    Ok(())
+}
+
+fn look_up(id: &ContainerId, user: &str, mounts: &[Mount]) -> Result<User, Error> {
+    let Some(mount) = mounts.first() else {
+        return in_root(id, user, Path::new("/nonexistent"));
+    };
+    let instruction = (
+        mount.kind.as_str(),
+        mount.source.as_str(),
+        mount.options.as_slice(),
+    );
+    look_into(instruction, |root| in_root(id, user, root))
+        .map_err(Error::file("look into the snapshot", &mount.source))?
+}
+
+/// Looks a user up in a root directory that is mounted.
+///
+/// # Errors
+/// [`Error::Image`] if there is no such user.
+pub fn in_root(id: &ContainerId, user: &str, root: &Path) -> Result<User, Error> {
+    let failed = |source| Error::Image {
+        id: id.clone(),
+        source,
+    };
+    let text = |path: &str| -> Result<String, Error> {
+        let bytes = read_file(root, Path::new(path)).map_err(|e| failed(Report::of(&e)))?;
+        Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+    };
+    let (passwd, group) = (text("/etc/passwd")?, text("/etc/group")?);
+    let reference: Result<UserRef, UserError> = user.parse();
+    let found = reference.and_then(|reference| reference.lookup(&passwd, &group));
+    found.map_err(|error| failed(Report::of(&error)))
+}

@@ -1,0 +1,170 @@
+//! What can go wrong with an image, by operation.
+//!
+//! Invariant: every variant names the image, and the cause stands in its source only.
+
+use super::credentials::CredentialsError;
+use super::fetch_error::FetchError;
+use super::hosts::HostsError;
+use super::manifest::ManifestError;
+use crate::containerd;
+use crate::model::class::{Class, Explain};
+
+/// An operation on images that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// containerd refused its part.
+    #[error("cannot {operation} image {image}")]
+    Containerd {
+        /// What was to be done: `read`, `store`, `unpack`.
+        operation: &'static str,
+        /// The image's name.
+        image: String,
+        /// Its refusal.
+        source: containerd::Error,
+    },
+    /// The list could not be read.
+    #[error("cannot list the images")]
+    List(#[source] containerd::Error),
+    /// The leases of earlier pulls could not be looked through.
+    #[error("cannot look for what interrupted pulls left")]
+    Leases(#[source] containerd::Error),
+    /// The places to pull from are not known.
+    #[error("cannot tell where to pull image {image} from")]
+    Hosts {
+        /// The image's name.
+        image: String,
+        /// Why.
+        source: HostsError,
+    },
+    /// `hosts.toml` allows nobody to be asked.
+    #[error("no host in hosts.toml may be asked for image {image}")]
+    NoHost {
+        /// The image's name.
+        image: String,
+    },
+    /// Docker's `config.json` cannot be used.
+    #[error("cannot tell who we are at the registry of image {image}")]
+    Credentials {
+        /// The image's name.
+        image: String,
+        /// Why.
+        source: CredentialsError,
+    },
+    /// The registry did not deliver.
+    #[error("cannot pull image {image}")]
+    Fetch {
+        /// The image's name.
+        image: String,
+        /// The trouble with the host that was asked last.
+        source: Box<FetchError>,
+    },
+    /// What the name stands for is no image.
+    #[error("image {image} has an unusable manifest {digest}")]
+    Manifest {
+        /// The image's name.
+        image: String,
+        /// The document's digest.
+        digest: String,
+        /// Why.
+        source: ManifestError,
+    },
+    /// Its configuration is malformed.
+    #[error("image {image} has an unusable configuration {digest}")]
+    Config {
+        /// The image's name.
+        image: String,
+        /// The configuration's digest.
+        digest: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// It is not there for this machine.
+    #[error("image {image} is not made for {wanted}; there is {}", list(.offered))]
+    Platform {
+        /// The image's name.
+        image: String,
+        /// This machine's platform.
+        wanted: String,
+        /// The platforms that it is made for.
+        offered: Vec<String>,
+    },
+    /// Manifest and configuration contradict each other.
+    #[error("image {image} has {layers} layers but {diff_ids} layer ids")]
+    Layers {
+        /// The image's name.
+        image: String,
+        /// How many layers the manifest names.
+        layers: usize,
+        /// How many the configuration names.
+        diff_ids: usize,
+    },
+    /// A layer unpacks to something else than the configuration says.
+    #[error("layer {layer} of image {image} unpacks to {found} instead of {expected}")]
+    DiffId {
+        /// The image's name.
+        image: String,
+        /// The layer's digest.
+        layer: String,
+        /// What the configuration promises.
+        expected: String,
+        /// What came out.
+        found: String,
+    },
+    /// containerd knows the image but lacks a part of it.
+    #[error("image {image} is incomplete: {digest} is missing")]
+    Incomplete {
+        /// The image's name.
+        image: String,
+        /// The missing part.
+        digest: String,
+    },
+    /// containerd does not know the image.
+    #[error("no such image: {image}")]
+    NotFound {
+        /// The image's name.
+        image: String,
+    },
+}
+
+fn list(offered: &[String]) -> String {
+    match offered {
+        [] => "nothing that runs".to_owned(),
+        offered => offered.join(", "),
+    }
+}
+
+impl Explain for ImageError {
+    fn class(&self) -> Class {
+        match self {
+            ImageError::Containerd { source, .. }
+            | ImageError::List(source)
+            | ImageError::Leases(source) => source.class(),
+            ImageError::Hosts { source, .. } => source.class(),
+            ImageError::Credentials { source, .. } => source.class(),
+            ImageError::Fetch { source, .. } => source.class(),
+            ImageError::NoHost { .. }
+            | ImageError::Manifest { .. }
+            | ImageError::Config { .. }
+            | ImageError::Layers { .. }
+            | ImageError::DiffId { .. } => Class::InvalidInput,
+            ImageError::Platform { .. } => Class::Unsupported,
+            ImageError::Incomplete { .. } | ImageError::NotFound { .. } => Class::NotFound,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            ImageError::Containerd { source, .. }
+            | ImageError::List(source)
+            | ImageError::Leases(source) => source.hint(),
+            ImageError::Hosts { source, .. } => source.hint(),
+            ImageError::Fetch { source, .. } => source.hint(),
+            ImageError::NoHost { .. } => {
+                Some("give one of its hosts the capabilities pull and resolve".to_owned())
+            }
+            ImageError::Incomplete { image, .. } => Some(format!("netrun pull {image}")),
+            ImageError::NotFound { .. } => Some("netrun images lists what is there".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! From the registry's hosts into containerd's content store.
+//!
+//! Invariant: hosts are tried in their order, the registry itself last; the trouble of the last
+//! one that answered is the error, and every other host's is told as an event.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use oci_spec::image::Descriptor;
+
+use super::content::{self, Labels, Writer};
+use super::error::ImageError;
+use super::fetch_error::FetchError;
+use super::local::access;
+use super::progress::{BlobState, Progress, PullEvent};
+use super::registry::{Endpoint, Fetched};
+use crate::containerd::{Client, Error};
+use crate::model::class::{Class, Explain};
+use crate::model::reference::Reference;
+
+/// The beginning of the label that says which repositories content came from.
+const SOURCE: &str = "containerd.io/distribution.source.";
+
+/// The longest label that containerd takes, key and value together.
+const MAX_LABEL: usize = 4096;
+
+/// How often a blob is asked of one host whose connections break; each time goes on where the last
+/// one broke.
+const ATTEMPTS: usize = 3;
+
+/// Fetches one image's content.
+pub(super) struct Fetcher<'a> {
+    pub client: &'a Client,
+    pub reference: &'a Reference,
+    pub endpoints: Vec<Endpoint>,
+    pub progress: Progress<'a>,
+}
+
+/// A host that did not deliver, and its trouble.
+type Skipped = (String, FetchError);
+
+/// Whose trouble it is decides whether the next host is tried.
+enum Trouble {
+    Host(FetchError),
+    Store(Error),
+}
+
+impl Fetcher<'_> {
+    /// Asks what a tag or digest stands for.
+    pub async fn resolve(&self, wanted: &str) -> Result<Fetched, ImageError> {
+        let mut last = None;
+        for endpoint in self.up().filter(|endpoint| endpoint.resolves()) {
+            match endpoint.manifest(wanted).await {
+                Ok(fetched) => {
+                    self.tell_skipped(last);
+                    let host = endpoint.name();
+                    (self.progress)(PullEvent::Resolved {
+                        digest: &fetched.digest,
+                        host: &host,
+                    });
+                    return Ok(fetched);
+                }
+                Err(error) => self.skip(&mut last, endpoint, error),
+            }
+        }
+        Err(self.failed(last))
+    }
+
+    /// The bytes of a manifest: containerd's, else a host's.
+    pub async fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let digest = descriptor.digest().to_string();
+        match content::read(self.client, &digest).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) if error.is_not_found() => {}
+            Err(source) => return Err(self.refused(source)),
+        }
+        let mut last = None;
+        for endpoint in self.up().filter(|endpoint| endpoint.serves()) {
+            match endpoint.manifest(&digest).await {
+                Ok(fetched) => {
+                    self.tell_skipped(last);
+                    return Ok(fetched.bytes.to_vec());
+                }
+                Err(error) => self.skip(&mut last, endpoint, error),
+            }
+        }
+        Err(self.failed(last))
+    }
+
+    /// Stores a document under the lease.
+    pub async fn store(
+        &self,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+        labels: Labels,
+    ) -> Result<(), ImageError> {
+        let stored = async {
+            let Some(mut writer) = content::open(self.client, descriptor).await? else {
+                return self.label(descriptor, labels.clone()).await;
+            };
+            let begun = usize::try_from(writer.offset()).unwrap_or(0);
+            let rest = bytes.get(begun..).unwrap_or_default();
+            writer.append(Bytes::copy_from_slice(rest)).await?;
+            writer.commit(self.with_source(labels.clone())).await
+        };
+        stored.await.map_err(|source| self.refused(source))
+    }
+
+    /// Fetches a blob unless containerd has it.
+    pub async fn blob(&self, descriptor: &Descriptor, labels: Labels) -> Result<(), ImageError> {
+        let mut last = None;
+        for endpoint in self.up().filter(|endpoint| endpoint.serves()) {
+            match self.persist(endpoint, descriptor, &labels).await {
+                Ok(()) => {
+                    self.tell_skipped(last);
+                    return Ok(());
+                }
+                Err(Trouble::Store(source)) => return Err(self.refused(source)),
+                Err(Trouble::Host(error)) => self.skip(&mut last, endpoint, error),
+            }
+        }
+        Err(self.failed(last))
+    }
+
+    /// Asks one host again when the connection breaks.
+    async fn persist(
+        &self,
+        endpoint: &Endpoint,
+        descriptor: &Descriptor,
+        labels: &Labels,
+    ) -> Result<(), Trouble> {
+        for _ in 1..ATTEMPTS {
+            match self.blob_from(endpoint, descriptor, labels).await {
+                Err(Trouble::Host(FetchError::Broken { .. })) => {}
+                outcome => return outcome,
+            }
+        }
+        self.blob_from(endpoint, descriptor, labels).await
+    }
+
+    async fn blob_from(
+        &self,
+        endpoint: &Endpoint,
+        descriptor: &Descriptor,
+        labels: &Labels,
+    ) -> Result<(), Trouble> {
+        let opened = content::open(self.client, descriptor).await;
+        let Some(mut writer) = opened.map_err(Trouble::Store)? else {
+            self.tell(descriptor, BlobState::Exists);
+            let labelled = self.label(descriptor, labels.clone()).await;
+            return labelled.map_err(Trouble::Store);
+        };
+        if let Err(trouble) = self.copy(endpoint, descriptor, &mut writer).await {
+            if matches!(trouble, Trouble::Host(FetchError::Size { .. })) {
+                writer.abort().await;
+            }
+            return Err(trouble);
+        }
+        let committed = writer.commit(self.with_source(labels.clone())).await;
+        committed.map_err(|error| match error.class() {
+            Class::WrongState => Trouble::Host(FetchError::Content {
+                host: endpoint.name(),
+                expected: descriptor.digest().to_string(),
+                source: error,
+            }),
+            _ => Trouble::Store(error),
+        })?;
+        self.tell(descriptor, BlobState::Fetched);
+        Ok(())
+    }
+
+    /// Copies what containerd does not have yet.
+    async fn copy(
+        &self,
+        endpoint: &Endpoint,
+        descriptor: &Descriptor,
+        writer: &mut Writer,
+    ) -> Result<(), Trouble> {
+        let size = descriptor.size();
+        let digest = descriptor.digest().to_string();
+        let wrong_size = |found| {
+            Trouble::Host(FetchError::Size {
+                host: endpoint.name(),
+                digest: digest.clone(),
+                expected: size,
+                found,
+            })
+        };
+        if writer.offset() < size {
+            let opened = endpoint.blob(&digest, writer.offset()).await;
+            let (stream, begins) = opened.map_err(Trouble::Host)?;
+            let mut stream = pin!(stream);
+            // A host that does not know ranges sends again what is there already.
+            let mut superfluous = usize::try_from(writer.offset() - begins).unwrap_or(usize::MAX);
+            while let Some(mut chunk) = stream.try_next().await.map_err(Trouble::Host)? {
+                let skip = superfluous.min(chunk.len());
+                superfluous -= skip;
+                let chunk = chunk.split_off(skip);
+                if writer.offset() + chunk.len() as u64 > size {
+                    return Err(wrong_size(writer.offset() + chunk.len() as u64));
+                }
+                writer.append(chunk).await.map_err(Trouble::Store)?;
+                self.tell(descriptor, BlobState::Fetching(writer.offset()));
+            }
+        }
+        match writer.offset() {
+            found if found == size => Ok(()),
+            found => Err(wrong_size(found)),
+        }
+    }
+
+    /// Adds to the labels of content that was there what is missing of ours.
+    async fn label(&self, descriptor: &Descriptor, labels: Labels) -> Result<(), Error> {
+        let digest = descriptor.digest().to_string();
+        let there = content::labels(self.client, &digest).await?;
+        let mut ours = self.with_source(labels);
+        for (key, value) in &mut ours {
+            if key.starts_with(SOURCE)
+                && let Some(others) = there.get(key)
+            {
+                *value = merge(key, others, value);
+            }
+        }
+        ours.retain(|(key, value)| there.get(key) != Some(value));
+        content::label(self.client, &digest, &ours).await
+    }
+
+    fn with_source(&self, mut labels: Labels) -> Labels {
+        let key = format!("{SOURCE}{}", self.reference.registry());
+        labels.push((key, self.reference.repository().to_owned()));
+        labels
+    }
+
+    fn tell(&self, descriptor: &Descriptor, state: BlobState) {
+        (self.progress)(PullEvent::Blob {
+            digest: descriptor.digest().as_ref(),
+            size: descriptor.size(),
+            state,
+        });
+    }
+
+    /// The hosts that are worth asking: a mirror that could not be reached once is not asked again,
+    /// it would cost a time-out for every blob.
+    fn up(&self) -> impl Iterator<Item = &Endpoint> {
+        let registry = self.endpoints.len().saturating_sub(1);
+        let up = move |(number, endpoint): &(usize, &Endpoint)| {
+            *number == registry || !endpoint.is_down()
+        };
+        let numbered = self.endpoints.iter().enumerate();
+        numbered.filter(up).map(|(_, endpoint)| endpoint)
+    }
+
+    /// Keeps the more telling trouble: what a host answers says more than that another does not;
+    /// of two answers the later one counts. The other one is only worth an event.
+    fn skip(&self, last: &mut Option<Skipped>, endpoint: &Endpoint, error: FetchError) {
+        if !error.is_answer() {
+            endpoint.set_down();
+        }
+        let new = (endpoint.name(), error);
+        let beside = match last {
+            Some((_, kept)) if kept.is_answer() && !new.1.is_answer() => Some(new),
+            _ => last.replace(new),
+        };
+        self.tell_skipped(beside);
+    }
+
+    fn tell_skipped(&self, skipped: Option<Skipped>) {
+        if let Some((host, error)) = skipped {
+            (self.progress)(PullEvent::HostSkipped {
+                host: &host,
+                error: &error,
+            });
+        }
+    }
+
+    fn failed(&self, last: Option<Skipped>) -> ImageError {
+        let image = self.reference.to_string();
+        match last {
+            Some((_, error)) => ImageError::Fetch {
+                image,
+                source: Box::new(error),
+            },
+            None => ImageError::NoHost { image },
+        }
+    }
+
+    fn refused(&self, source: Error) -> ImageError {
+        access("pull", &self.reference.to_string(), source)
+    }
+}
+
+/// Adds a repository to a list that commas part; one that became too long for containerd stays.
+fn merge(key: &str, others: &str, repository: &str) -> String {
+    let mut all: BTreeSet<&str> = others.split(',').filter(|part| !part.is_empty()).collect();
+    all.insert(repository);
+    let merged = all.into_iter().collect::<Vec<_>>().join(",");
+    match key.len() + merged.len() > MAX_LABEL {
+        true => others.to_owned(),
+        false => merged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_merged_sorted_and_once() {
+        assert_eq!(merge("k", "b,c", "a"), "a,b,c");
+        assert_eq!(merge("k", "a,b", "a"), "a,b");
+        assert_eq!(merge("k", "", "a"), "a");
+        let long = "x".repeat(4090);
+        assert_eq!(merge("k", &long, "abcdef"), long);
+    }
+}

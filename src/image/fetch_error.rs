@@ -1,0 +1,227 @@
+//! What goes wrong between us and a registry.
+//!
+//! Invariant: the class comes from the HTTP status or the transport's own kind, never from a text.
+
+use std::io;
+use std::path::PathBuf;
+
+use oci_client::errors::{OciDistributionError, OciEnvelope};
+
+use crate::model::class::{Class, Explain};
+
+/// A request to one host that did not yield what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A certificate that `hosts.toml` names cannot be read.
+    #[error("cannot read the certificate {}", .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No client could be made: no certificate authorities, a malformed certificate.
+    #[error("cannot set up TLS for {host}")]
+    Client {
+        /// The host.
+        host: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The host did not answer.
+    #[error("{host} does not answer")]
+    Request {
+        /// The host.
+        host: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// No token was to be had.
+    #[error("{host} does not let us in")]
+    Authorize {
+        /// The host.
+        host: String,
+        /// Why.
+        source: Box<OciDistributionError>,
+    },
+    /// The host answered with an error.
+    #[error("{host} does not hand out {what}")]
+    Refused {
+        /// The host.
+        host: String,
+        /// What was asked for, as in the URL: `manifests/3.14`.
+        what: String,
+        /// Its answer.
+        source: Answer,
+    },
+    /// The connection broke within an answer.
+    #[error("the connection to {host} broke")]
+    Broken {
+        /// The host.
+        host: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// What came is not what its digest promises.
+    #[error("{host} sent content with digest {found} instead of {expected}")]
+    Digest {
+        /// The host.
+        host: String,
+        /// The digest that was promised.
+        expected: String,
+        /// The digest of what came.
+        found: String,
+    },
+    /// What came is not what digest and size promise; containerd found out.
+    #[error("{host} sent content that is not {expected}")]
+    Content {
+        /// The host.
+        host: String,
+        /// The digest that was promised.
+        expected: String,
+        /// What containerd says of it.
+        source: crate::containerd::Error,
+    },
+    /// A blob has another size than its manifest says.
+    #[error("{host} sent {found} bytes for {digest} instead of {expected}")]
+    Size {
+        /// The host.
+        host: String,
+        /// The blob.
+        digest: String,
+        /// The size that the manifest gives, bytes.
+        expected: u64,
+        /// How many bytes came before we stopped.
+        found: u64,
+    },
+    /// A manifest is larger than any manifest.
+    #[error("{host} sent a manifest of more than {limit} bytes")]
+    TooLarge {
+        /// The host.
+        host: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl FetchError {
+    /// Whether the host has spoken, as opposed to not having been reached.
+    pub fn is_answer(&self) -> bool {
+        !matches!(
+            self,
+            FetchError::Certificate { .. } | FetchError::Client { .. } | FetchError::Request { .. }
+        )
+    }
+}
+
+/// A registry's answer to a request that it refused.
+#[derive(Debug, thiserror::Error)]
+#[error("HTTP status {status}{}", .message.as_deref().map(|m| format!(": {m}")).unwrap_or_default())]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The registry's own words, where it has any.
+    message: Option<String>,
+}
+
+impl Answer {
+    /// Reads the answer; a body that is not the distribution specification's is not shown.
+    pub fn new(status: u16, body: Option<&[u8]>) -> Answer {
+        let envelope = body.and_then(|body| serde_json::from_slice::<OciEnvelope>(body).ok());
+        let message = envelope.and_then(|envelope| {
+            let messages = envelope.errors.into_iter().map(|error| error.message);
+            let messages: Vec<String> = messages.filter(|text| !text.is_empty()).collect();
+            (!messages.is_empty()).then(|| messages.join("; "))
+        });
+        Answer { status, message }
+    }
+}
+
+impl Explain for FetchError {
+    fn class(&self) -> Class {
+        match self {
+            FetchError::Certificate { .. } | FetchError::Client { .. } => Class::InvalidInput,
+            FetchError::Request { source, .. } | FetchError::Broken { source, .. } => {
+                match source.is_timeout() {
+                    true => Class::Timeout,
+                    false => Class::Unavailable,
+                }
+            }
+            FetchError::Authorize { .. } => Class::Denied,
+            FetchError::Refused { source, .. } => match source.status {
+                401 | 403 => Class::Denied,
+                404 => Class::NotFound,
+                408 => Class::Timeout,
+                429 | 500.. => Class::Unavailable,
+                _ => Class::Failed,
+            },
+            FetchError::Digest { .. }
+            | FetchError::Content { .. }
+            | FetchError::Size { .. }
+            | FetchError::TooLarge { .. } => Class::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            FetchError::Refused { source, .. } => match source.status {
+                401 | 403 => {
+                    "check the image's name; if the repository is private, log in \
+                     (docker login or nerdctl login write the file that netrun reads)"
+                }
+                404 => "check the image's name and tag",
+                429 => "wait, log in, or name a mirror in /etc/containerd/certs.d",
+                _ => return None,
+            },
+            FetchError::Client { .. } => {
+                "install ca-certificates, or name the registry's \
+                                          authority in its hosts.toml"
+            }
+            FetchError::Request { source, .. } if source.is_connect() => {
+                "check the network, the registry's address and its hosts.toml; a registry that \
+                 speaks plain HTTP needs an http:// entry there"
+            }
+            FetchError::Digest { .. } | FetchError::Content { .. } | FetchError::Size { .. } => {
+                "the registry or a proxy on the way is damaged; try another mirror"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16) -> FetchError {
+        FetchError::Refused {
+            host: "h".into(),
+            what: "manifests/1".into(),
+            source: Answer::new(status, None),
+        }
+    }
+
+    #[test]
+    fn the_status_decides_the_class() {
+        for (status, class) in [
+            (404, Class::NotFound),
+            (401, Class::Denied),
+            (403, Class::Denied),
+            (429, Class::Unavailable),
+            (503, Class::Unavailable),
+            (418, Class::Failed),
+        ] {
+            assert_eq!(refused(status).class(), class, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_registrys_words_are_shown_and_foreign_pages_are_not() {
+        let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+        let answer = Answer::new(404, Some(body));
+        assert_eq!(answer.to_string(), "HTTP status 404: manifest unknown");
+        let answer = Answer::new(502, Some(b"<html>"));
+        assert_eq!(answer.to_string(), "HTTP status 502");
+    }
+}

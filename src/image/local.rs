@@ -1,0 +1,297 @@
+//! The images that containerd has: finding one, listing and removing.
+//!
+//! Invariant: an [`Image`] is complete up to its configuration, and made for this machine.
+
+use containerd_client::services::v1 as api;
+use futures_util::StreamExt;
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+
+use super::content::{self, from_wire};
+use super::digest;
+use super::error::ImageError;
+use super::manifest::Document;
+use super::platform::{Machine, Platform, offered};
+use crate::containerd::{self, Client, check};
+use crate::model::reference::Reference;
+
+/// How deep indexes may stand in indexes.
+const MAX_DEPTH: usize = 4;
+
+/// How many images are looked into at once for a list.
+const LIST_CONCURRENCY: usize = 8;
+
+/// An image that can be run once it is unpacked.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Its name in containerd: `docker.io/library/alpine:3.14`.
+    pub name: String,
+    /// What the name stands for: an index or a manifest.
+    pub target: Descriptor,
+    /// The manifest for this machine.
+    pub manifest_digest: String,
+    /// The configuration's digest: Docker's image id.
+    pub config_digest: String,
+    /// The configuration: environment, command, user and so on.
+    pub config: ImageConfiguration,
+    /// The packed layers, the lowest first.
+    pub layers: Vec<Descriptor>,
+    /// The digests of the unpacked layers, the lowest first; as many as `layers`.
+    pub diff_ids: Vec<String>,
+    /// The name of the snapshot that a container's own is made from; empty without layers.
+    pub chain_id: String,
+}
+
+/// An image in the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageSummary {
+    /// Its name in containerd.
+    pub name: String,
+    /// The digest of what the name stands for.
+    pub digest: String,
+    /// The configuration's digest; empty if this machine cannot run the image.
+    pub id: String,
+    /// When it was built, RFC 3339; else when containerd got it.
+    pub created: String,
+    /// The bytes of its packed layers and its configuration, for this machine.
+    pub size: u64,
+    /// Its platform, `linux/amd64`; empty if this machine cannot run it.
+    pub platform: String,
+}
+
+/// Finds an image; nothing if it, or what this machine needs of it, is not there.
+///
+/// # Errors
+/// [`ImageError::Platform`] if it is there for other machines only; what is malformed.
+pub async fn local(client: &Client, reference: &Reference) -> Result<Option<Image>, ImageError> {
+    let name = reference.to_string();
+    let request = api::GetImageRequest { name: name.clone() };
+    let operation = format!("read image {name}");
+    let record = match check(&operation, client.images().get(request).await) {
+        Ok(answer) => answer.image,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(source) => return Err(access("read", &name, source)),
+    };
+    let target = record.and_then(|record| record.target);
+    let Some(target) = target.as_ref().and_then(from_wire) else {
+        return Ok(None);
+    };
+    match load(client, &name, target).await {
+        Err(ImageError::Incomplete { .. }) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Reads an image from the content store, beginning at what its name stands for.
+pub(super) async fn load(
+    client: &Client,
+    name: &str,
+    target: Descriptor,
+) -> Result<Image, ImageError> {
+    let machine = Machine::this();
+    let mut failure = incomplete(name, target.digest().as_ref());
+    let mut candidates = vec![(0, target.clone())];
+    while let Some((depth, descriptor)) = candidates.pop() {
+        let found = descriptor.digest().to_string();
+        let manifest = match read_document(client, name, &found).await {
+            Ok(Document::Manifest(manifest)) => manifest,
+            Ok(Document::Index(index)) if depth < MAX_DEPTH => {
+                let manifests = index.manifests();
+                let mut fit = machine.choose(manifests);
+                if fit.is_empty() {
+                    failure = platform(name, offered(manifests));
+                }
+                // The best one is to be popped first.
+                fit.reverse();
+                candidates.extend(fit.into_iter().map(|child| (depth + 1, child.clone())));
+                continue;
+            }
+            Ok(Document::Index(_)) => continue,
+            Err(error) => {
+                failure = try_next(error)?;
+                continue;
+            }
+        };
+        match with_config(client, name, &target, found, &manifest).await {
+            Err(error) => failure = try_next(error)?,
+            image => return image,
+        }
+    }
+    Err(failure)
+}
+
+/// Another manifest that runs here may be complete.
+fn try_next(error: ImageError) -> Result<ImageError, ImageError> {
+    match error {
+        ImageError::Incomplete { .. } | ImageError::Platform { .. } => Ok(error),
+        error => Err(error),
+    }
+}
+
+async fn read_document(client: &Client, name: &str, digest: &str) -> Result<Document, ImageError> {
+    document(name, digest, &read(client, name, digest).await?)
+}
+
+async fn read(client: &Client, name: &str, digest: &str) -> Result<Vec<u8>, ImageError> {
+    content::read(client, digest)
+        .await
+        .map_err(|error| match error.is_not_found() {
+            true => incomplete(name, digest),
+            false => access("read", name, error),
+        })
+}
+
+async fn with_config(
+    client: &Client,
+    name: &str,
+    target: &Descriptor,
+    manifest_digest: String,
+    manifest: &ImageManifest,
+) -> Result<Image, ImageError> {
+    let config = manifest.config().digest().to_string();
+    let config = read(client, name, &config).await?;
+    assemble(name, target.clone(), manifest_digest, manifest, &config)
+}
+
+/// Puts an image together from its manifest and the bytes of its configuration.
+pub(super) fn assemble(
+    name: &str,
+    target: Descriptor,
+    manifest_digest: String,
+    manifest: &ImageManifest,
+    config: &[u8],
+) -> Result<Image, ImageError> {
+    let config_digest = manifest.config().digest().to_string();
+    let config: ImageConfiguration =
+        serde_json::from_slice(config).map_err(|source| ImageError::Config {
+            image: name.to_owned(),
+            digest: config_digest.clone(),
+            source,
+        })?;
+    let made_for = Platform::of_config(&config);
+    if !Machine::this().runs(&made_for) {
+        return Err(platform(name, vec![made_for.to_string()]));
+    }
+    let diff_ids = config.rootfs().diff_ids().clone();
+    let layers = manifest.layers().clone();
+    if layers.len() != diff_ids.len() {
+        return Err(ImageError::Layers {
+            image: name.to_owned(),
+            layers: layers.len(),
+            diff_ids: diff_ids.len(),
+        });
+    }
+    let chain_id = digest::chain_ids(&diff_ids).pop().unwrap_or_default();
+    Ok(Image {
+        name: name.to_owned(),
+        target,
+        manifest_digest,
+        config_digest,
+        config,
+        layers,
+        diff_ids,
+        chain_id,
+    })
+}
+
+/// Lists the images of the namespace, by name.
+///
+/// # Errors
+/// Any refusal by containerd. What cannot be read of an image is left empty instead.
+pub async fn list(client: &Client) -> Result<Vec<ImageSummary>, ImageError> {
+    let request = api::ListImagesRequest {
+        filters: Vec::new(),
+    };
+    let answer = check("list the images", client.images().list(request).await);
+    let records = answer.map_err(ImageError::List)?.images;
+    let summaries = records.into_iter().map(|record| summary(client, record));
+    let mut summaries: Vec<ImageSummary> = futures_util::stream::iter(summaries)
+        .buffer_unordered(LIST_CONCURRENCY)
+        .collect()
+        .await;
+    summaries.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(summaries)
+}
+
+async fn summary(client: &Client, record: api::Image) -> ImageSummary {
+    let target = record.target.unwrap_or_default();
+    let received = record
+        .created_at
+        .and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok());
+    let mut summary = ImageSummary {
+        name: record.name,
+        digest: target.digest.clone(),
+        id: String::new(),
+        created: received.map(|time| time.to_string()).unwrap_or_default(),
+        size: 0,
+        platform: String::new(),
+    };
+    // An image for other machines, or one half removed, is still in the list.
+    let Some(target) = from_wire(&target) else {
+        return summary;
+    };
+    let Ok(image) = load(client, &summary.name, target).await else {
+        return summary;
+    };
+    summary.id = image.config_digest.clone();
+    summary.size = image.layers.iter().map(Descriptor::size).sum();
+    summary.platform = Platform::of_config(&image.config).to_string();
+    if let Some(created) = image.config.created() {
+        summary.created = created.clone();
+    }
+    summary
+}
+
+/// Removes an image's name; with `sync` only returns after what nothing else uses is collected.
+///
+/// # Errors
+/// [`ImageError::NotFound`] if there is no such image.
+pub async fn remove(client: &Client, reference: &Reference, sync: bool) -> Result<(), ImageError> {
+    let name = reference.to_string();
+    let request = api::DeleteImageRequest {
+        name: name.clone(),
+        sync,
+        ..api::DeleteImageRequest::default()
+    };
+    let operation = format!("delete image {name}");
+    match check(&operation, client.images().delete(request).await) {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_not_found() => Err(ImageError::NotFound { image: name }),
+        Err(source) => Err(access("remove", &name, source)),
+    }
+}
+
+/// Reads a document that must be an index or a manifest.
+pub(super) fn document(name: &str, digest: &str, bytes: &[u8]) -> Result<Document, ImageError> {
+    Document::parse(bytes).map_err(|source| ImageError::Manifest {
+        image: name.to_owned(),
+        digest: digest.to_owned(),
+        source,
+    })
+}
+
+pub(super) fn access(
+    operation: &'static str,
+    image: &str,
+    source: containerd::Error,
+) -> ImageError {
+    ImageError::Containerd {
+        operation,
+        image: image.to_owned(),
+        source,
+    }
+}
+
+pub(super) fn platform(image: &str, offered: Vec<String>) -> ImageError {
+    ImageError::Platform {
+        image: image.to_owned(),
+        wanted: Machine::this().name(),
+        offered,
+    }
+}
+
+pub(super) fn incomplete(image: &str, digest: &str) -> ImageError {
+    ImageError::Incomplete {
+        image: image.to_owned(),
+        digest: digest.to_owned(),
+    }
+}

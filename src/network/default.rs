@@ -1,0 +1,235 @@
+//! The default network `netrun`: an ordinary list in the directory of networks, made at first use.
+//!
+//! Invariant: the file appears there whole, and whoever comes second uses the first one's, so that
+//! no two processes ever have different default networks.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ipnet::IpNet;
+
+use super::config::{self, ConfigError, NetworkConfigList};
+use crate::model::class::{Class, Explain};
+
+/// The default network's name.
+pub const NAME: &str = "netrun";
+
+/// Its configuration, complete but for the choice of addresses: it stands there with the first of
+/// [`RANGES`].
+const TEMPLATE: &str = include_str!("../../configs/netrun.conflist");
+
+/// The address ranges that the network may have, in order of preference. None is the default of
+/// Docker (172.17 to 172.31, 192.168.x), podman (10.88), nerdctl (10.4), Kubernetes (10.96,
+/// 10.244), k3s (10.42) or the big clouds (10.0, 10.128 and up, 172.31); the last two are small
+/// corners for hosts whose VPN takes all of 10.0.0.0/8.
+pub const RANGES: [&str; 5] = [
+    "10.61.0.0/16",
+    "10.62.0.0/16",
+    "10.93.0.0/16",
+    "172.29.240.0/20",
+    "192.168.208.0/20",
+];
+
+/// A route to less than this many fixed bits is a default route, whole or in parts (a VPN's
+/// 0.0.0.0/1 and 128.0.0.0/1), and takes no range away.
+const DEFAULT_ROUTE_BITS: u8 = 8;
+
+/// The default network could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DefaultNetworkError {
+    /// Every range of ours is routed somewhere.
+    #[error("no address range is free for the default network: this host has routes into {}", RANGES.join(", "))]
+    NoFreeRange,
+    /// The file cannot be written.
+    #[error("cannot write the default network {}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of that name is there and is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Explain for DefaultNetworkError {
+    fn class(&self) -> Class {
+        match self {
+            Self::NoFreeRange => Class::Unavailable,
+            Self::Write { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => Class::Denied,
+                _ => Class::Failed,
+            },
+            Self::Config(error) => error.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoFreeRange => Some(format!(
+                "put a network \"{NAME}\" with a range of your own into {}/{}",
+                config::DEFAULT_DIR,
+                file_name(NAME)
+            )),
+            Self::Config(error) => error.hint(),
+            Self::Write { .. } => None,
+        }
+    }
+}
+
+/// The file that a network of ours lies in: last in the order of names, so that it never becomes
+/// the one network that kubelet or `ctr --cni` take.
+pub fn file_name(network: &str) -> String {
+    format!("zz-netrun-{network}.conflist")
+}
+
+/// Finds the default network in a directory, or makes it, with an address range that is clear of
+/// the host's routes (destination and length of its prefix).
+pub fn load_or_create(
+    dir: &Path,
+    routes: &[(IpAddr, u8)],
+) -> Result<NetworkConfigList, DefaultNetworkError> {
+    match config::load(dir, NAME) {
+        Err(ConfigError::NoConfigs { .. } | ConfigError::NotFound { .. }) => {}
+        other => return Ok(other?),
+    }
+    let text = conflist(routes).ok_or(DefaultNetworkError::NoFreeRange)?;
+    let path = dir.join(file_name(NAME));
+    write_once(&path, &text).map_err(|source| DefaultNetworkError::Write { path, source })?;
+    Ok(config::load(dir, NAME)?)
+}
+
+/// The network's text with the first free range; nothing if none is free.
+fn conflist(routes: &[(IpAddr, u8)]) -> Option<String> {
+    let taken: Vec<IpNet> = routes
+        .iter()
+        .filter(|(_, bits)| *bits >= DEFAULT_ROUTE_BITS)
+        .filter_map(|(address, bits)| IpNet::new(*address, *bits).ok())
+        .collect();
+    let free = |range: &IpNet| {
+        let overlaps = |route: &IpNet| route.contains(range) || range.contains(route);
+        !taken.iter().any(overlaps)
+    };
+    let mut ranges = RANGES.iter().filter_map(|range| range.parse().ok());
+    let range = ranges.find(free)?;
+    Some(TEMPLATE.replace(RANGES[0], &range.to_string()))
+}
+
+/// Writes a file whole, unless it is there already.
+fn write_once(path: &Path, text: &str) -> io::Result<()> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(dir)?;
+    // No runtime looks at a file with this ending.
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let temporary = dir.join(format!(".netrun-{}-{count}.tmp", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644);
+    let written = options
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        // A link, other than a rename, does not replace what another process put there meanwhile.
+        .and_then(|()| fs::hard_link(&temporary, path));
+    let _ = fs::remove_file(&temporary);
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn subnet(routes: &[&str]) -> Option<String> {
+        let routes = routes.iter().map(|route| route.parse::<IpNet>().unwrap());
+        let routes: Vec<_> = routes.map(|net| (net.addr(), net.prefix_len())).collect();
+        let text = conflist(&routes)?;
+        let list = NetworkConfigList::parse(&text, Path::new("x")).unwrap();
+        let ipam = &list.plugins()[0].object()["ipam"];
+        Some(ipam["ranges"][0][0]["subnet"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn the_range_is_clear_of_the_hosts_routes() {
+        let first = Some("10.61.0.0/16".to_owned());
+        assert_eq!(subnet(&[]), first);
+        assert_eq!(
+            subnet(&["0.0.0.0/0", "0.0.0.0/1", "::/0", "10.60.0.0/16"]),
+            first
+        );
+        assert_eq!(subnet(&["10.61.7.0/24"]).unwrap(), "10.62.0.0/16");
+        assert_eq!(
+            subnet(&["10.60.0.0/15", "10.62.0.1/32"]).unwrap(),
+            "10.93.0.0/16"
+        );
+        assert_eq!(subnet(&["10.0.0.0/8"]).unwrap(), "172.29.240.0/20");
+        let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+        assert_eq!(subnet(&private), None);
+    }
+
+    #[test]
+    fn it_is_what_the_engine_relies_on() {
+        let text = conflist(&[]).unwrap();
+        let list = NetworkConfigList::parse(&text, Path::new("x")).unwrap();
+        assert_eq!(list.name(), NAME);
+        assert_eq!(list.plugin_types(), ["bridge", "portmap"]);
+        assert!(
+            ["ips", "mac", "portMappings"]
+                .iter()
+                .all(|one| list.declares(one))
+        );
+        assert!(RANGES.iter().all(|range| range.parse::<IpNet>().is_ok()));
+    }
+
+    #[test]
+    fn it_is_made_once_by_whoever_comes_first() {
+        let dir = std::env::temp_dir().join(format!("netrun-default-{}/net.d", std::process::id()));
+        let routes: [(IpAddr, u8); 2] = [
+            ("10.99.0.0".parse().unwrap(), 16),
+            ("10.61.0.0".parse().unwrap(), 16),
+        ];
+        let lists: Vec<_> = std::thread::scope(|scope| {
+            let make = |routes| {
+                let dir = &dir;
+                scope.spawn(move || load_or_create(dir, routes).unwrap())
+            };
+            let all: Vec<_> = (0..8).map(|i| make(&routes[..i % 3])).collect();
+            all.into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(lists.iter().all(|list| list == &lists[0]));
+        let names: Vec<_> = fs::read_dir(&dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["zz-netrun-netrun.conflist"]);
+        let file = fs::metadata(dir.join(&names[0])).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o644);
+        fs::remove_dir_all(dir.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_the_way_that_is_broken_is_told() {
+        let dir =
+            std::env::temp_dir().join(format!("netrun-default-broken-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(file_name(NAME)), "{").unwrap();
+        let error = load_or_create(&dir, &[]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("zz-netrun-netrun.conflist (line 1)"),
+            "{error}"
+        );
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,306 @@
+//! CHECK, STATUS, GC and VERSION.
+//!
+//! Invariant: a verb that the configuration's version does not have is not sent to any plugin.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::RuntimeConf;
+use super::chain::{Callee, Chain};
+use super::detach::Failures;
+use super::locks::LockError;
+use super::plugin::PluginError;
+use super::request::{self, ValidAttachment};
+use super::result::{CniResult, ResultError};
+use super::validate::InvalidParameter;
+use super::version;
+use crate::model::class::{Class, Explain};
+
+/// What a plugin of the very first version answers to VERSION, word for word; by the specification
+/// that is how such a plugin is known.
+const NO_VERSION_VERB: &str = "unknown CNI_COMMAND: VERSION";
+
+/// Why a verb on a network failed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerbError {
+    /// A parameter breaks the specification's rules.
+    #[error(transparent)]
+    Parameter(#[from] InvalidParameter),
+    /// A lock could not be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The network's version has no CHECK.
+    #[error("configuration version {version:?} of network \"{network}\" does not support CHECK")]
+    CheckUnsupported {
+        /// The network.
+        network: String,
+        /// Its version.
+        version: String,
+    },
+    /// There is nothing to check against.
+    #[error("no result of \"{container_id}\" on network \"{network}\" is known")]
+    NotAttached {
+        /// The network.
+        network: String,
+        /// The container id that plugins see.
+        container_id: String,
+    },
+    /// What is kept of ADD's result cannot be understood.
+    #[error("the kept result on network \"{network}\" cannot be used")]
+    KeptResult {
+        /// The network.
+        network: String,
+        /// Why not.
+        source: ResultError,
+    },
+    /// A plugin failed.
+    #[error("{command} of network \"{network}\" failed")]
+    Plugin {
+        /// The network.
+        network: String,
+        /// The verb.
+        command: &'static str,
+        /// What failed.
+        source: Box<PluginError>,
+    },
+    /// Plugins failed on GC; all have been called.
+    #[error("GC of network \"{network}\" failed")]
+    Gc {
+        /// The network.
+        network: String,
+        /// Every failure.
+        source: Failures,
+    },
+}
+
+impl Explain for VerbError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Parameter(error) => error.class(),
+            Self::Lock(error) => error.class(),
+            Self::CheckUnsupported { .. } => Class::Unsupported,
+            Self::NotAttached { .. } => Class::NotFound,
+            Self::KeptResult { source, .. } => source.class(),
+            Self::Plugin { source, .. } => source.class(),
+            Self::Gc { source, .. } => source.0.first().map_or(Class::Failed, Explain::class),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::CheckUnsupported { .. } => {
+                Some("set \"cniVersion\" to 0.4.0 or higher in the network's file".to_owned())
+            }
+            Self::Plugin { source, .. } => source.hint(),
+            Self::Gc { source, .. } => source.0.first().and_then(Explain::hint),
+            _ => None,
+        }
+    }
+}
+
+/// The versions that one plugin speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginVersions {
+    /// The plugin's type.
+    pub plugin: String,
+    /// Its program.
+    pub path: PathBuf,
+    /// What it speaks.
+    pub supported: Vec<String>,
+}
+
+/// The answer to VERSION.
+#[derive(Deserialize)]
+struct VersionAnswer {
+    #[serde(rename = "cniVersion", default)]
+    cni_version: String,
+    #[serde(rename = "supportedVersions", default)]
+    supported: Vec<String>,
+}
+
+impl Chain {
+    /// Checks that an attachment is still as ADD made it, against `prev`, the result of ADD as the
+    /// caller kept it, or else against the cache's. A failure means that it will not mend itself.
+    pub async fn check(&self, conf: &RuntimeConf, prev: Option<&Value>) -> Result<(), VerbError> {
+        self.validate(conf)?;
+        let network = self.list.name();
+        let version = self.list.cni_version();
+        if self.list.version() < version::CHECK {
+            return Err(VerbError::CheckUnsupported {
+                network: network.to_owned(),
+                version: version.to_owned(),
+            });
+        }
+        if self.list.check_disabled() {
+            return Ok(());
+        }
+        let _held = self.locks.detach(network).await?;
+        let (conf, prev) = self.kept(conf, prev)?;
+        for plugin in self.list.plugins() {
+            let request = request::attachment(&self.list, plugin, &conf, Some(&prev));
+            let called = self.call_by_type(plugin.plugin_type(), "CHECK", &conf, request);
+            called
+                .await
+                .map_err(|source| self.failed("CHECK", source))?;
+        }
+        Ok(())
+    }
+
+    /// What is kept of an attachment: from the caller, or else from the cache.
+    fn kept(
+        &self,
+        conf: &RuntimeConf,
+        prev: Option<&Value>,
+    ) -> Result<(RuntimeConf, CniResult), VerbError> {
+        let network = self.list.name();
+        let (conf, prev) = match prev {
+            Some(prev) => (conf.clone(), Some(prev.clone())),
+            None => match self.cache.load(network, &conf.container_id, &conf.ifname) {
+                Some(cached) => (cached.restore(conf), cached.result),
+                None => (conf.clone(), None),
+            },
+        };
+        let prev = prev.ok_or_else(|| VerbError::NotAttached {
+            network: network.to_owned(),
+            container_id: conf.container_id.clone(),
+        })?;
+        let version = self.list.cni_version();
+        let prev = CniResult::from_value(prev, version).and_then(|prev| prev.convert(version));
+        let prev = prev.map_err(|source| VerbError::KeptResult {
+            network: network.to_owned(),
+            source,
+        })?;
+        Ok((conf, prev))
+    }
+
+    /// Asks every plugin whether it could serve an ADD now. The first refusal is the error, with
+    /// the plugin's own code.
+    pub async fn status(&self) -> Result<(), VerbError> {
+        if self.list.version() < version::STATUS_AND_GC {
+            return Ok(());
+        }
+        let nobody = RuntimeConf::default();
+        for plugin in self.list.plugins() {
+            let request = request::plain(&self.list, plugin);
+            let called = self.call_by_type(plugin.plugin_type(), "STATUS", &nobody, request);
+            called
+                .await
+                .map_err(|source| self.failed("STATUS", source))?;
+        }
+        Ok(())
+    }
+
+    /// Tells every plugin which attachments are still wanted; it may free what belongs to any
+    /// other. So `valid` must name everybody's attachments, not only the caller's.
+    pub async fn gc(&self, valid: &[ValidAttachment]) -> Result<(), VerbError> {
+        if self.list.gc_disabled() || self.list.version() < version::STATUS_AND_GC {
+            return Ok(());
+        }
+        let _alone = self.locks.gc().await?;
+        let nobody = RuntimeConf::default();
+        let mut failures = Vec::new();
+        for plugin in self.list.plugins() {
+            let request = request::gc(&self.list, plugin, valid);
+            let called = self.call_by_type(plugin.plugin_type(), "GC", &nobody, request);
+            failures.extend(called.await.err());
+        }
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(VerbError::Gc {
+                network: self.list.name().to_owned(),
+                source: Failures(failures),
+            }),
+        }
+    }
+
+    /// Every attachment in the cache, of whatever network and runtime, as [`Chain::gc`] takes it.
+    pub fn cached_attachments(&self) -> Vec<ValidAttachment> {
+        let cached = self.cache.list().into_iter();
+        cached
+            .map(|one| ValidAttachment {
+                container_id: one.container_id,
+                ifname: one.if_name,
+            })
+            .collect()
+    }
+
+    /// Asks every plugin which versions it speaks.
+    pub async fn version(&self) -> Result<Vec<PluginVersions>, VerbError> {
+        let mut versions = Vec::new();
+        for plugin in self.list.plugin_types() {
+            let asked = self.plugin_version(plugin).await;
+            versions.push(asked.map_err(|source| self.failed("VERSION", source))?);
+        }
+        Ok(versions)
+    }
+
+    async fn plugin_version(&self, plugin: &str) -> Result<PluginVersions, PluginError> {
+        let path = self.find(plugin)?;
+        let callee = Callee {
+            plugin,
+            path: &path,
+        };
+        // The oldest plugins check these before they look at the verb.
+        let dummy = RuntimeConf {
+            netns: PathBuf::from("dummy"),
+            ifname: "dummy".to_owned(),
+            ..RuntimeConf::default()
+        };
+        let mut request = Map::new();
+        request.insert("cniVersion".to_owned(), json!("1.1.0"));
+        let supported = match self.call(&callee, "VERSION", &dummy, request).await {
+            Ok(answer) => read_versions(plugin, &answer)?,
+            Err(PluginError::Refused { source, .. }) if source.msg == NO_VERSION_VERB => {
+                vec!["0.1.0".to_owned()]
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(PluginVersions {
+            plugin: plugin.to_owned(),
+            path,
+            supported,
+        })
+    }
+
+    async fn call_by_type(
+        &self,
+        plugin: &str,
+        command: &'static str,
+        conf: &RuntimeConf,
+        request: Map<String, Value>,
+    ) -> Result<Vec<u8>, PluginError> {
+        let path = self.find(plugin)?;
+        let callee = Callee {
+            plugin,
+            path: &path,
+        };
+        self.call(&callee, command, conf, request).await
+    }
+
+    fn failed(&self, command: &'static str, source: PluginError) -> VerbError {
+        VerbError::Plugin {
+            network: self.list.name().to_owned(),
+            command,
+            source: Box::new(source),
+        }
+    }
+}
+
+fn read_versions(plugin: &str, answer: &[u8]) -> Result<Vec<String>, PluginError> {
+    let unusable = |source| PluginError::Result {
+        plugin: plugin.to_owned(),
+        source,
+    };
+    let answer: VersionAnswer =
+        serde_json::from_slice(answer).map_err(|error| unusable(ResultError::Json(error)))?;
+    if !answer.supported.is_empty() {
+        return Ok(answer.supported);
+    }
+    // Plugins of 0.2.0 need not list what they support.
+    match answer.cni_version.as_str() {
+        "0.2.0" => Ok(vec!["0.1.0".to_owned(), "0.2.0".to_owned()]),
+        other => Err(unusable(ResultError::Version(other.to_owned()))),
+    }
+}

@@ -1,0 +1,75 @@
+//! Looking into a root file system that nothing has mounted yet.
+//!
+//! Invariant: the mount is made in a mount namespace that dies with its thread, so none can stay.
+
+use std::io;
+use std::path::Path;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+/// A directory that is always there and that the thread does not need.
+const MOUNT_POINT: &str = "/proc";
+
+/// One mount as a snapshotter tells it: type, source, options.
+pub type Instruction<'a> = (&'a str, &'a str, &'a [String]);
+
+/// Mounts a root file system where nobody else sees it, and calls `look` with its directory.
+///
+/// # Errors
+/// The kernel's refusal to mount.
+pub fn look_into<T: Send>(
+    instruction: Instruction<'_>,
+    look: impl FnOnce(&Path) -> T + Send,
+) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            mount_privately(instruction)?;
+            Ok(look(Path::new(MOUNT_POINT)))
+        });
+        let ended_early = |_| Err(io::Error::other("the thread at the mount ended early"));
+        thread.join().unwrap_or_else(ended_early)
+    })
+}
+
+fn mount_privately((kind, source, options): Instruction<'_>) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+    mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
+    let (flags, data) = split(options);
+    let data = (!data.is_empty()).then_some(data.as_str());
+    Ok(mount(Some(source), MOUNT_POINT, Some(kind), flags, data)?)
+}
+
+/// mount(8)'s options as flags and the rest as the file system's own data.
+fn split(options: &[String]) -> (MsFlags, String) {
+    let mut flags = MsFlags::empty();
+    let mut data = Vec::new();
+    for option in options {
+        match option.as_str() {
+            "ro" => flags |= MsFlags::MS_RDONLY,
+            "bind" => flags |= MsFlags::MS_BIND,
+            "rbind" => flags |= MsFlags::MS_BIND | MsFlags::MS_REC,
+            "rw" | "defaults" => {}
+            other => data.push(other),
+        }
+    }
+    (flags, data.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_flags_or_data() {
+        let options: Vec<String> = ["ro", "lowerdir=/a:/b", "index=off"]
+            .iter()
+            .map(|s| s.to_string())
+            .collect();
+        assert_eq!(
+            split(&options),
+            (MsFlags::MS_RDONLY, "lowerdir=/a:/b,index=off".to_owned())
+        );
+    }
+}

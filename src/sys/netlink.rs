@@ -1,0 +1,143 @@
+//! Netlink: the few questions and orders that need no plugin.
+//!
+//! Invariant: nothing here joins a namespace; a socket speaks for the namespace of the thread that
+//! opened it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{LinkFlags, LinkMessage};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// `lo` is the first interface of every network namespace.
+const LOOPBACK_INDEX: u32 = 1;
+
+/// Brings `lo` up in the calling thread's network namespace.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn loopback_up() -> io::Result<()> {
+    let mut link = LinkMessage::default();
+    link.header.index = LOOPBACK_INDEX;
+    link.header.flags = LinkFlags::Up;
+    link.header.change_mask = LinkFlags::Up;
+    talk(RouteNetlinkMessage::SetLink(link), NLM_F_ACK).map(drop)
+}
+
+/// The destinations of all routes of the calling thread's network namespace, as (address, prefix
+/// length), without default routes.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn route_destinations() -> io::Result<Vec<(IpAddr, u8)>> {
+    let answers = talk(
+        RouteNetlinkMessage::GetRoute(RouteMessage::default()),
+        NLM_F_DUMP,
+    )?;
+    let destination = |message| match message {
+        RouteNetlinkMessage::NewRoute(route) => destination(&route),
+        _ => None,
+    };
+    Ok(answers.into_iter().filter_map(destination).collect())
+}
+
+fn destination(route: &RouteMessage) -> Option<(IpAddr, u8)> {
+    let length = route.header.destination_prefix_length;
+    route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+                Some((IpAddr::V4(*address), length))
+            }
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
+                Some((IpAddr::V6(*address), length))
+            }
+            _ => None,
+        })
+}
+
+/// Sends one request and collects the answers until the kernel says that it is done.
+fn talk(request: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut message = NetlinkMessage::from(request);
+    message.header.flags = NLM_F_REQUEST | flags;
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    collect(&socket)
+}
+
+fn collect(socket: &Socket) -> io::Result<Vec<RouteNetlinkMessage>> {
+    let mut answers = Vec::new();
+    loop {
+        let (bytes, _) = socket.recv_from_full()?;
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            let length = (message.header.length as usize).clamp(1, rest.len());
+            rest = &rest[length..];
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok(answers),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                NetlinkPayload::Error(_) => return Ok(answers),
+                NetlinkPayload::InnerMessage(inner) => answers.push(inner),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether two prefixes of one family share an address.
+pub fn overlap(a: (IpAddr, u8), b: (IpAddr, u8)) -> bool {
+    let length = a.1.min(b.1);
+    match (a.0, b.0) {
+        (IpAddr::V4(x), IpAddr::V4(y)) => same_v4(x, y, length),
+        (IpAddr::V6(x), IpAddr::V6(y)) => same_v6(x, y, length),
+        _ => false,
+    }
+}
+
+fn same_v4(a: Ipv4Addr, b: Ipv4Addr, length: u8) -> bool {
+    let differ = a.to_bits() ^ b.to_bits();
+    differ.leading_zeros() >= u32::from(length.min(32))
+}
+
+fn same_v6(a: Ipv6Addr, b: Ipv6Addr, length: u8) -> bool {
+    let differ = a.to_bits() ^ b.to_bits();
+    differ.leading_zeros() >= u32::from(length.min(128))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_overlap_when_the_shorter_holds_the_longer() {
+        let net = |text: &str, length| (text.parse::<IpAddr>().unwrap(), length);
+        assert!(overlap(net("10.0.0.0", 8), net("10.88.0.0", 16)));
+        assert!(overlap(net("10.88.0.0", 16), net("10.88.3.1", 32)));
+        assert!(!overlap(net("10.88.0.0", 16), net("10.89.0.0", 16)));
+        assert!(!overlap(net("10.0.0.0", 8), net("::", 0)));
+        assert!(overlap(net("fd00::", 8), net("fd00:1::", 64)));
+    }
+
+    #[test]
+    fn the_routes_of_this_machine_can_be_read() {
+        // Every machine has at least its loopback's route to 127.0.0.0/8 in the local table.
+        let routes = route_destinations().unwrap();
+        assert!(
+            routes.iter().any(|(address, _)| address.is_loopback()),
+            "{routes:?}"
+        );
+    }
+}

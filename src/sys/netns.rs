@@ -1,0 +1,128 @@
+//! Named network namespaces: files under `/run/netns` as iproute2 makes and finds them.
+//!
+//! Invariant: a thread that enters a new namespace never returns to anybody: it ends there.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statfs::{FsType, fstatfs};
+
+use super::lock::Lock;
+use super::netlink;
+
+/// Where iproute2 keeps named network namespaces.
+pub const DIRECTORY: &str = "/run/netns";
+
+/// The file system of namespace files (linux/magic.h).
+const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
+
+/// The path of a name.
+pub fn path(name: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(name)
+}
+
+/// Makes a fresh network namespace under `path`, with `lo` up.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if there is a file of that name; else the kernel's refusal.
+pub async fn create(path: &Path) -> io::Result<()> {
+    prepare_directory(path).await?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o444)
+        .open(path)?;
+    drop(file);
+    let outcome = on_a_thread({
+        let path = path.to_owned();
+        move || enter_and_pin(&path)
+    })
+    .await;
+    if outcome.is_err() {
+        // Nobody else can hold a file that we made a moment ago; what is wrong is told already.
+        let _ = remove(path);
+    }
+    outcome
+}
+
+/// Unmounts and unlinks the namespace. What is not there is done.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match umount2(path, MntFlags::MNT_DETACH) {
+        // EINVAL: a plain file, left by somebody who died between making and mounting it.
+        Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether `path` is a namespace (not just a file).
+pub fn exists(path: &Path) -> bool {
+    let kind = File::open(path).ok().and_then(|file| fstatfs(file).ok());
+    kind.is_some_and(|stat| stat.filesystem_type() == NSFS_MAGIC)
+}
+
+/// The directory must be a shared mount point before the first name is made in it, else names made
+/// earlier by others are shadowed when iproute2 makes it one.
+async fn prepare_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new(DIRECTORY));
+    std::fs::create_dir_all(directory)?;
+    let _lock = Lock::directory(directory).await?;
+    let share = || {
+        mount(
+            None::<&str>,
+            directory,
+            None::<&str>,
+            shared(),
+            None::<&str>,
+        )
+    };
+    match share() {
+        Ok(()) => Ok(()),
+        // Not a mount point yet.
+        Err(Errno::EINVAL) => {
+            let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+            mount(Some(directory), directory, None::<&str>, bind, None::<&str>)?;
+            Ok(share()?)
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn shared() -> MsFlags {
+    MsFlags::MS_SHARED | MsFlags::MS_REC
+}
+
+fn enter_and_pin(path: &Path) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    netlink::loopback_up()?;
+    let here = Some("/proc/thread-self/ns/net");
+    mount(here, path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+    Ok(())
+}
+
+/// Runs `work` on a thread that ends with it.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("netns".into())
+        .spawn(move || {
+            // A receiver that is gone has no use for the outcome.
+            let _ = sender.send(work());
+        })?;
+    receiver
+        .await
+        .map_err(|_| io::Error::other("the thread in the namespace ended early"))?
+}

@@ -1,0 +1,105 @@
+//! Processes found in `/proc`: the shims that containerd has forgotten.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// A shim that serves one container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shim {
+    /// Its pid.
+    pub pid: u32,
+    /// Its working directory: the container's bundle.
+    pub bundle: Option<PathBuf>,
+}
+
+/// Finds the shims that were started with `-namespace NAMESPACE -id ID`.
+pub fn shims(namespace: &str, id: &str) -> Vec<Shim> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| is_shim(&arguments(*pid), namespace, id))
+        .map(shim)
+        .collect()
+}
+
+fn shim(pid: u32) -> Shim {
+    Shim {
+        pid,
+        bundle: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+    }
+}
+
+fn arguments(pid: u32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    bytes
+        .split(|byte| *byte == 0)
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}
+
+fn is_shim(arguments: &[String], namespace: &str, id: &str) -> bool {
+    let Some(program) = arguments.first() else {
+        return false;
+    };
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let value_of = |flag: &str| {
+        let at = arguments
+            .iter()
+            .position(|word| word.trim_start_matches('-') == flag)?;
+        arguments.get(at + 1).map(String::as_str)
+    };
+    name.starts_with("containerd-shim")
+        && value_of("namespace") == Some(namespace)
+        && value_of("id") == Some(id)
+}
+
+/// The start time of a process in clock ticks since boot: with the pid it names a process for good.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold anything, but ends at the last parenthesis.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::ffi::OsStr::from_bytes(&stat[end + 1..]).to_str()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// The id of the running kernel's boot.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn boot_id() -> std::io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_shim_is_known_by_program_namespace_and_id() {
+        let line = "/usr/bin/containerd-shim-runc-v2 -namespace ci -id web -address /run/x.sock";
+        assert!(is_shim(&words(line), "ci", "web"));
+        assert!(!is_shim(&words(line), "default", "web"));
+        assert!(!is_shim(&words(line), "ci", "we"));
+        assert!(!is_shim(&words("grep -namespace ci -id web"), "ci", "web"));
+        assert!(!is_shim(
+            &words("containerd-shim-runc-v2 -namespace ci -id"),
+            "ci",
+            "web"
+        ));
+    }
+
+    #[test]
+    fn our_own_start_time_can_be_read() {
+        assert!(start_time(std::process::id()).unwrap() > 0);
+    }
+}
