@@ -123,6 +123,11 @@ fn used(text: &str) -> BTreeSet<&str> {
     used
 }
 
+/// The sources that are the product, not its tests.
+fn product() -> impl Iterator<Item = Source> {
+    sources().into_iter().filter(|source| !is_test(source))
+}
+
 #[test]
 fn arrows_point_down_only() {
     let mut wrong = Vec::new();
@@ -158,31 +163,25 @@ fn every_file_says_what_it_owns_and_is_short() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether a line of code holds this word, and not as part of another.
-fn has_word(line: &str, word: &str) -> bool {
-    let part = |c: char| c.is_alphanumeric() || c == '_';
-    line.match_indices(word).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
-        let after = line[at + word.len()..].chars().next();
-        !before.is_some_and(part) && !after.is_some_and(part)
-    })
+/// The only files that may hold `unsafe`: what the kernel gives as a bare descriptor becomes an
+/// owned one there.
+const UNSAFE: &[&str] = &["sys/pidfd.rs", "sys/channel.rs", "sys/ready.rs"];
+
+fn opens_unsafe(line: &str) -> bool {
+    ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"]
+        .iter()
+        .any(|word| line.contains(word))
 }
 
 #[test]
-fn unsafe_stands_in_two_places_only_each_with_its_reason() {
+fn unsafe_stands_in_few_places_each_with_its_reason() {
     let mut wrong = Vec::new();
     for source in sources() {
         let path = source.path.to_string_lossy().into_owned();
-        let allowed =
-            path == "sys/pidfd.rs" || path.contains("fd_handover") || path.contains("handover");
-        for line in code(&source.text).filter(|line| has_word(line, "unsafe")) {
-            if !allowed {
-                wrong.push(format!("{path}: {}", line.trim()));
-            }
+        let blocks = code(&source.text).filter(|line| opens_unsafe(line)).count();
+        if blocks > 0 && !UNSAFE.contains(&path.as_str()) {
+            wrong.push(format!("{path} holds unsafe"));
         }
-        let blocks = code(&source.text)
-            .filter(|line| has_word(line, "unsafe") && line.contains('{'))
-            .count();
         if blocks > source.text.matches("SAFETY:").count() {
             wrong.push(format!(
                 "{path}: an unsafe block without its SAFETY: reason"
@@ -195,7 +194,7 @@ fn unsafe_stands_in_two_places_only_each_with_its_reason() {
 #[test]
 fn only_cli_prints_and_nothing_ends_the_process() {
     let mut wrong = Vec::new();
-    for source in sources() {
+    for source in product() {
         let path = source.path.display().to_string();
         for line in code(&source.text) {
             let prints = [
@@ -233,7 +232,7 @@ fn only_cli_prints_and_nothing_ends_the_process() {
 #[test]
 fn no_drawers_and_no_error_that_carries_anothers_text() {
     let mut wrong = Vec::new();
-    for source in sources() {
+    for source in product() {
         let path = source.path.display().to_string();
         let stem = source
             .path
@@ -265,5 +264,4 @@ fn the_readers_of_sources_see_what_they_look_for() {
         used("// crate::cli\nlet x = crate::engine::y();"),
         BTreeSet::from(["engine"])
     );
-    assert!(has_word("unsafe { x }", "unsafe") && !has_word("#![deny(unsafe_code)]", "unsafe"));
 }
