@@ -169,7 +169,7 @@ fn other_tools_see_what_we_do() {
     assert_eq!(cached["ifName"], "eth0");
     assert_eq!(cached["networkName"], "mynet");
     let alias = host.sh("ip -d link show type veth").ok();
-    assert!(alias.stdout.contains("mynet0"), "{alias}");
+    assert!(alias.stdout.contains("cni0"), "{alias}");
     let inspect = host.netrun(&["inspect", "c"]).ok().json().to_string();
     let mac = host
         .sh("ip netns exec netrun-c cat /sys/class/net/eth0/address")
@@ -347,7 +347,7 @@ fn removal_succeeds_though_the_rules_were_flushed() {
         "run", "-d", "--name", "c", "--net", "mynet", ALPINE, "sleep", "1000",
     ])
     .ok();
-    host.sh("ip netns del netrun-c; ip link del mynet0").ok();
+    host.sh("ip netns del netrun-c; ip link del cni0").ok();
     host.netrun(&["rm", "-f", "c"]).ok();
     host.assert_clean();
 }
