@@ -2,9 +2,18 @@
 //!
 //! Invariant: an arm decides nothing; which exit code a failure has is decided in `exit`.
 
+use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
-use crate::model::class::{Class, Explain};
+use super::{error, output, session};
+use crate::commands::context::{Audience, Context};
+use crate::commands::each::Each;
+use crate::commands::settings::GlobalArgs;
+use crate::commands::{
+    attach, create, exec, gc, kill, restart, rm, run, start, stop, supervise, wait,
+};
+use crate::image::PullEvent;
+use crate::model::class::{Class, Explain, Failure};
 
 /// A verb whose command is not built yet.
 #[derive(Debug, thiserror::Error)]
@@ -19,20 +28,58 @@ impl Explain for NotBuilt {
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
-pub fn dispatch(cli: Cli, _format: Option<Format>) -> Result<u8, Box<dyn Explain>> {
-    let not_built = |verb| -> Result<u8, Box<dyn Explain>> { Err(Box::new(NotBuilt(verb))) };
-    match cli.verb {
-        Verb::Run(_) => not_built("run"),
-        Verb::Create(_) => not_built("create"),
-        Verb::Start(_) => not_built("start"),
-        Verb::Stop(_) => not_built("stop"),
-        Verb::Kill(_) => not_built("kill"),
-        Verb::Restart(_) => not_built("restart"),
-        Verb::Rm(_) => not_built("rm"),
-        Verb::Exec(_) => not_built("exec"),
+pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
+    // A supervisor makes its own event loop, after it has taken leave of its caller.
+    if let Verb::Supervise(_) = cli.verb {
+        supervise::supervise()?;
+        return Ok(0);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(supervise::NoEventLoop)?;
+    runtime.block_on(act(&cli.global, cli.verb, format))
+}
+
+async fn act(global: &GlobalArgs, verb: Verb, _format: Option<Format>) -> Result<u8, Failure> {
+    let audience = People;
+    let context = match &verb {
+        Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, &audience)?,
+        _ => Context::new(global, &audience).await?,
+    };
+    let not_built = |verb| -> Result<u8, Failure> { Err(NotBuilt(verb).into()) };
+    match verb {
+        Verb::Run(args) => show_run(&args, run::run(&context, &args).await?).await,
+        Verb::Create(args) => {
+            output::line(create::create(&context, &args).await?.as_str())?;
+            Ok(0)
+        }
+        Verb::Start(args) if args.attach || args.interactive => {
+            let [id] = args.containers.as_slice() else {
+                return Err(session::OneAtATime.into());
+            };
+            let attached = start::start_attached(&context, id, args.interactive).await?;
+            session::drive(attached, session::Role::Client).await
+        }
+        Verb::Start(args) => each_line(start::start(&context, &args.containers).await),
+        Verb::Stop(args) => each_line(stop::stop(&context, &args).await),
+        Verb::Kill(args) => each_line(kill::kill(&context, &args).await),
+        Verb::Restart(args) => each_line(restart::restart(&context, &args).await),
+        Verb::Rm(args) => each_line(rm::rm(&context, &args).await),
+        Verb::Wait(args) => wait_status(wait::wait(&context, &args).await),
+        Verb::Exec(args) => match exec::exec(&context, &args).await? {
+            Some(attached) => session::drive(attached, session::Role::Client).await,
+            None => Ok(0),
+        },
+        Verb::Attach(args) => {
+            session::drive(
+                attach::attach(&context, &args).await?,
+                session::Role::Client,
+            )
+            .await
+        }
+        Verb::Gc(_) => show_gc(gc::gc(&context).await?),
         Verb::Logs(_) => not_built("logs"),
-        Verb::Attach(_) => not_built("attach"),
-        Verb::Wait(_) => not_built("wait"),
         Verb::Ps(_) => not_built("ps"),
         Verb::Inspect(_) => not_built("inspect"),
         Verb::Pull(_) => not_built("pull"),
@@ -40,7 +87,86 @@ pub fn dispatch(cli: Cli, _format: Option<Format>) -> Result<u8, Box<dyn Explain
         Verb::Rmi(_) => not_built("rmi"),
         Verb::Version(_) => not_built("version"),
         Verb::Info(_) => not_built("info"),
-        Verb::Gc(_) => not_built("gc"),
-        Verb::Supervise(_) => not_built("supervise"),
+        Verb::Steps(_) => {
+            for step in crate::engine::steps::Step::ALL {
+                output::line(step.name())?;
+            }
+            Ok(0)
+        }
+        Verb::Supervise(_) => Ok(0),
     }
+}
+
+async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure> {
+    match outcome {
+        run::Outcome::Detached { id, steps } => {
+            output::line(id.as_str())?;
+            if args.container.timings {
+                session::show_timings(&steps);
+            }
+            Ok(0)
+        }
+        run::Outcome::Attached(attached) => {
+            let role = session::Role::Owner {
+                timings: args.container.timings,
+            };
+            session::drive(*attached, role).await
+        }
+    }
+}
+
+/// Prints a line for each that was done, and an error for each that was not; the exit code is that
+/// of the first failure.
+fn each_line<T: std::fmt::Display>(outcomes: Each<T>) -> Result<u8, Failure> {
+    let mut first = 0;
+    for outcome in outcomes {
+        match outcome {
+            Ok(done) => output::line(&done.to_string())?,
+            Err(failure) => {
+                error::report(failure.as_ref(), error::Style::Text);
+                first = if first == 0 {
+                    code(Family::Object, failure.class())
+                } else {
+                    first
+                };
+            }
+        }
+    }
+    Ok(first)
+}
+
+/// Prints the exit statuses; the last one is the exit code.
+fn wait_status(outcomes: Each<u32>) -> Result<u8, Failure> {
+    let mut last = 0;
+    for outcome in outcomes {
+        let status = outcome?;
+        output::line(&status.to_string())?;
+        last = u8::try_from(status).unwrap_or(u8::MAX);
+    }
+    Ok(last)
+}
+
+fn show_gc(swept: crate::engine::recover::Swept) -> Result<u8, Failure> {
+    for line in &swept.done {
+        output::line(line)?;
+    }
+    for failure in &swept.failures {
+        error::report(failure, error::Style::Text);
+    }
+    Ok(if swept.failures.is_empty() {
+        0
+    } else {
+        code(Family::Object, Class::LeftBehind)
+    })
+}
+
+/// The people at the terminal.
+struct People;
+
+impl Audience for People {
+    fn warn(&self, text: &str) {
+        output::warning(text);
+    }
+
+    fn pulling(&self, _event: PullEvent<'_>) {}
 }

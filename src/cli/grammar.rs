@@ -10,7 +10,7 @@ use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
     attach, create, exec, gc, images, info, inspect, kill, logs, ps, pull, restart, rm, rmi, run,
-    start, stop, supervise, version, wait,
+    start, steps, stop, supervise, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -70,6 +70,8 @@ pub enum Verb {
     Gc(gc::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
+    #[command(hide = true)]
+    Steps(steps::Args),
 }
 
 impl Verb {

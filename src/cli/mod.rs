@@ -9,6 +9,7 @@ pub mod exit;
 pub mod format;
 pub mod grammar;
 pub mod output;
+pub mod session;
 pub mod usage;
 pub mod words;
 

@@ -23,6 +23,7 @@ pub mod rmi;
 pub mod run;
 pub mod settings;
 pub mod start;
+pub mod steps;
 pub mod stop;
 pub mod supervise;
 pub mod values;

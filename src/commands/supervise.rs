@@ -1,6 +1,10 @@
-//! `netrun supervise`: what was typed; netrun itself types it.
+//! `netrun supervise`: watch over one container; netrun itself types it.
+
+use std::io;
 
 use super::values::parse;
+use crate::engine::daemon;
+use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::{ContainerId, Namespace};
 
 /// Watch over one container
@@ -13,4 +17,23 @@ pub struct Args {
     /// The container's name
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
     pub container: ContainerId,
+}
+
+/// The event loop cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make an event loop")]
+pub struct NoEventLoop(#[source] pub io::Error);
+
+impl Explain for NoEventLoop {
+    fn class(&self) -> Class {
+        Class::Failed
+    }
+}
+
+/// Runs the supervisor, whose orders come over standard input.
+///
+/// # Errors
+/// Standard input is no socket.
+pub fn supervise() -> Result<(), Failure> {
+    Ok(daemon::main().map_err(NoEventLoop)?)
 }
