@@ -9,6 +9,57 @@ mod host;
 #[cfg(test)]
 mod harness;
 
+#[cfg(test)]
+mod inside;
+
+#[cfg(test)]
+mod architecture;
+
+#[cfg(test)]
+mod long;
+
+#[cfg(test)]
+mod crash;
+
+#[cfg(test)]
+mod gc;
+
+#[cfg(test)]
+mod ps;
+
+#[cfg(test)]
+mod network;
+
+#[cfg(test)]
+mod input;
+
+#[cfg(test)]
+mod pull;
+
+#[cfg(test)]
+mod supervisor;
+
+#[cfg(test)]
+mod terminal;
+
+#[cfg(test)]
+mod stdio;
+
+#[cfg(test)]
+mod logs;
+
+#[cfg(test)]
+mod exec;
+
+#[cfg(test)]
+mod life;
+
+#[cfg(test)]
+mod smoke;
+
+#[cfg(test)]
+mod run;
+
 /// A file that is not a module of this one would never be compiled, and its tests never run.
 #[cfg(test)]
 #[test]

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::launch::{Job, Running};
 use super::log::Writer;
 use super::stdio::{Fifos, Outputs};
-use super::supervise::{Up, release};
+use super::supervise::{Up, forget_lock, release};
 use super::teardown::{Process, Scope, teardown};
 use crate::containerd::{Task, TaskState};
 use crate::model::id::ContainerId;
@@ -31,7 +31,7 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
         return Ok(None);
     };
     let lock_file = &job.paths.lock;
-    let _lock = Lock::exclusive(lock_file)
+    let lock = Lock::exclusive(lock_file)
         .await
         .map_err(Error::file("lock", lock_file))?;
     let mut record = match job.host.record(id).await {
@@ -39,6 +39,7 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
         Err(Error::NoSuchContainer { .. } | Error::Foreign { .. }) => {
             // The supervisor died before the record was written, or after it was deleted.
             release(job).await;
+            forget_lock(job, Scope::Container, Some(lock));
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -60,7 +61,8 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
         }
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => {
-            finish(job, &mut record, &fifos).await?;
+            let scope = finish(job, &mut record, &fifos).await?;
+            forget_lock(job, scope, Some(lock));
             Ok(None)
         }
     }
@@ -89,7 +91,7 @@ async fn take_over(
 }
 
 /// What is not running is taken down: to the last thing if it never ran, or should not stay.
-async fn finish(job: Job<'_>, record: &mut Record, fifos: &Fifos) -> Result<(), Error> {
+async fn finish(job: Job<'_>, record: &mut Record, fifos: &Fifos) -> Result<Scope, Error> {
     let gone = record.provisional || record.auto_remove;
     let scope = if gone { Scope::Container } else { Scope::Run };
     // A task that is deleted with unread output makes containerd wait for seconds.
@@ -97,7 +99,7 @@ async fn finish(job: Job<'_>, record: &mut Record, fifos: &Fifos) -> Result<(), 
     teardown(job, record, scope, Process::Unknown).await?;
     drop(outputs);
     release(job).await;
-    Ok(())
+    Ok(scope)
 }
 
 /// The clients of the execs lost them with the supervisor; their processes would block for ever.

@@ -3,13 +3,21 @@
 //! Invariant: what ADD was given stands in the record, and DEL is given the same.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::error::Error;
 use super::report::Report;
 use crate::model::id::ContainerId;
 use crate::model::record::{Attachment, NetworkMode, Record};
+use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
+
+/// How often, and how long apart, what DEL left is swept until it is clean.
+const SWEEP_TRIES: u32 = 4;
+const SWEEP_PAUSE: Duration = Duration::from_millis(150);
 
 /// Runs ADD.
 ///
@@ -33,11 +41,12 @@ fn attach_error(id: &ContainerId, attachment: &Attachment, source: Report) -> Er
     }
 }
 
-/// Runs DEL, with the namespace's path if it is still there.
+/// Runs DEL, with the namespace's path if it is still there. Where DEL failed, cannot reach what
+/// lived in the namespace, or may have been broken off before (`thorough`), what it left is swept.
 ///
 /// # Errors
-/// [`Error::Detach`] with all failures.
-pub async fn del(record: &Record, attachment: &Attachment) -> Result<(), Error> {
+/// [`Error::Detach`] if something of the attachment is still there.
+pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Result<(), Error> {
     let failed = |source| Error::Detach {
         id: record.id.clone(),
         network: attachment.network.clone(),
@@ -45,9 +54,40 @@ pub async fn del(record: &Record, attachment: &Attachment) -> Result<(), Error> 
     };
     let chain = chain(attachment).map_err(failed)?;
     let netns = netns_path(record).filter(|path| netns::exists(path));
+    let reachable = netns.is_some();
     let conf = runtime_conf(record, attachment, netns);
     let outcome = chain.del(&conf, attachment.result.as_ref()).await;
-    outcome.map_err(|error| failed(Report::of(&error)))
+    if outcome.is_ok() && reachable && !thorough {
+        return Ok(());
+    }
+    let sweep = Sweep {
+        list: chain.list(),
+        container_id: &conf.container_id,
+        ifname: &conf.ifname,
+    };
+    let swept = sweep_patiently(&sweep).await;
+    match (outcome, swept.failures.first()) {
+        (Err(error), Some(_)) => Err(failed(Report::of(&error))),
+        (Ok(()), Some(failure)) => Err(failed(Report::of(failure))),
+        // A plugin may have failed, but nothing of the attachment is left.
+        (_, None) => {
+            chain.forget(&conf);
+            Ok(())
+        }
+    }
+}
+
+/// Sweeps until it is clean. The plugins of a supervisor that was killed may still be at work, and
+/// take away under our hands what we found.
+async fn sweep_patiently(sweep: &Sweep<'_>) -> Swept {
+    for _ in 1..SWEEP_TRIES {
+        let swept = sweep.run().await;
+        if swept.failures.is_empty() {
+            return swept;
+        }
+        sleep(SWEEP_PAUSE).await;
+    }
+    sweep.run().await
 }
 
 /// Whether the network may still hold something of this attachment.

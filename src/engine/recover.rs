@@ -12,10 +12,11 @@ use super::claim::{Supervision, supervision};
 use super::error::Error;
 use super::host::{Host, record_of};
 use super::launch::Job;
-use super::paths::{Paths, RUN, STATE};
+use super::paths::{LOCKS, Paths, RUN, STATE};
 use super::protocol::{Assignment, Event, Orders};
 use super::session::{PipeEnds, Session};
 use super::steps::Steps;
+use super::supervise::forget_lock;
 use super::teardown::{Process, Scope, remove_tree, teardown};
 use crate::model::id::{ContainerId, Namespace};
 use crate::model::record::Record;
@@ -111,8 +112,7 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
     let mut swept = Swept::default();
     for (namespace, id) in orphans() {
         if namespace == host.namespace {
-            let adopted = adopt(&host.address, &namespace, &id).await;
-            swept.note(format!("container {id}: its supervisor had died"), adopted);
+            take_over(host, &id, &mut swept).await;
         }
     }
     let client = host.client().await?;
@@ -128,22 +128,30 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
     Ok(swept)
 }
 
+async fn take_over(host: &Host, id: &ContainerId, swept: &mut Swept) {
+    let adopted = adopt(&host.address, &host.namespace, id).await;
+    swept.note(format!("container {id}: its supervisor had died"), adopted);
+}
+
 /// Takes down what has a record and no supervisor, where anything of its run is left.
 async fn finish(host: &Host, record: Record, swept: &mut Swept) {
     let id = record.id.clone();
     let paths = Paths::new(&record.namespace, &id);
-    if supervision(&paths) == Supervision::Alive {
-        return;
+    match supervision(&paths) {
+        Supervision::Alive => return,
+        // It died since we looked for the dead.
+        Supervision::Dead => return take_over(host, &id, swept).await,
+        Supervision::None => {}
     }
     // Somebody is busy with it.
-    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else {
+    let Ok(Some(lock)) = Lock::try_exclusive(&paths.lock) else {
         return;
     };
     // It may have changed, or gone, before we had the lock.
     let Ok(mut record) = host.record(&id).await else {
         return;
     };
-    if supervision(&paths) == Supervision::Alive || !is_unfinished(&record) {
+    if supervision(&paths) != Supervision::None || !is_unfinished(&record) {
         return;
     }
     let steps = Steps::new();
@@ -156,6 +164,9 @@ async fn finish(host: &Host, record: Record, swept: &mut Swept) {
     let scope = if gone { Scope::Container } else { Scope::Run };
     let down = teardown(job, &mut record, scope, Process::Unknown).await;
     let down = down.and_then(|()| remove_tree(&paths.run));
+    if down.is_ok() {
+        forget_lock(job, scope, Some(lock));
+    }
     swept.note(
         format!("container {id}: took down what was left of its run"),
         down,
@@ -179,7 +190,8 @@ async fn sweep_state(host: &Host, known: &BTreeSet<String>, swept: &mut Swept) {
             remove_unowned(host, &id, swept).await;
         }
     }
-    for id in named_netns(&host.namespace) {
+    let named = named_netns(&host.namespace);
+    for id in named.into_iter().chain(locked(&host.namespace)) {
         if !known.contains(id.as_str()) {
             remove_unowned(host, &id, swept).await;
         }
@@ -191,7 +203,7 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
     if supervision(&paths) != Supervision::None {
         return;
     }
-    let Ok(Some(_lock)) = Lock::try_exclusive(&paths.lock) else {
+    let Ok(Some(lock)) = Lock::try_exclusive(&paths.lock) else {
         return;
     };
     // A container of this name may have been made since we looked.
@@ -204,6 +216,8 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
         source,
     });
     let removed = removed.and_then(|()| remove_tree(&paths.state));
+    let unlocked = |source| Error::file("remove", &paths.lock)(source);
+    let removed = removed.and_then(|()| lock.remove(&paths.lock).map_err(unlocked));
     swept.note(format!("{id}: removed files without a container"), removed);
 }
 
@@ -217,6 +231,20 @@ fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
         .filter_map(|entry| entry.file_name().into_string().ok());
     names
         .filter_map(|name| netns_owner(&name, namespace))
+        .collect()
+}
+
+/// The ids that have a lock.
+fn locked(namespace: &Namespace) -> Vec<ContainerId> {
+    let Ok(entries) = fs::read_dir(LOCKS) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let prefix = format!("ctr-{namespace}--");
+    names
+        .filter_map(|name| name.strip_prefix(&prefix)?.parse().ok())
         .collect()
 }
 

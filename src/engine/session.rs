@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -148,6 +149,7 @@ fn connect(run: &Path) -> Option<Channel> {
 
 fn spawn(orders: &Orders, control: OwnedFd) -> io::Result<()> {
     let child = Command::new("/proc/self/exe")
+        .arg0("netrun")
         .arg("supervise")
         .arg(orders.namespace.as_str())
         .arg(orders.id.as_str())

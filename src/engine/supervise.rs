@@ -191,13 +191,16 @@ async fn launch_new(
     let lock = lock(job).await?;
     plan.record.provisional = true;
     launch::begin(&mut plan.record)?;
-    let created = launch::create_record(job, &plan).await;
-    if let Err(error) = created {
-        release(job).await;
-        return Err(error);
-    }
     let mut record = plan.record.clone();
-    let started = launch::start(job, &mut record, Root::New(&plan), pipes).await;
+    let started = match launch::create_record(job, &plan).await {
+        Ok(()) => launch::start(job, &mut record, Root::New(&plan), pipes).await,
+        Err(error @ Error::NameTaken { .. }) => {
+            release(job).await;
+            return Err(error);
+        }
+        // Whether it was written is anybody's guess.
+        Err(error) => Err(error),
+    };
     finish_launch(job, claim, record, started, lock).await
 }
 
@@ -306,7 +309,7 @@ pub async fn release(job: Job<'_>) {
 }
 
 /// The lock of a container that is gone goes with it.
-fn forget_lock(job: Job<'_>, scope: Scope, lock: Option<Lock>) {
+pub fn forget_lock(job: Job<'_>, scope: Scope, lock: Option<Lock>) {
     if scope == Scope::Container {
         // A file that stays is an empty one, and is used again by the next of this name.
         let _ = lock.map(|lock| lock.remove(&job.paths.lock));
@@ -320,11 +323,12 @@ async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>,
 
     let exit = ended(&supervisor).await;
     let outcome = take_down(&supervisor, exit).await;
+    // Whoever is told must find the container free: to be removed, started again, or adopted.
+    drop(claim);
     supervisor.outcome.send_replace(Some(outcome));
     drop(clients);
     // Each client's task holds a sender; the channel ends when the last one has been told.
     let _ = timeout(FAREWELL, all_told.recv()).await;
-    drop(claim);
 }
 
 fn spawn_helpers(

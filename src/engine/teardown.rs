@@ -63,6 +63,7 @@ pub async fn teardown(
         job,
         failures: Vec::new(),
     };
+    let thorough = matches!(process, Process::Unknown);
     let exit = pass.end_process(record, process).await;
     if let Some(exit) = exit {
         record.exit = Some(exit);
@@ -71,7 +72,11 @@ pub async fn teardown(
             pass.note(update);
         }
     }
-    let (task, network) = join(task_down(job, record, scope), network_down(job, record)).await;
+    let (task, network) = join(
+        task_down(job, record, scope),
+        network_down(job, record, thorough),
+    )
+    .await;
     pass.failures.extend(task);
     pass.failures.extend(network);
     if scope == Scope::Container {
@@ -243,20 +248,21 @@ async fn delete_task(job: Job<'_>, record: &Record) -> Result<bool, Error> {
     }
 }
 
-/// Detaches the networks in reverse order, then removes the namespace; returns what failed.
-async fn network_down(job: Job<'_>, record: &Record) -> Vec<Error> {
+/// Detaches the networks in reverse order, then removes the namespace; returns what failed. While
+/// something of an attachment is left the namespace stays: the next DEL needs it.
+async fn network_down(job: Job<'_>, record: &Record, thorough: bool) -> Vec<Error> {
     let mut pass = Pass {
         job,
         failures: Vec::new(),
     };
     for attached in record.network.attachments.iter().rev() {
         if attachment::may_be_attached(record, attached) {
-            let del = attachment::del(record, attached);
+            let del = attachment::del(record, attached, thorough);
             let detached = job.steps.run_on(Step::Detach, &attached.network, del).await;
             pass.note(detached);
         }
     }
-    if let NetworkMode::Own(path) = &record.network.mode {
+    if let (NetworkMode::Own(path), true) = (&record.network.mode, pass.failures.is_empty()) {
         let remove = async { remove_netns(path) };
         pass.note(job.steps.run(Step::NetnsRemove, remove).await);
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the class comes from the HTTP status or the transport's own kind, never from a text.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -114,6 +115,17 @@ impl FetchError {
     }
 }
 
+/// Whether TLS failed: somewhere down the causes is rustls. An I/O error that wraps another one
+/// does not count it among its causes, so it is asked for it.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(is_tls)
+}
+
 /// A registry's answer to a request that it refused.
 #[derive(Debug, thiserror::Error)]
 #[error("HTTP status {status}{}", .message.as_deref().map(|m| format!(": {m}")).unwrap_or_default())]
@@ -177,6 +189,10 @@ impl Explain for FetchError {
                 "install ca-certificates, or name the registry's \
                                           authority in its hosts.toml"
             }
+            FetchError::Request { source, .. } if is_tls(source) => {
+                "name the registry's certificate authority in its hosts.toml (ca = \"FILE\"), or \
+                 have it not verified there (skip_verify = true)"
+            }
             FetchError::Request { source, .. } if source.is_connect() => {
                 "check the network, the registry's address and its hosts.toml; a registry that \
                  speaks plain HTTP needs an http:// entry there"
@@ -214,6 +230,14 @@ mod tests {
         ] {
             assert_eq!(refused(status).class(), class, "{status}");
         }
+    }
+
+    #[test]
+    fn rustls_is_found_among_the_causes_however_wrapped() {
+        let tls = || rustls::Error::HandshakeNotComplete;
+        assert!(is_tls(&io::Error::other(io::Error::other(tls()))));
+        assert!(is_tls(&tls()));
+        assert!(!is_tls(&io::Error::other("x")));
     }
 
     #[test]

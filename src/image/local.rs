@@ -295,3 +295,84 @@ pub(super) fn incomplete(image: &str, digest: &str) -> ImageError {
         digest: digest.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn descriptor(media_type: &str) -> Value {
+        json!({"mediaType": media_type, "digest": digest::of(media_type.as_bytes()), "size": 1})
+    }
+
+    fn assembled(layers: usize, config: &Value) -> Result<Image, ImageError> {
+        let layer = descriptor("application/vnd.docker.image.rootfs.diff.tar.gzip");
+        let manifest = json!({
+            "schemaVersion": 2,
+            "config": descriptor("application/vnd.docker.container.image.v1+json"),
+            "layers": vec![layer; layers],
+        });
+        let manifest = serde_json::from_value(manifest).unwrap();
+        let target = serde_json::from_value(descriptor("application/x")).unwrap();
+        let bytes = config.to_string();
+        assemble("x", target, digest::of(b"m"), &manifest, bytes.as_bytes())
+    }
+
+    /// As docker's classic builder writes it, null for whatever is not said.
+    fn config(diff_ids: &[String]) -> Value {
+        let this = Machine::this().name();
+        let (os, architecture) = this.split_once('/').unwrap();
+        json!({
+            "architecture": architecture, "os": os, "container": "abc", "docker_version": "20.10",
+            "created": "2021-08-27T17:19:45.758611523Z",
+            "config": {
+                "Hostname": "", "User": "", "AttachStdin": false, "Tty": false,
+                "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "ArgsEscaped": true, "Image": "",
+                "Volumes": null, "ExposedPorts": null, "WorkingDir": "", "Entrypoint": null,
+                "OnBuild": null, "Labels": null,
+                "Healthcheck": {"Test": ["CMD", "true"], "Interval": 1000},
+            },
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "history": [{"created": "2021-08-27T17:19:45Z", "empty_layer": true}],
+        })
+    }
+
+    #[test]
+    fn an_image_is_put_together_from_what_docker_writes() {
+        let ids = [digest::of(b"1"), digest::of(b"2")];
+        let image = assembled(2, &config(&ids)).unwrap();
+        assert_eq!(image.diff_ids, ids);
+        assert_eq!(
+            image.chain_id,
+            digest::of(format!("{} {}", ids[0], ids[1]).as_bytes())
+        );
+        let inner = image.config.config().as_ref().unwrap();
+        assert_eq!(inner.cmd(), &Some(vec!["/bin/sh".to_owned()]));
+        assert_eq!(inner.entrypoint(), &None);
+        assert_eq!(assembled(0, &config(&[])).unwrap().chain_id, "");
+    }
+
+    #[test]
+    fn what_contradicts_itself_or_is_for_another_machine_is_refused() {
+        let ids = [digest::of(b"1")];
+        let error = assembled(2, &config(&ids)).unwrap_err();
+        assert!(matches!(
+            error,
+            ImageError::Layers {
+                layers: 2,
+                diff_ids: 1,
+                ..
+            }
+        ));
+        let mut foreign = config(&ids);
+        foreign["architecture"] = json!("s390x");
+        let error = assembled(1, &foreign).unwrap_err();
+        assert!(
+            error.to_string().ends_with("there is linux/s390x"),
+            "{error}"
+        );
+        let error = assembled(1, &json!({})).unwrap_err();
+        assert!(matches!(error, ImageError::Config { .. }));
+    }
+}

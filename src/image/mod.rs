@@ -14,6 +14,7 @@ pub mod platform;
 pub mod progress;
 pub mod pull;
 pub mod registry;
+mod transport;
 pub mod unpack;
 
 pub use error::ImageError;

@@ -8,32 +8,23 @@
 //! hard to get right: the dance of challenge, token and scope.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Once;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::TryStreamExt;
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+use oci_client::RegistryOperation;
 use oci_client::secrets::RegistryAuth;
-use oci_client::{Client as AuthClient, RegistryOperation};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, RANGE, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::sync::OnceCell;
 
 use super::fetch_error::{Answer, FetchError};
-use super::hosts::{Host, is_loopback};
-use super::{credentials, digest};
+use super::hosts::Host;
+use super::{credentials, digest, transport};
 use crate::model::reference::Reference;
 
 /// The largest manifest taken; containerd's own limit.
 const MAX_MANIFEST: usize = 8 << 20;
-
-/// How long a connection may take to stand, and how long it may be silent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-const USER_AGENT: &str = concat!("netrun/", env!("CARGO_PKG_VERSION"));
 
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
@@ -213,7 +204,7 @@ impl Endpoint {
     async fn send(&self, path: &str, accept: &str, offset: u64) -> Result<Response, FetchError> {
         let http = self
             .http
-            .get_or_try_init(|| async { self.client() })
+            .get_or_try_init(|| async { transport::http(&self.host, &self.name()) })
             .await?;
         let mut url = self.host.base.clone();
         let base = url.path().trim_end_matches('/').to_owned();
@@ -248,73 +239,17 @@ impl Endpoint {
         })
     }
 
-    fn client(&self) -> Result<reqwest::Client, FetchError> {
-        install_crypto();
-        let failed = |source| FetchError::Client {
-            host: self.name(),
-            source,
-        };
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .tls_danger_accept_invalid_certs(self.host.skip_verify);
-        if is_loopback(&self.name()) {
-            builder = builder.no_proxy();
-        }
-        if self.host.base.scheme() == "http" {
-            // A machine without certificate authorities can still pull from its own registry.
-            builder = builder.tls_certs_only([]);
-        }
-        for pem in self.authorities()? {
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(failed)?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        for (certificate, key) in &self.host.identities {
-            let mut pem = read(certificate)?;
-            if let Some(key) = key {
-                pem.extend_from_slice(&read(key)?);
-            }
-            builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(failed)?);
-        }
-        builder.build().map_err(failed)
-    }
-
-    fn authorities(&self) -> Result<Vec<Vec<u8>>, FetchError> {
-        self.host
-            .authorities
-            .iter()
-            .map(|path| read(path))
-            .collect()
-    }
-
     /// Answers the host's challenge and keeps the answer for the requests to come.
     async fn authorize(&self) -> Result<(), FetchError> {
-        let failed = |source| FetchError::Authorize {
-            host: self.name(),
-            source: Box::new(source),
-        };
-        let certificate = |data| Certificate {
-            encoding: CertificateEncoding::Pem,
-            data,
-        };
-        let config = ClientConfig {
-            protocol: match self.host.base.scheme() {
-                "http" => ClientProtocol::Http,
-                _ => ClientProtocol::Https,
-            },
-            accept_invalid_certificates: self.host.skip_verify,
-            extra_root_certificates: self.authorities()?.into_iter().map(certificate).collect(),
-            connect_timeout: Some(CONNECT_TIMEOUT),
-            read_timeout: Some(READ_TIMEOUT),
-            user_agent: USER_AGENT,
-            ..ClientConfig::default()
-        };
-        let client = AuthClient::try_from(config).map_err(failed)?;
+        let host = self.name();
+        let client = transport::auth(&self.host, &host)?;
         let token = client
             .auth(&self.scope(), &self.credentials, RegistryOperation::Pull)
             .await
-            .map_err(failed)?;
+            .map_err(|source| FetchError::Authorize {
+                host,
+                source: Box::new(source),
+            })?;
         let value = match (token, &self.credentials) {
             (Some(token), _) => Some(format!("Bearer {token}")),
             (None, RegistryAuth::Basic(user, password)) => Some(credentials::basic(user, password)),
@@ -338,18 +273,6 @@ impl Endpoint {
     }
 }
 
-fn read(path: &std::path::Path) -> Result<Vec<u8>, FetchError> {
-    std::fs::read(path).map_err(|source| FetchError::Certificate {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// TLS needs one provider of cryptography in the process.
-fn install_crypto() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // It fails only if somebody has installed one already, which serves as well.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    });
-}
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@
     reason = "descriptors that come over a socket are handed over as numbers"
 )]
 pub mod channel;
+pub mod copy;
 mod devices;
 pub mod facts;
 pub mod lock;
@@ -23,4 +24,5 @@ pub mod process;
 )]
 pub mod ready;
 pub mod rootfs;
+pub mod terminal;
 pub mod watch;

@@ -247,24 +247,23 @@ impl Running {
         self.stdin = None;
     }
 
-    /// Closes our end of its stdout; it gets a broken pipe when it writes on.
-    pub fn stdout_so_far(&self) -> String {
-        self.stdout.so_far()
-    }
-
-    /// What it said on stderr so far.
-    pub fn stderr_so_far(&self) -> String {
-        self.stderr.so_far()
-    }
-
-    /// Waits until stdout holds this text.
+    /// Waits until stdout holds this text; its end without it is a failure.
     #[track_caller]
     pub fn expect(&self, text: &str) {
-        eventually(
-            Duration::from_secs(20),
-            &format!("{text:?} from `{}`", self.line),
-            || self.stdout.so_far().contains(text).then_some(()),
-        );
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let over = self.output_ended() || Instant::now() > deadline;
+            let (stdout, stderr) = (self.stdout.so_far(), self.stderr.so_far());
+            if stdout.contains(text) {
+                return;
+            }
+            let line = &self.line;
+            assert!(
+                !over,
+                "{text:?} never came from `{line}`:\n{stdout}\n--- stderr\n{stderr}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Whether it has ended.

@@ -15,19 +15,8 @@ use super::{FakeHost, containerd};
 /// The image that most tests run.
 pub const ALPINE: &str = "alpine:3.14";
 
-/// The network of the examples.
-pub const MYNET: &str = r#"{
-  "cniVersion": "0.4.0",
-  "name": "mynet",
-  "type": "bridge",
-  "bridge": "mynet0",
-  "isDefaultGateway": true,
-  "forceAddress": false,
-  "ipMasq": true,
-  "hairpinMode": true,
-  "ipam": { "type": "host-local", "subnet": "10.10.0.0/16" }
-}
-"#;
+/// The network of the examples, as it is shipped.
+pub const MYNET: &str = include_str!("../../configs/mynet.conf");
 
 /// A script of ours.
 pub fn script(name: &str) -> PathBuf {

@@ -187,8 +187,8 @@ impl FakeHost {
         }
     }
 
-    /// The network of the examples, from `configs/mynet.conf`'s words: 10.10.0.0/16 on the
-    /// bridge `mynet0`, masqueraded.
+    /// The network of the examples, `configs/mynet.conf`: 10.10.0.0/16 on the bridge `cni0`,
+    /// masqueraded.
     pub fn mynet(&self) {
         self.network("10-mynet.conf", fixtures::MYNET);
     }

@@ -63,6 +63,23 @@ const BY_DESIGN: &[(&str, &str)] = &[
         "dir /var/lib/netrun/default",
         "a containerd namespace's directory",
     ),
+    (
+        "dir /run/cni",
+        "the default network's addresses are given anew after a boot",
+    ),
+    (
+        "dir /run/cni/netrun-ipam",
+        "the default network's addresses",
+    ),
+    (
+        "dir /run/cni/netrun-ipam/netrun",
+        "host-local's directory of the default network",
+    ),
+    (
+        "file /run/cni/netrun-ipam/netrun/last_reserved_ip.*",
+        "host-local's place to go on from",
+    ),
+    ("file /run/cni/netrun-ipam/netrun/lock", "host-local's lock"),
     // iproute2's way with named namespaces.
     (
         "dir /run/netns",

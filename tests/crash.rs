@@ -1,0 +1,139 @@
+//! The crash matrix: at every named step, before and after it, the supervisor or the client is
+//! killed or the step fails; then `netrun gc` leaves nothing, and the same run succeeds at once.
+//!
+//! The steps are what `netrun steps` lists, so a new one cannot be forgotten here.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::host::{ALPINE, FakeHost, Output};
+
+/// The runs between them pass through every step.
+const RUNS: &[&[&str]] = &[
+    &[
+        "run", "--rm", "--name", "c", "--net", "mynet", ALPINE, "echo", "ran",
+    ],
+    &[
+        "run", "-d", "--name", "c", "--net", "mynet", "-u", "guest", ALPINE, "sleep", "1000",
+    ],
+];
+
+/// Every step with `before` and `after`; CI does a tenth of them, another tenth each day.
+fn points(host: &FakeHost) -> Vec<String> {
+    let steps = host.netrun(&["steps"]).ok();
+    assert!(steps.lines().len() >= 8, "{steps}");
+    let mut points = Vec::new();
+    for step in steps.lines() {
+        points.extend(["before", "after"].map(|when| format!("{step}:{when}")));
+    }
+    points
+}
+
+fn long() -> bool {
+    std::env::var_os("NETRUN_TEST_LONG").is_some()
+}
+
+/// One case: what went wrong, or nothing.
+fn trouble(host: &FakeHost, args: &[&str], failpoint: &str) -> Option<String> {
+    let crashed = host
+        .netrun_cmd(args)
+        .env("NETRUN_FAILPOINT", failpoint)
+        .run();
+    let swept = host.netrun(&["gc"]);
+    let mut report = String::new();
+    if swept.code != 0 {
+        let _ = writeln!(report, "gc failed: {swept}");
+    }
+    // A detached container that came up all the same is no leak, and neither is a created one.
+    let removed = host.netrun(&["rm", "-f", "c"]);
+    if removed.code != 0 {
+        let _ = writeln!(report, "rm -f failed: {removed}");
+    }
+    let left = host.settle(Duration::from_secs(3));
+    if !left.is_empty() {
+        let _ = writeln!(report, "left:\n{}", left.join("\n"));
+    }
+    let again = host.netrun(args);
+    if again.code != 0 {
+        let _ = writeln!(report, "the same run failed: {again}");
+    }
+    if let Some(trouble) = remains(host) {
+        let _ = writeln!(report, "{trouble}");
+    }
+    (!report.is_empty()).then(|| format!("== {failpoint} {}\n{crashed}\n{report}", args[1]))
+}
+
+/// Removes what the second run left by design; tells what stays.
+fn remains(host: &FakeHost) -> Option<String> {
+    let removed: Output = host.netrun(&["rm", "-f", "c"]);
+    let left = host.settle(Duration::from_secs(3));
+    if removed.code == 0 && left.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "after the second run: {removed}\n{}",
+        left.join("\n")
+    ))
+}
+
+/// Walks through this share of all points (every `of`-th, beginning with the `part`-th).
+fn walk(fault: &str, part: usize) {
+    let host = FakeHost::new();
+    host.mynet();
+    let all = points(&host);
+    let stride = if long() { 1 } else { 10 };
+    let mut troubles = Vec::new();
+    let mut fired = 0;
+    for (number, run) in RUNS.iter().enumerate() {
+        for point in all.iter().skip((part + number) % stride).step_by(stride) {
+            let failpoint = format!("{point}:{fault}");
+            fired += 1;
+            troubles.extend(trouble(&host, run, &failpoint));
+        }
+    }
+    assert!(fired > 0);
+    assert!(
+        troubles.is_empty(),
+        "{} of {fired}:\n{}",
+        troubles.len(),
+        troubles.join("\n")
+    );
+}
+
+#[test]
+fn the_supervisor_is_killed() {
+    walk("kill-supervisor", 1);
+}
+
+#[test]
+fn the_client_is_killed() {
+    walk("kill-cli", 4);
+}
+
+#[test]
+fn the_step_fails() {
+    walk("error", 7);
+}
+
+#[test]
+fn a_client_killed_at_any_moment() {
+    let host = FakeHost::new();
+    host.mynet();
+    let count = if long() { 60 } else { 8 };
+    for number in 0..count {
+        let name = format!("k{number}");
+        let args = [
+            "run", "--name", &name, "--net", "mynet", ALPINE, "sleep", "1000",
+        ];
+        let run = host.netrun_cmd(&args).spawn();
+        std::thread::sleep(Duration::from_millis(300 * number / count));
+        drop(run);
+    }
+    for _ in 0..2 {
+        host.netrun(&["gc"]).ok();
+    }
+    host.sh("netrun rm -f $(netrun ps -aq) || [ -z \"$(netrun ps -aq)\" ]")
+        .ok();
+    let left = host.settle(Duration::from_secs(20));
+    assert!(left.is_empty(), "{}", left.join("\n"));
+}

@@ -1,0 +1,189 @@
+//! The supervisor: it gives back what a container had, survives its users, and is replaced if it dies.
+
+use std::time::Duration;
+
+use crate::host::{ALPINE, FakeHost, eventually};
+
+fn supervisor(host: &FakeHost) -> String {
+    host.sh("pgrep -f '[n]etrun supervise'")
+        .ok()
+        .text()
+        .to_owned()
+}
+
+fn status(host: &FakeHost, name: &str) -> String {
+    let args = ["inspect", "--format", "{{.State.Status}}", name];
+    host.netrun(&args).ok().text().to_owned()
+}
+
+#[test]
+fn one_small_process_per_running_container() {
+    let host = FakeHost::new();
+    for name in ["a", "b"] {
+        host.netrun(&["run", "-d", "--name", name, ALPINE, "sleep", "1000"])
+            .ok();
+    }
+    let pids = supervisor(&host);
+    assert_eq!(pids.lines().count(), 2, "{pids}");
+    for pid in pids.lines() {
+        let threads = host.sh(&format!("ls /proc/{pid}/task | wc -l")).ok();
+        assert_eq!(threads.text(), "1");
+        let sockets = host
+            .sh(&format!(
+                "ss -xp | grep -c 'pid={pid},.*containerd.sock'; true"
+            ))
+            .ok();
+        assert_eq!(sockets.text(), "0", "no connection is held");
+    }
+    host.netrun(&["rm", "-f", "a", "b"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn with_rm_everything_goes_by_itself() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.netrun(&[
+        "run", "-d", "--rm", "--net", "mynet", ALPINE, "sleep", "0.3",
+    ])
+    .ok();
+    let left = host.settle(Duration::from_secs(10));
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn a_dead_supervisor_is_replaced_by_the_next_command() {
+    let host = FakeHost::new();
+    let line = "n=0; while :; do n=$((n + 1)); echo $n; sleep 0.01; done";
+    host.netrun(&["run", "-d", "--name", "c", ALPINE, "sh", "-c", line])
+        .ok();
+    let first = supervisor(&host);
+    host.sh(&format!("kill -9 {first}; sleep 1")).ok();
+    assert_eq!(host.netrun(&["ps", "-q"]).ok().text(), "c");
+    let second = eventually(Duration::from_secs(5), "a new supervisor", || {
+        let found = host.sh("pgrep -f '[n]etrun supervise'");
+        (found.code == 0 && found.text() != first).then(|| found.text().to_owned())
+    });
+    assert_ne!(first, second);
+    std::thread::sleep(Duration::from_millis(500));
+    host.netrun(&["exec", "c", "true"]).ok();
+    host.netrun(&["stop", "-t", "0", "c"]).ok();
+    // Not one line is missing.
+    let logs = host.netrun(&["logs", "c"]).ok();
+    let numbers: Vec<u64> = logs
+        .lines()
+        .iter()
+        .map(|line| line.parse().unwrap())
+        .collect();
+    assert!(numbers.len() > 50, "{}", numbers.len());
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    host.netrun(&["rm", "c"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn what_ended_unsupervised_is_torn_down_by_the_next_command() {
+    let host = FakeHost::new();
+    host.netrun(&[
+        "run",
+        "-d",
+        "--name",
+        "c",
+        ALPINE,
+        "sh",
+        "-c",
+        "sleep 1; exit 3",
+    ])
+    .ok();
+    let pid = supervisor(&host);
+    host.sh(&format!("kill -9 {pid}; sleep 2")).ok();
+    host.netrun(&["ps"]).ok();
+    eventually(Duration::from_secs(10), "its network is gone", || {
+        (!host.sh("ip netns list").stdout.contains("netrun-c")).then_some(())
+    });
+    assert_eq!(status(&host, "c"), "exited");
+    assert_eq!(host.netrun(&["wait", "c"]).ok().text(), "3");
+    host.netrun(&["rm", "c"]).ok();
+}
+
+#[test]
+fn a_foreground_run_outlives_no_killed_client() {
+    let host = FakeHost::new();
+    let polite = "trap 'touch /out/term; exit' TERM; echo up; while :; do sleep 0.05; done";
+    host.announce("* /tmp/out*");
+    let args = [
+        "run",
+        "-v",
+        "/tmp/out:/out",
+        "--name",
+        "k",
+        ALPINE,
+        "sh",
+        "-c",
+        polite,
+    ];
+    let run = host.netrun_cmd(&args).spawn();
+    run.expect("up");
+    run.signal(nix::sys::signal::SIGKILL);
+    drop(run);
+    eventually(Duration::from_secs(20), "it was asked to end", || {
+        host.path("/tmp/out/term").exists().then_some(())
+    });
+    eventually(Duration::from_secs(20), "it has ended", || {
+        (status(&host, "k") == "exited").then_some(())
+    });
+    host.netrun(&["rm", "k"]).ok();
+}
+
+#[test]
+fn containers_live_through_a_restart_of_containerd() {
+    let host = FakeHost::new();
+    host.netrun(&["run", "-d", "--name", "c", ALPINE, "sleep", "1000"])
+        .ok();
+    host.stop_containerd();
+    host.start_containerd();
+    host.netrun(&["exec", "c", "true"]).ok();
+    assert_eq!(status(&host, "c"), "running");
+    host.netrun(&["rm", "-f", "c"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn an_exit_while_containerd_is_down_is_torn_down_after() {
+    let host = FakeHost::new();
+    host.netrun(&["run", "-d", "--name", "c", ALPINE, "sleep", "2"])
+        .ok();
+    host.stop_containerd();
+    std::thread::sleep(Duration::from_secs(3));
+    host.start_containerd();
+    eventually(Duration::from_secs(20), "it has ended", || {
+        (status(&host, "c") == "exited").then_some(())
+    });
+    host.netrun(&["rm", "c"]).ok();
+}
+
+#[test]
+fn another_namespace_keeps_apart() {
+    let host = FakeHost::new();
+    host.announce("namespace ci");
+    host.announce("* /run/netrun/ci");
+    host.announce("* /var/lib/netrun/ci");
+    host.announce("dir /run/containerd/*/ci");
+    host.announce("cgroup */ci");
+    host.sh("ctr image export /tmp/a.tar docker.io/library/alpine:3.14; ctr -n ci image import /tmp/a.tar; rm /tmp/a.tar").ok();
+    host.announce("* ci *alpine*");
+    host.announce("* ci sha256:*");
+    let ci = |args: &[&str]| {
+        host.netrun_cmd(args)
+            .env("CONTAINERD_NAMESPACE", "ci")
+            .run()
+    };
+    ci(&["run", "-d", "--name", "same", ALPINE, "sleep", "1000"]).ok();
+    host.netrun(&["run", "-d", "--name", "same", ALPINE, "sleep", "1000"])
+        .ok();
+    let netns = host.sh("ip netns list | cut -d' ' -f1 | sort").ok();
+    assert_eq!(netns.lines(), ["netrun-ci--same", "netrun-same"]);
+    ci(&["rm", "-f", "same"]).ok();
+    assert_eq!(host.netrun(&["ps", "-q"]).ok().text(), "same");
+    host.netrun(&["rm", "-f", "same"]).ok();
+}
