@@ -16,6 +16,7 @@ pub mod show;
 pub mod signals;
 mod streams;
 pub mod usage;
+mod views;
 pub mod words;
 
 use clap::CommandFactory;
