@@ -144,11 +144,11 @@ fn find<'a>(
     force: bool,
 ) -> Result<Vec<&'a ImageSummary>, Failure> {
     let reference = Reference::parse(text);
-    if let Ok(reference) = &reference {
-        let name = reference.to_string();
-        if let Some(image) = images.iter().find(|image| image.name == name) {
-            return Ok(vec![image]);
-        }
+    let name = reference.as_ref().map(ToString::to_string).ok();
+    // Other programs give names that are no references.
+    let mut names = name.as_deref().into_iter().chain([text]);
+    if let Some(image) = names.find_map(|name| images.iter().find(|image| image.name == name)) {
+        return Ok(vec![image]);
     }
     let found: Vec<&ImageSummary> = images.iter().filter(|image| begins(image, text)).collect();
     let same = found.windows(2).all(|two| two[0].digest == two[1].digest);
@@ -205,6 +205,7 @@ mod tests {
     fn images_are_found_by_name_before_id() {
         let alpine = "docker.io/library/alpine:3.14".to_owned();
         assert_eq!(found("alpine:3.14", false), Ok(vec![alpine.clone()]));
+        assert_eq!(found("other", false), Ok(vec!["other".to_owned()]));
         let named = vec!["docker.io/library/bb1:latest".to_owned()];
         for text in ["bb1", "cc2", "sha256:aa22"] {
             assert_eq!(found(text, false), Ok(named.clone()), "{text}");

@@ -60,7 +60,13 @@ pub fn removed(removed: &Removed) -> String {
 }
 
 fn familiar(name: &str) -> String {
-    Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.familiar())
+    reference(name).map_or_else(|| name.to_owned(), |reference| reference.familiar())
+}
+
+/// What a name says; nothing if it is one that other programs give and that is no reference.
+fn reference(name: &str) -> Option<Reference> {
+    let reference = Reference::parse(name).ok()?;
+    (reference.to_string() == name).then_some(reference)
 }
 
 /// docker's id, the configuration's digest; of an image for other machines its own digest.
@@ -77,9 +83,7 @@ fn id(image: &ImageSummary, whole: bool) -> String {
 }
 
 fn row(image: &ImageSummary, now: Timestamp, whole: bool) -> Row {
-    // Other programs give images names that are no references.
-    let reference = Reference::parse(&image.name).ok();
-    let reference = reference.filter(|reference| reference.to_string() == image.name);
+    let reference = reference(&image.name);
     let repository = reference.as_ref().map(Reference::familiar_repository);
     let tag = reference.as_ref().and_then(Reference::tag);
     let created: Option<Timestamp> = image.created.parse().ok();
@@ -158,7 +162,8 @@ mod tests {
             deleted: None,
         };
         assert_eq!(removed(&gone), "Untagged: alpine:3.14");
+        gone.untagged = "odd".to_owned();
         gone.deleted = Some("sha256:aa".to_owned());
-        assert_eq!(removed(&gone), "Untagged: alpine:3.14\nDeleted: sha256:aa");
+        assert_eq!(removed(&gone), "Untagged: odd\nDeleted: sha256:aa");
     }
 }

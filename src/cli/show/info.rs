@@ -11,7 +11,6 @@ use crate::commands::settings::Settings;
 use crate::commands::version::CLIENT;
 use crate::engine::paths;
 use crate::engine::view::Status;
-use crate::network::config::BrokenFile;
 use crate::sys::facts::CgroupMode;
 
 /// What was found, as it is printed.
@@ -35,6 +34,8 @@ fn document(info: &Info, settings: &Settings) -> Value {
     let containers = |status| server.map_or(0, |server| count(server, status));
     let (os, arch) = this_machine();
     let networks = info.networks.networks.iter();
+    let broken = info.networks.broken.iter();
+    let broken = broken.map(|file| in_one_line(&file.error));
     json!({
         "ClientVersion": CLIENT,
         "ServerVersion": server.map(|server| &server.version.version),
@@ -56,11 +57,11 @@ fn document(info: &Info, settings: &Settings) -> Value {
         "OSType": os,
         "Architecture": arch,
         "KernelVersion": info.kernel,
-        "CgroupVersion": cgroups(info),
+        "CgroupVersion": info.cgroups.as_ref().ok().map(cgroup_version),
         "PluginDirs": info.plugin_dirs,
         "NetworkDir": settings.cni_conf_dir,
         "Networks": networks.map(|network| network.name()).collect::<Vec<_>>(),
-        "BrokenNetworkFiles": info.networks.broken.iter().map(broken).collect::<Vec<_>>(),
+        "BrokenNetworkFiles": broken.collect::<Vec<_>>(),
         "SupervisorsAlive": info.supervisors_alive,
         "SupervisorsDead": info.supervisors_dead,
         "StateDir": paths::STATE,
@@ -78,19 +79,19 @@ fn foreign_running(server: &Server) -> usize {
     foreign.filter(|(_, runs)| *runs).count()
 }
 
-fn cgroups(info: &Info) -> String {
-    match &info.cgroups {
-        Ok(CgroupMode::V1) => "1".to_owned(),
-        Ok(CgroupMode::Hybrid) => "1 (hybrid)".to_owned(),
-        Ok(CgroupMode::V2) => "2".to_owned(),
-        Err(error) => format!("unknown: {}", in_one_line(error)),
+/// docker's word; in a hybrid the controllers are of version 1.
+fn cgroup_version(mode: &CgroupMode) -> &'static str {
+    match mode {
+        CgroupMode::V1 | CgroupMode::Hybrid => "1",
+        CgroupMode::V2 => "2",
     }
 }
 
-fn broken(file: &BrokenFile) -> String {
-    match file.line {
-        Some(line) => format!("{}, line {line}", file.path.display()),
-        None => in_one_line(&file.error),
+fn cgroups(info: &Info) -> String {
+    match &info.cgroups {
+        Ok(CgroupMode::Hybrid) => "version 1, with an empty version 2 beside".to_owned(),
+        Ok(mode) => format!("version {}", cgroup_version(mode)),
+        Err(error) => in_one_line(error),
     }
 }
 
@@ -114,7 +115,7 @@ fn text(info: &Info, settings: &Settings) -> String {
     let host = [
         ("Kernel", info.kernel.clone()),
         ("Architecture", this_machine().1),
-        ("Cgroups", format!("version {}", cgroups(info))),
+        ("Cgroups", cgroups(info)),
         (
             "runc",
             info.runc.clone().unwrap_or_else(|| "not found".to_owned()),
@@ -159,7 +160,7 @@ fn networks(info: &Info, settings: &Settings) -> Vec<(&'static str, String)> {
         ("Plugins", or_none(&joined(&info.plugin_dirs))),
     ];
     for file in &info.networks.broken {
-        lines.push(("Broken", broken(file)));
+        lines.push(("Broken", in_one_line(&file.error)));
     }
     lines
 }
@@ -179,4 +180,72 @@ fn joined(paths: &[PathBuf]) -> String {
 
 fn or_none(text: &str) -> String {
     if text.is_empty() { "none" } else { text }.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::settings::GlobalArgs;
+    use crate::containerd::{Container, ServerVersion};
+    use crate::engine::error::Error;
+    use crate::engine::view::{Seen, sample};
+    use crate::network::config::Scan;
+
+    fn info(server: Result<Server, Error>) -> Info {
+        Info {
+            server: server.map_err(Into::into),
+            runc: None,
+            kernel: "6.1.0".to_owned(),
+            cgroups: Ok(CgroupMode::Hybrid),
+            plugin_dirs: vec!["/opt/cni/bin".into()],
+            networks: Scan::default(),
+            supervisors_alive: 2,
+            supervisors_dead: 1,
+        }
+    }
+
+    fn shown(server: Result<Server, Error>, format: Option<&str>) -> String {
+        let format: Option<Format> = format.map(|text| text.parse().unwrap());
+        let settings = Settings::resolve(&GlobalArgs::default()).unwrap();
+        show(&info(server), &settings, format.as_ref()).unwrap()
+    }
+
+    fn server() -> Server {
+        let record = sample::record("web", "2026-01-01T12:00:00Z");
+        let foreign = |runs| (Container::default(), runs);
+        Server {
+            version: ServerVersion {
+                version: "1.6.20".to_owned(),
+                revision: String::new(),
+            },
+            seen: Seen {
+                own: vec![sample::view(record, Status::Running)],
+                foreign: vec![foreign(true), foreign(false)],
+                unreadable: Vec::new(),
+            },
+            images: 3,
+        }
+    }
+
+    #[test]
+    fn containers_are_counted_by_state_and_maker() {
+        let template = "{{.Containers}} {{.ContainersRunning}} {{.ContainersStopped}} \
+            {{.ContainersForeign}} {{.ContainersForeignRunning}} {{.Images}} {{.CgroupVersion}}";
+        assert_eq!(shown(Ok(server()), Some(template)), "1 1 0 2 1 3 1\n");
+        let text = shown(Ok(server()), None);
+        assert!(
+            text.contains(" Not netrun's: 2, 1 of them running\n"),
+            "{text}"
+        );
+        assert!(text.contains("2 alive, 1 dead"), "{text}");
+    }
+
+    #[test]
+    fn without_containerd_the_rest_is_told() {
+        let gone = || Error::NoSuchContainer { id: "x".to_owned() };
+        let template = "{{.Containers}} {{.KernelVersion}} {{index .ServerErrors 0}}";
+        let expected = "0 6.1.0 there is no container \"x\"\n";
+        assert_eq!(shown(Err(gone()), Some(template)), expected);
+        assert!(shown(Err(gone()), None).contains("not known"));
+    }
 }
