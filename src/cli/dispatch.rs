@@ -83,7 +83,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             Ok(0)
         }
         Verb::Images(args) => views::images(&context, &args, format.as_ref()).await,
-        Verb::Rmi(args) => views::rmi(&context, &args).await,
+        Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
         Verb::Version(_) => views::version(&context, format.as_ref()).await,
         Verb::Info(_) => views::info(&context, format.as_ref()).await,
         Verb::Steps(_) => show_steps(),

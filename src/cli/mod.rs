@@ -40,10 +40,7 @@ pub fn main() -> ExitCode {
         Err(error) => return ExitCode::from(refuse(&error, &words)),
     };
     let family = cli.verb.family();
-    let style = match format {
-        Some(Format::Json) => Style::Json,
-        _ => Style::Text,
-    };
+    let style = Style::of(format.as_ref());
     ExitCode::from(match dispatch::dispatch(cli, format) {
         Ok(code) => code,
         Err(error) => {

@@ -2,9 +2,10 @@
 //!
 //! Invariant: as in `dispatch`, an arm decides nothing.
 
+use super::error::{self, Style};
 use super::exit::{Family, code};
 use super::format::Format;
-use super::{error, output, show};
+use super::{output, show};
 use crate::commands::context::Context;
 use crate::commands::each::Each;
 use crate::commands::{images, info, inspect, logs, ps, rmi, version};
@@ -26,7 +27,7 @@ pub async fn inspect(
 ) -> Result<u8, Failure> {
     let (found, failures) = parted(inspect::inspect(context, args).await);
     print(&show::inspect::show(&found, format)?)?;
-    Ok(report_all(&failures))
+    Ok(report_all(&failures, Style::of(format)))
 }
 
 pub async fn logs(context: &Context<'_>, args: &logs::Args) -> Result<u8, Failure> {
@@ -43,12 +44,16 @@ pub async fn images(
     print(&show::images::show(&images, args, format)?)
 }
 
-pub async fn rmi(context: &Context<'_>, args: &rmi::Args) -> Result<u8, Failure> {
+pub async fn rmi(
+    context: &Context<'_>,
+    args: &rmi::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
     let (removed, failures) = parted(rmi::rmi(context, args).await?);
     for removed in &removed {
         output::line(&show::images::removed(removed))?;
     }
-    Ok(report_all(&failures))
+    Ok(report_all(&failures, Style::of(format)))
 }
 
 pub async fn version(context: &Context<'_>, format: Option<&Format>) -> Result<u8, Failure> {
@@ -83,9 +88,9 @@ fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
 }
 
 /// Prints the errors; the exit code is that of the first one.
-fn report_all(failures: &[Failure]) -> u8 {
+fn report_all(failures: &[Failure], style: Style) -> u8 {
     for failure in failures {
-        error::report(failure.as_ref(), error::Style::Text);
+        error::report(failure.as_ref(), style);
     }
     let first = failures.first();
     first.map_or(0, |failure| code(Family::Object, failure.class()))
