@@ -5,6 +5,7 @@
 use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
+use super::progress::PullProgress;
 use super::{error, output, session};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
@@ -42,21 +43,26 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
 }
 
 async fn act(global: &GlobalArgs, verb: Verb, _format: Option<Format>) -> Result<u8, Failure> {
-    let audience = People;
+    let audience = People(pull_progress(&verb));
+    session::check_terminal(wants_terminal(&verb))?;
     let context = match &verb {
         Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, &audience)?,
         _ => Context::new(global, &audience).await?,
     };
     let not_built = |verb| -> Result<u8, Failure> { Err(NotBuilt(verb).into()) };
     match verb {
-        Verb::Run(args) => show_run(&args, run::run(&context, &args).await?).await,
+        Verb::Run(args) => {
+            let outcome = run::run(&context, &args).await?;
+            audience.0.finish();
+            show_run(&args, outcome).await
+        }
         Verb::Create(args) => {
             output::line(create::create(&context, &args).await?.as_str())?;
             Ok(0)
         }
         Verb::Start(args) if args.attach || args.interactive => {
             let [id] = args.containers.as_slice() else {
-                return Err(session::OneAtATime.into());
+                return Err(session::SessionError::OneAtATime.into());
             };
             let attached = start::start_attached(&context, id, args.interactive).await?;
             session::drive(attached, session::Role::Client).await
@@ -68,7 +74,10 @@ async fn act(global: &GlobalArgs, verb: Verb, _format: Option<Format>) -> Result
         Verb::Rm(args) => each_line(rm::rm(&context, &args).await),
         Verb::Wait(args) => wait_status(wait::wait(&context, &args).await),
         Verb::Exec(args) => match exec::exec(&context, &args).await? {
-            Some(attached) => session::drive(attached, session::Role::Client).await,
+            Some(attached) => {
+                let role = session::Role::Owner { timings: false };
+                session::drive(attached, role).await
+            }
             None => Ok(0),
         },
         Verb::Attach(args) => {
@@ -87,14 +96,16 @@ async fn act(global: &GlobalArgs, verb: Verb, _format: Option<Format>) -> Result
         Verb::Rmi(_) => not_built("rmi"),
         Verb::Version(_) => not_built("version"),
         Verb::Info(_) => not_built("info"),
-        Verb::Steps(_) => {
-            for step in crate::engine::steps::Step::ALL {
-                output::line(step.name())?;
-            }
-            Ok(0)
-        }
+        Verb::Steps(_) => show_steps(),
         Verb::Supervise(_) => Ok(0),
     }
+}
+
+fn show_steps() -> Result<u8, Failure> {
+    for step in crate::engine::steps::Step::ALL {
+        output::line(step.name())?;
+    }
+    Ok(0)
 }
 
 async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure> {
@@ -160,13 +171,35 @@ fn show_gc(swept: crate::engine::recover::Swept) -> Result<u8, Failure> {
     })
 }
 
-/// The people at the terminal.
-struct People;
+/// Whether our own terminal is to become the process's.
+fn wants_terminal(verb: &Verb) -> bool {
+    match verb {
+        Verb::Run(args) => args.container.tty && !args.detach,
+        Verb::Exec(args) => args.tty && !args.detach,
+        _ => false,
+    }
+}
+
+/// How a pull looks, for the verbs that may come to one.
+fn pull_progress(verb: &Verb) -> PullProgress {
+    match verb {
+        Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) => {
+            PullProgress::new(&container.image, container.quiet)
+        }
+        Verb::Pull(args) => PullProgress::new(&args.image, args.quiet),
+        _ => PullProgress::new("", true),
+    }
+}
+
+/// The people at the terminal, and the pull that they are shown.
+struct People(PullProgress);
 
 impl Audience for People {
     fn warn(&self, text: &str) {
         output::warning(text);
     }
 
-    fn pulling(&self, _event: PullEvent<'_>) {}
+    fn pulling(&self, event: PullEvent<'_>) {
+        self.0.show(&event);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+pub mod detach;
 pub mod dispatch;
 pub mod docker;
 pub mod error;
@@ -9,7 +10,10 @@ pub mod exit;
 pub mod format;
 pub mod grammar;
 pub mod output;
+pub mod progress;
 pub mod session;
+pub mod signals;
+mod streams;
 pub mod usage;
 pub mod words;
 

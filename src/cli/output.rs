@@ -53,11 +53,27 @@ pub fn label(word: &str, colour: &str) -> String {
     }
 }
 
-/// Whether stderr is a terminal that shows colours to somebody who wants them.
+/// Whether stderr shows colours to somebody who wants them.
 pub fn colours_wanted() -> bool {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let dumb = set("TERM").is_none_or(|term| term == "dumb");
-    set("NO_COLOR").is_none() && !dumb && io::stderr().is_terminal()
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !refused && is_lively()
+}
+
+/// Whether stderr is a terminal that can move its cursor.
+pub fn is_lively() -> bool {
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    !term.is_empty() && term != "dumb" && io::stderr().is_terminal()
+}
+
+/// An error with its causes in one line, where it is told in passing.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 #[cfg(test)]

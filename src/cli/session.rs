@@ -1,96 +1,289 @@
-//! An attached process: its streams connected to ours, our signals passed on to it.
+//! An attached session: our standard streams, signals and window on one side, a supervisor on the
+//! other.
 //!
-//! Invariant: the terminal is as it was when we leave, however we leave.
+//! Invariant: the terminal is as it was when the session is over; output that was read is written;
+//! nothing waits in the event loop, so that signals always get through (streams are copied by
+//! threads of their own).
 
-use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::output;
+use super::signals::Signals;
+use super::streams::{News, read_input, write_outputs};
 use crate::commands::attached::Attached;
-use crate::engine::protocol::Event;
+use crate::engine::protocol::{Event, Request};
+use crate::engine::session::Session;
 use crate::engine::steps::Taken;
 use crate::model::class::{Class, Explain, Failure};
+use crate::model::record::Exit;
+use crate::model::signal::Signal;
+use crate::sys::terminal::{self, RawMode};
 
-/// Several containers, and one terminal.
-#[derive(Debug, thiserror::Error)]
-#[error("only one container can be attached to at a time")]
-pub struct OneAtATime;
-
-impl Explain for OneAtATime {
-    fn class(&self) -> Class {
-        Class::InvalidInput
-    }
-}
+/// SIGWINCH, which is no signal for the process but news of our window.
+const WINCH: i32 = nix::libc::SIGWINCH;
 
 /// What our going means to the process.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It ends with us; its steps may be wanted.
+    /// It is ours (`run`, `exec`): it ends when nobody reads its output any more, and a second ctrl-c
+    /// kills it.
     Owner {
-        /// Print the steps.
+        /// Print the steps when it is over.
         timings: bool,
     },
     /// It goes on without us.
     Client,
 }
 
-/// Connects the streams until the process has ended; gives its exit status.
+/// What is wrong with our side of a session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Several containers, and one terminal.
+    #[error("only one container can be attached to at a time")]
+    OneAtATime,
+    /// A terminal was asked for, and there is none here.
+    #[error("a terminal for the container (-t) needs one on standard input, which is none")]
+    NoTerminal,
+    /// Our own terminal or event loop refuses.
+    #[error("cannot {action}")]
+    Prepare {
+        /// What was to be done.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The output cannot be written, for another reason than a reader who has seen enough.
+    #[error("cannot write the container's output to {stream}")]
+    Output {
+        /// `stdout` or `stderr`.
+        stream: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Explain for SessionError {
+    fn class(&self) -> Class {
+        match self {
+            Self::NoTerminal | Self::OneAtATime => Class::InvalidInput,
+            Self::Prepare { .. } | Self::Output { .. } => Class::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoTerminal => Some("leave -t out, or start it detached with -d".to_owned()),
+            Self::OneAtATime | Self::Prepare { .. } | Self::Output { .. } => None,
+        }
+    }
+}
+
+/// Refuses `-t` where there is no terminal. To be asked before anything is made.
 ///
 /// # Errors
-/// The supervisor's, or the terminal's.
-pub async fn drive(mut attached: Attached, role: Role) -> Result<u8, Failure> {
-    let stdout = copy(attached.pipes.stdout, io::stdout());
-    let stderr = attached.pipes.stderr.map(|pipe| copy(pipe, io::stderr()));
-    if let Some(path) = attached.stdin {
-        std::thread::spawn(move || {
-            let mut fifo = OpenOptions::new().write(true).open(path)?;
-            io::copy(&mut io::stdin().lock(), &mut fifo)
-        });
+/// [`SessionError::NoTerminal`].
+pub fn check_terminal(wanted: bool) -> Result<(), SessionError> {
+    match wanted && !terminal::stdin_is_terminal() {
+        true => Err(SessionError::NoTerminal),
+        false => Ok(()),
     }
-    loop {
-        match attached.session.event().await? {
-            Event::Exited { exit, steps } => {
-                drop(stdout.join());
-                drop(stderr.map(|thread| thread.join()));
-                if let Role::Owner { timings: true } = role {
-                    show_timings(&steps);
+}
+
+/// Connects our streams, signals and window to a process that runs, until it has ended or we have
+/// left; gives its exit status, or 0.
+///
+/// # Errors
+/// What the supervisor met, or our own streams.
+pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
+    let Attached {
+        session,
+        pipes,
+        stdin,
+        terminal,
+        steps: _,
+    } = attached;
+    let mut signals = Signals::catch().map_err(prepare("catch signals"))?;
+    let (sender, news) = unbounded_channel();
+    // Raw before the first output: what a terminal shows has its line ends already.
+    let keys = terminal && stdin.is_some() && terminal::stdin_is_terminal();
+    let raw = match keys {
+        true => Some(RawMode::enter().map_err(prepare("set the terminal"))?),
+        false => None,
+    };
+    let streams = write_outputs(pipes, &sender).map_err(prepare("write the output"))?;
+    if let Some(path) = stdin {
+        read_input(&path, keys, &sender).map_err(prepare("pass on the input"))?;
+    }
+    let mut driver = Driver {
+        session,
+        role,
+        terminal,
+        news,
+        streams,
+        interrupts: 0,
+        failure: None,
+    };
+    driver.resize().await;
+    let end = driver.run(&mut signals).await;
+    // What was written before the end is still on its way, whoever brought the end about.
+    driver.drain(&mut signals).await;
+    drop(raw);
+    if let Some(failure) = driver.failure {
+        return Err(failure.into());
+    }
+    let Some((exit, steps)) = end? else {
+        return Ok(0);
+    };
+    if role == (Role::Owner { timings: true }) {
+        show_timings(&steps);
+    }
+    Ok(u8::try_from(exit.status).unwrap_or(u8::MAX))
+}
+
+fn prepare(action: &'static str) -> impl FnOnce(io::Error) -> SessionError {
+    move |source| SessionError::Prepare { action, source }
+}
+
+/// The session while the process runs.
+struct Driver {
+    session: Session,
+    role: Role,
+    /// The process has a terminal.
+    terminal: bool,
+    news: UnboundedReceiver<News>,
+    /// How many streams are still being written.
+    streams: usize,
+    /// How often ctrl-c was pressed.
+    interrupts: usize,
+    /// What is wrong with our streams.
+    failure: Option<SessionError>,
+}
+
+impl Driver {
+    fn is_owner(&self) -> bool {
+        matches!(self.role, Role::Owner { .. })
+    }
+
+    /// Serves both sides until the process has ended, which gives its status, or we leave.
+    async fn run(&mut self, signals: &mut Signals) -> Result<Option<(Exit, Vec<Taken>)>, Failure> {
+        loop {
+            let news = tokio::select! {
+                biased;
+                number = signals.next() => {
+                    self.signal(number).await;
+                    continue;
                 }
-                return Ok(u8::try_from(exit.status).unwrap_or(u8::MAX));
+                // `news` never ends before `self` does: a sender may still be in a thread.
+                Some(news) = self.news.recv() => news,
+                event = self.session.event() => match event? {
+                    Event::Exited { exit, steps } => return Ok(Some((exit, steps))),
+                    Event::Failed(report) => return Err(report.into()),
+                    Event::Started { .. } | Event::Removed => continue,
+                },
+            };
+            if self.obey(news).await {
+                // A supervisor that has gone cannot be told, and need not.
+                self.session.ask(&Request::Detach).await.ok();
+                // The threads are left to themselves: what comes from now on is not for us.
+                self.streams = 0;
+                return Ok(None);
             }
-            Event::Failed(report) => return Err(report.into()),
-            Event::Started { .. } | Event::Removed => {}
+        }
+    }
+
+    /// Acts on what a thread says; true if we shall leave.
+    async fn obey(&mut self, news: News) -> bool {
+        match news {
+            News::Written => self.streams -= 1,
+            News::StdinEnded => {
+                self.session.ask(&Request::CloseStdin).await.ok();
+            }
+            News::Detach => return true,
+            News::Unwritable(stream, source) => {
+                let unwanted = self.give_up(stream, source);
+                if !self.is_owner() {
+                    return !unwanted;
+                }
+                if !unwanted {
+                    self.pass_on(Signal::KILL.number()).await;
+                }
+            }
+        }
+        false
+    }
+
+    /// Notes that a stream cannot be written any more. True if that is nothing to end for: whoever
+    /// closed stderr did not want to see it.
+    fn give_up(&mut self, stream: &'static str, source: io::Error) -> bool {
+        self.streams -= 1;
+        let closed = source.kind() == io::ErrorKind::BrokenPipe;
+        if !closed {
+            self.failure = Some(SessionError::Output { stream, source });
+        }
+        closed && stream == "stderr"
+    }
+
+    /// Waits until all output is written. A reader who does not read holds us up, until ctrl-c.
+    async fn drain(&mut self, signals: &mut Signals) {
+        while self.streams > 0 {
+            tokio::select! {
+                Some(news) = self.news.recv() => match news {
+                    News::Written => self.streams -= 1,
+                    News::Unwritable(stream, source) => drop(self.give_up(stream, source)),
+                    News::StdinEnded | News::Detach => {}
+                },
+                number = signals.next() => {
+                    if [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::number).contains(&number) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn signal(&mut self, number: i32) {
+        if number == WINCH {
+            return self.resize().await;
+        }
+        self.interrupts += usize::from(number == Signal::INT.number());
+        // With a terminal ctrl-c is a key; an interrupt that comes nonetheless was sent.
+        let kills = self.is_owner() && !self.terminal && self.interrupts > 1;
+        match kills && number == Signal::INT.number() {
+            true => self.pass_on(Signal::KILL.number()).await,
+            false => self.pass_on(number).await,
+        }
+    }
+
+    async fn pass_on(&self, number: i32) {
+        // A supervisor that is gone will be noticed where its events are awaited.
+        self.session.ask(&Request::Signal { number }).await.ok();
+    }
+
+    async fn resize(&self) {
+        if let (true, Some((width, height))) = (self.terminal, terminal::size()) {
+            self.session
+                .ask(&Request::Resize { width, height })
+                .await
+                .ok();
         }
     }
 }
 
-fn copy(pipe: OwnedFd, mut to: impl Write + Send + 'static) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        let mut pipe = std::fs::File::from(pipe);
-        let mut buffer = vec![0; 256 * 1024];
-        while let Ok(count) = pipe.read(&mut buffer) {
-            if count == 0
-                || to
-                    .write_all(&buffer[..count])
-                    .and_then(|()| to.flush())
-                    .is_err()
-            {
-                break;
-            }
-        }
-    })
-}
-
-/// Prints the steps as a table.
+/// Prints the steps as a table: when each began and how long it took, in milliseconds.
 pub fn show_timings(steps: &[Taken]) {
+    let milliseconds = |micros: u64| micros as f64 / 1000.0;
+    output::note("    began      took  step");
     for step in steps {
-        let milliseconds = |micros: u64| micros as f64 / 1000.0;
-        output::note(&format!(
-            "{:>9.2} {:>9.2}  {} {}",
-            milliseconds(step.began),
-            milliseconds(step.took),
-            step.step,
-            step.object
-        ));
+        let (began, took) = (milliseconds(step.began), milliseconds(step.took));
+        let what = format!("{} {}", step.step, step.object);
+        output::note(&format!("{began:>9.2} {took:>9.2}  {}", what.trim_end()));
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -80,9 +80,7 @@ impl Explain for Meaningless {
 /// # Errors
 /// Everything that is wrong with the request, the image or the networks.
 pub async fn plan(context: &Context<'_>, args: &ContainerArgs) -> Result<Plan, Failure> {
-    if !nix::unistd::geteuid().is_root() {
-        return Err(Meaningless::NotRoot.into());
-    }
+    check_root()?;
     let settings = &context.settings;
     let snapshotter = args
         .snapshotter
@@ -140,6 +138,13 @@ pub async fn plan(context: &Context<'_>, args: &ContainerArgs) -> Result<Plan, F
         network,
     };
     Ok(plan::plan(&request, &facts)?)
+}
+
+fn check_root() -> Result<(), Meaningless> {
+    match nix::unistd::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Meaningless::NotRoot),
+    }
 }
 
 fn limits(args: &ContainerArgs) -> Limits {

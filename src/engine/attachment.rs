@@ -3,14 +3,21 @@
 //! Invariant: what ADD was given stands in the record, and DEL is given the same.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::error::Error;
 use super::report::Report;
 use crate::model::id::ContainerId;
 use crate::model::record::{Attachment, NetworkMode, Record};
-use crate::network::sweep::Sweep;
+use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
+
+/// How often, and how long apart, what DEL left is swept until it is clean.
+const SWEEP_TRIES: u32 = 4;
+const SWEEP_PAUSE: Duration = Duration::from_millis(150);
 
 /// Runs ADD.
 ///
@@ -58,7 +65,7 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
         container_id: &conf.container_id,
         ifname: &conf.ifname,
     };
-    let swept = sweep.run().await;
+    let swept = sweep_patiently(&sweep).await;
     match (outcome, swept.failures.first()) {
         (Err(error), Some(_)) => Err(failed(Report::of(&error))),
         (Ok(()), Some(failure)) => Err(failed(Report::of(failure))),
@@ -68,6 +75,19 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
             Ok(())
         }
     }
+}
+
+/// Sweeps until it is clean. The plugins of a supervisor that was killed may still be at work, and
+/// take away under our hands what we found.
+async fn sweep_patiently(sweep: &Sweep<'_>) -> Swept {
+    for _ in 1..SWEEP_TRIES {
+        let swept = sweep.run().await;
+        if swept.failures.is_empty() {
+            return swept;
+        }
+        sleep(SWEEP_PAUSE).await;
+    }
+    sweep.run().await
 }
 
 /// Whether the network may still hold something of this attachment.

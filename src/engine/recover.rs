@@ -112,8 +112,7 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
     let mut swept = Swept::default();
     for (namespace, id) in orphans() {
         if namespace == host.namespace {
-            let adopted = adopt(&host.address, &namespace, &id).await;
-            swept.note(format!("container {id}: its supervisor had died"), adopted);
+            take_over(host, &id, &mut swept).await;
         }
     }
     let client = host.client().await?;
@@ -129,12 +128,20 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
     Ok(swept)
 }
 
+async fn take_over(host: &Host, id: &ContainerId, swept: &mut Swept) {
+    let adopted = adopt(&host.address, &host.namespace, id).await;
+    swept.note(format!("container {id}: its supervisor had died"), adopted);
+}
+
 /// Takes down what has a record and no supervisor, where anything of its run is left.
 async fn finish(host: &Host, record: Record, swept: &mut Swept) {
     let id = record.id.clone();
     let paths = Paths::new(&record.namespace, &id);
-    if supervision(&paths) == Supervision::Alive {
-        return;
+    match supervision(&paths) {
+        Supervision::Alive => return,
+        // It died since we looked for the dead.
+        Supervision::Dead => return take_over(host, &id, swept).await,
+        Supervision::None => {}
     }
     // Somebody is busy with it.
     let Ok(Some(lock)) = Lock::try_exclusive(&paths.lock) else {
@@ -144,7 +151,7 @@ async fn finish(host: &Host, record: Record, swept: &mut Swept) {
     let Ok(mut record) = host.record(&id).await else {
         return;
     };
-    if supervision(&paths) == Supervision::Alive || !is_unfinished(&record) {
+    if supervision(&paths) != Supervision::None || !is_unfinished(&record) {
         return;
     }
     let steps = Steps::new();

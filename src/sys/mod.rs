@@ -5,6 +5,7 @@
     reason = "descriptors that come over a socket are handed over as numbers"
 )]
 pub mod channel;
+pub mod copy;
 mod devices;
 pub mod facts;
 pub mod lock;
@@ -23,3 +24,4 @@ pub mod process;
 )]
 pub mod ready;
 pub mod rootfs;
+pub mod terminal;

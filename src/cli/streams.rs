@@ -1,0 +1,129 @@
+//! The threads that copy between our standard streams and a container's.
+//!
+//! Invariant: what is read is written; each thread tells how its stream ended, and holds nothing of
+//! the container's by then.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::detach::DetachKeys;
+use crate::engine::session::Pipes;
+use crate::sys::copy;
+
+/// What the threads that copy have to say.
+#[derive(Debug)]
+pub enum News {
+    /// All of a stream has been written.
+    Written,
+    /// A stream cannot be written any more.
+    Unwritable(&'static str, io::Error),
+    /// Our standard input has ended.
+    StdinEnded,
+    /// The detach keys were typed.
+    Detach,
+}
+
+/// Starts the threads that write output; says how many.
+///
+/// # Errors
+/// No thread can be started.
+pub fn write_outputs(pipes: Pipes, sender: &UnboundedSender<News>) -> io::Result<usize> {
+    let stdout = move || copy::copy_all(pipes.stdout, io::stdout());
+    copier("stdout", stdout, sender.clone())?;
+    let Some(stderr) = pipes.stderr else {
+        return Ok(1);
+    };
+    copier(
+        "stderr",
+        move || copy::copy_all(stderr, io::stderr()),
+        sender.clone(),
+    )?;
+    Ok(2)
+}
+
+fn copier(
+    stream: &'static str,
+    copy: impl FnOnce() -> io::Result<()> + Send + 'static,
+    sender: UnboundedSender<News>,
+) -> io::Result<()> {
+    let work = move || {
+        let news = match copy() {
+            Ok(()) => News::Written,
+            Err(error) => News::Unwritable(stream, error),
+        };
+        // Nobody listens any more once the session is over.
+        sender.send(news).ok();
+    };
+    let spawned = thread::Builder::new().name(stream.to_owned()).spawn(work);
+    spawned.map(drop)
+}
+
+/// Starts the thread that copies our standard input to the FIFO at `path`; `keys` that it comes from
+/// a terminal and may hold the detach keys.
+///
+/// # Errors
+/// The FIFO cannot be opened, or no thread can be started.
+pub fn read_input(path: &Path, keys: bool, sender: &UnboundedSender<News>) -> io::Result<()> {
+    let fifo = match open_fifo(path) {
+        Ok(fifo) => fifo,
+        // The process has ended in the meantime; its status is on its way.
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENXIO) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let sender = sender.clone();
+    let work = move || {
+        let detached = match keys {
+            true => copy_keys(&fifo),
+            // A side that fails has ended.
+            false => copy::copy_all(io::stdin(), &fifo).map(|()| false),
+        };
+        let news = match detached {
+            Ok(true) => News::Detach,
+            Ok(false) | Err(_) => News::StdinEnded,
+        };
+        // The FIFO is closed first: containerd must be the last to hold it.
+        drop(fifo);
+        sender.send(news).ok();
+    };
+    let spawned = thread::Builder::new().name("stdin".to_owned()).spawn(work);
+    spawned.map(drop)
+}
+
+/// Opens a FIFO for writing without waiting for a reader; writing to it waits for room.
+fn open_fifo(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_NONBLOCK.bits();
+    let fifo = OpenOptions::new()
+        .write(true)
+        .custom_flags(flags)
+        .open(path)?;
+    fcntl(&fifo, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(fifo.into())
+}
+
+/// Copies what is typed; true if it was the detach keys that ended it.
+fn copy_keys(fifo: &OwnedFd) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut keys = DetachKeys::default();
+    let mut typed = [0; 4096];
+    let mut passed_on = Vec::new();
+    loop {
+        let count = copy::read(stdin.as_fd(), &mut typed)?;
+        if count == 0 {
+            return Ok(false);
+        }
+        let detached = keys.take(&typed[..count], &mut passed_on);
+        copy::write_all(fifo.as_fd(), &passed_on)?;
+        passed_on.clear();
+        if detached {
+            return Ok(true);
+        }
+    }
+}
