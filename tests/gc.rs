@@ -52,7 +52,7 @@ fn it_finishes_what_a_killed_machine_half_left() {
         states.stdout.contains("a exited") && states.stdout.contains("b running"),
         "{states}"
     );
-    assert_eq!(host.netrun(&["wait", "a"]).ok().text(), "255");
+    assert_eq!(host.waited("a"), 255);
     host.netrun(&["exec", "b", "true"]).ok();
     host.netrun(&["rm", "-f", "a", "b"]).ok();
     host.assert_clean();
