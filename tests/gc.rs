@@ -66,7 +66,7 @@ fn a_shim_that_containerd_has_forgotten_goes() {
     host.sh("pkill -9 -f '[n]etrun supervise'").ok();
     host.stop_containerd();
     // containerd finds running shims by their bundles.
-    host.sh("rm -rf /run/containerd/io.containerd.runtime.v2.task/default/lost")
+    host.sh("cd /run/containerd/io.containerd.runtime.v2.task/default; umount -l lost/rootfs; rm -rf lost")
         .ok();
     host.start_containerd();
     host.netrun(&["rm", "-f", "lost"]).ok();

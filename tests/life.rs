@@ -168,7 +168,6 @@ fn many_at_once_and_each_failure_is_told() {
         &["start"],
         &["kill"],
         &["restart"],
-        &["wait"],
         &["logs"],
         &["attach"],
         &["inspect"],
@@ -176,8 +175,10 @@ fn many_at_once_and_each_failure_is_told() {
         host.netrun(&[verb, &["missing"]].concat())
             .fails(3, &["missing"]);
     }
+    // What stands for a process's status says 125 where there was no process.
+    host.netrun(&["wait", "missing"]).fails(125, &["missing"]);
     host.netrun(&["exec", "missing", "true"])
-        .fails(3, &["missing"]);
+        .fails(125, &["missing"]);
     host.netrun(&["rm", "-f", "missing"]).ok();
     host.assert_clean();
 }
