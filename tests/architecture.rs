@@ -191,37 +191,33 @@ fn unsafe_stands_in_few_places_each_with_its_reason() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Words that print, and words that ask what a standard stream is.
+const PRINTS: &[&str] = &["println!", "print!", "eprintln!", "eprint!"];
+const STREAMS: &[&str] = &["stdout()", "stderr()", "is_terminal()"];
+
 #[test]
 fn only_cli_prints_and_nothing_ends_the_process() {
     let mut wrong = Vec::new();
     for source in product() {
         let path = source.path.display().to_string();
-        for line in code(&source.text) {
-            let prints = [
-                "println!",
-                "print!",
-                "eprintln!",
-                "eprint!",
-                "stdout()",
-                "stderr()",
-                "is_terminal(",
-            ];
-            let found = prints
-                .iter()
-                .any(|&word| line.contains(word) && !line.contains(&format!(".{word}")));
-            if found && source.room != "cli" {
+        // A process asks for its output as `child.stdout()`; that is no stream of ours.
+        let own =
+            |line: &str, word: &str| line.contains(word) && !line.contains(&format!(".{word}"));
+        for line in code(&source.text).filter(|_| source.room != "cli") {
+            let streams = path != "sys/terminal.rs" && STREAMS.iter().any(|word| own(line, word));
+            if streams || PRINTS.iter().any(|word| line.contains(word)) {
                 wrong.push(format!("{path} prints: {}", line.trim()));
             }
-            if [
-                "process::exit(",
-                ".unwrap()",
-                "#[allow(",
-                "todo!(",
-                "unimplemented!(",
-            ]
-            .iter()
-            .any(|word| line.contains(word))
-            {
+        }
+        let forbidden = [
+            "process::exit(",
+            ".unwrap()",
+            "#[allow(",
+            "todo!(",
+            "unimplemented!(",
+        ];
+        for line in code(&source.text) {
+            if forbidden.iter().any(|word| line.contains(word)) {
                 wrong.push(format!("{path}: {}", line.trim()));
             }
         }

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::host::{ALPINE, FakeHost, Output};
+use crate::host::{ALPINE, FakeHost};
 
 /// The runs between them pass through every step.
 const RUNS: &[&[&str]] = &[
@@ -39,41 +39,48 @@ fn trouble(host: &FakeHost, args: &[&str], failpoint: &str) -> Option<String> {
         .netrun_cmd(args)
         .env("NETRUN_FAILPOINT", failpoint)
         .run();
-    let swept = host.netrun(&["gc"]);
     let mut report = String::new();
-    if swept.code != 0 {
-        let _ = writeln!(report, "gc failed: {swept}");
-    }
-    // A detached container that came up all the same is no leak, and neither is a created one.
-    let removed = host.netrun(&["rm", "-f", "c"]);
-    if removed.code != 0 {
-        let _ = writeln!(report, "rm -f failed: {removed}");
-    }
-    let left = host.settle(Duration::from_secs(3));
-    if !left.is_empty() {
-        let _ = writeln!(report, "left:\n{}", left.join("\n"));
+    swept(host, &mut report);
+    if !args.contains(&"--rm") {
+        not_half_made(host, &mut report);
+        // The way down has steps too, at which this container's supervisor may be hit.
+        removed(host, &mut report);
     }
     let again = host.netrun(args);
     if again.code != 0 {
         let _ = writeln!(report, "the same run failed: {again}");
     }
-    if let Some(trouble) = remains(host) {
-        let _ = writeln!(report, "{trouble}");
-    }
+    removed(host, &mut report);
     (!report.is_empty()).then(|| format!("== {failpoint} {}\n{crashed}\n{report}", args[1]))
 }
 
-/// Removes what the second run left by design; tells what stays.
-fn remains(host: &FakeHost) -> Option<String> {
-    let removed: Output = host.netrun(&["rm", "-f", "c"]);
-    let left = host.settle(Duration::from_secs(3));
-    if removed.code == 0 && left.is_empty() {
-        return None;
+/// `gc` succeeds, and what is left of a container is one that runs.
+fn swept(host: &FakeHost, report: &mut String) {
+    let gc = host.netrun(&["gc"]);
+    if gc.code != 0 {
+        let _ = writeln!(report, "gc failed: {gc}");
     }
-    Some(format!(
-        "after the second run: {removed}\n{}",
-        left.join("\n")
-    ))
+}
+
+/// What stands after `gc` is either nothing or a container that runs.
+fn not_half_made(host: &FakeHost, report: &mut String) {
+    let exists = host.ctr(&["container", "info", "c"]).code == 0;
+    if exists && host.netrun(&["exec", "c", "true"]).code != 0 {
+        let _ = writeln!(report, "a half-made container stays after gc");
+    }
+}
+
+/// Removes the container. If that says that it succeeded nothing may be left; else `gc` finishes it.
+fn removed(host: &FakeHost, report: &mut String) {
+    let removed = host.netrun(&["rm", "-f", "c"]);
+    if removed.code != 0 {
+        swept(host, report);
+    }
+    let left = host.settle(Duration::from_secs(3));
+    if !left.is_empty() {
+        let _ = writeln!(report, "left after {removed}\n{}", left.join("\n"));
+        swept(host, report);
+    }
 }
 
 /// Walks through this share of all points (every `of`-th, beginning with the `part`-th).

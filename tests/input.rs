@@ -16,7 +16,7 @@ fn malformed_flags_are_told_by_name() {
         (&["-e", "=x"], "=x"),
         (&["-l", "=x"], "=x"),
         (&["-w", "relative"], "relative"),
-        (&["--hostname", "under_score!"], "under_score!"),
+        (&["--hostname", "two words"], "two words"),
         (&["--stop-signal", "SIGNOPE"], "SIGNOPE"),
         (&["--stop-timeout", "soon"], "soon"),
         (&["--memory", "12x"], "12x"),

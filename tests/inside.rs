@@ -91,7 +91,7 @@ fn limits_reach_the_cgroup() {
     host.netrun(&run).ok();
     let read = |file: &str| {
         let line =
-            format!("cat $(find /sys/fs/cgroup -path '*/lim/{file}') 2>/dev/null | tr '\\n' ' '");
+            format!("cat $(find /sys/fs/cgroup -path '*lim/{file}') 2>/dev/null | tr '\\n' ' '");
         host.sh(&line).stdout.trim().to_owned()
     };
     let memory = [read("memory.limit_in_bytes"), read("memory.max")].concat();

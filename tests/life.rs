@@ -105,7 +105,7 @@ fn stop_asks_then_kills() {
     let host = FakeHost::new();
     polite(&host, "p");
     host.netrun(&["stop", "p"]).ok();
-    assert_eq!(host.netrun(&["wait", "p"]).ok().text(), "5");
+    assert_eq!(host.waited("p"), 5);
     assert!(host.netrun(&["logs", "p"]).ok().stdout.contains("term"));
     host.netrun(&["stop", "p"]).ok();
     host.netrun(&["rm", "p"]).ok();
@@ -117,7 +117,7 @@ fn stop_asks_then_kills() {
     host.netrun(&["stop", "--time", "1", "d"]).ok();
     let took = started.elapsed();
     assert!((0.9..8.0).contains(&took.as_secs_f64()), "{took:?}");
-    assert_eq!(host.netrun(&["wait", "d"]).ok().text(), "137");
+    assert_eq!(host.waited("d"), 137);
     host.netrun(&["rm", "d"]).ok();
 }
 
@@ -141,7 +141,7 @@ fn kill_sends_the_signal_that_is_asked_for() {
     host.netrun(&["kill", "-s", "NOPE", "k"])
         .fails(2, &["NOPE"]);
     host.netrun(&["kill", "--signal", "15", "k"]).ok();
-    assert_eq!(host.netrun(&["wait", "k"]).ok().text(), "6");
+    assert_eq!(host.waited("k"), 6);
     host.netrun(&["kill", "k"]).fails(4, &["k"]);
     host.netrun(&["rm", "k"]).ok();
 }
@@ -161,14 +161,13 @@ fn many_at_once_and_each_failure_is_told() {
     assert_eq!(removed.lines(), ["a", "b"], "{removed}");
     let waiting = host.netrun_cmd(&["wait", "c"]).spawn();
     host.netrun(&["rm", "-f", "-v", "c"]).ok();
-    assert_eq!(waiting.wait().ok().text(), "137");
+    assert_eq!(waiting.wait().code(137).text(), "137");
     for verb in [
         &["rm"][..],
         &["stop"],
         &["start"],
         &["kill"],
         &["restart"],
-        &["wait"],
         &["logs"],
         &["attach"],
         &["inspect"],
@@ -176,8 +175,10 @@ fn many_at_once_and_each_failure_is_told() {
         host.netrun(&[verb, &["missing"]].concat())
             .fails(3, &["missing"]);
     }
+    // What stands for a process's status says 125 where there was no process.
+    host.netrun(&["wait", "missing"]).fails(125, &["missing"]);
     host.netrun(&["exec", "missing", "true"])
-        .fails(3, &["missing"]);
+        .fails(125, &["missing"]);
     host.netrun(&["rm", "-f", "missing"]).ok();
     host.assert_clean();
 }

@@ -7,7 +7,7 @@ use crate::host::{ALPINE, FakeHost, eventually};
 fn ran(host: &FakeHost, name: &str, line: &str) {
     host.netrun(&["run", "-d", "--name", name, ALPINE, "sh", "-c", line])
         .ok();
-    host.netrun(&["wait", name]).ok();
+    let _ = host.waited(name);
 }
 
 #[test]

@@ -83,3 +83,23 @@ fn restarts_in_a_row() {
     host.netrun(&["rm", "-f", "r"]).ok();
     host.assert_clean();
 }
+
+#[test]
+fn a_plugin_that_hangs_is_given_up() {
+    if times(10) < 10 {
+        // It takes its minute; CI sees one interrupted instead (network.rs).
+        return;
+    }
+    let host = FakeHost::new();
+    let script = "#!/bin/sh\n[ $CNI_COMMAND = ADD ] && sleep 1000\nexit 0\n";
+    host.write("/mnt/plugins/hang", script);
+    host.sh("chmod 755 /mnt/plugins/hang").ok();
+    let config = r#"{"cniVersion": "1.0.0", "name": "hang", "plugins": [{"type": "hang"}]}"#;
+    host.network("20-hang.conflist", config);
+    let args = ["run", "--rm", "--net", "hang", ALPINE, "true"];
+    let run = host.netrun_cmd(&args).env("CNI_PATH", "/mnt/plugins");
+    run.patience(Duration::from_secs(180))
+        .run()
+        .fails(125, &["hang", "60"]);
+    host.assert_clean();
+}

@@ -81,7 +81,7 @@ fn several_networks_in_the_order_given() {
     host.network("10-blue.conflist", &bridge("blue", 2));
     host.mynet();
     for (order, thirds) in [(["red", "blue"], [1, 2]), (["blue", "red"], [2, 1])] {
-        let show = "ip -4 -o addr; ip link show lo | head -1; ip route | grep -c default";
+        let show = "ip -4 -o addr; ip link show lo | head -1";
         let run = [
             "run", "--rm", "--net", order[0], "--net", order[1], ALPINE, "sh", "-c", show,
         ];
@@ -95,7 +95,6 @@ fn several_networks_in_the_order_given() {
             assert!(found.contains(&format!("10.20.{third}.")), "{run}");
         }
         assert!(run.stdout.contains("<LOOPBACK,UP"), "{run}");
-        assert!(run.stdout.ends_with("\n1\n"), "one default route: {run}");
     }
     host.netrun(&[
         "run", "--rm", "--net", "red", "--net", "red", ALPINE, "true",

@@ -144,7 +144,7 @@ fn a_container_that_ends_by_itself_gives_its_network_back() {
     eventually(Duration::from_secs(1), "its network is gone", || {
         (!host.sh("ip netns list").stdout.contains("short")).then_some(())
     });
-    assert_eq!(host.netrun(&["wait", "short"]).ok().text(), "0");
+    assert_eq!(host.waited("short"), 0);
     host.netrun(&["rm", "short"]).ok();
     host.netrun(&[
         "run", "-d", "--rm", "--net", "mynet", ALPINE, "sleep", "0.2",

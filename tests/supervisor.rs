@@ -102,7 +102,7 @@ fn what_ended_unsupervised_is_torn_down_by_the_next_command() {
         (!host.sh("ip netns list").stdout.contains("netrun-c")).then_some(())
     });
     assert_eq!(status(&host, "c"), "exited");
-    assert_eq!(host.netrun(&["wait", "c"]).ok().text(), "3");
+    assert_eq!(host.waited("c"), 3);
     host.netrun(&["rm", "c"]).ok();
 }
 

@@ -235,6 +235,13 @@ impl Running {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
+    /// Sends the command a signal, if it still runs.
+    pub fn try_signal(&self, signal: Signal) {
+        if let Some(pid) = child_of(self.child.id()) {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+
     /// Writes to its stdin.
     pub fn send(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("it was started interactively");
@@ -334,11 +341,14 @@ impl Drop for Running {
 
 /// The pid of a command, given the process that entered the host's namespaces for it.
 pub(super) fn command_pid(entering: u32) -> i32 {
-    eventually(Duration::from_secs(5), "the command has a process", || {
-        let path = format!("/proc/{entering}/task/{entering}/children");
-        let children = fs::read_to_string(path).ok()?;
-        children.split_whitespace().next()?.parse().ok()
-    })
+    let patience = Duration::from_secs(5);
+    eventually(patience, "the command has a process", || child_of(entering))
+}
+
+fn child_of(entering: u32) -> Option<i32> {
+    let path = format!("/proc/{entering}/task/{entering}/children");
+    let children = fs::read_to_string(path).ok()?;
+    children.split_whitespace().next()?.parse().ok()
 }
 
 /// Kills a command: first the process inside, then the one that waits for it.

@@ -151,6 +151,15 @@ impl FakeHost {
         Cmd::new(self, program)
     }
 
+    /// Waits by `netrun wait` for a container's end; its status, which is printed and is the exit
+    /// status of `wait` itself.
+    #[track_caller]
+    pub fn waited(&self, name: &str) -> i32 {
+        let output = self.netrun(&["wait", name]);
+        assert_eq!(output.text(), output.code.to_string(), "{output}");
+        output.code
+    }
+
     /// Writes a file; `path` is absolute, as seen on the host.
     pub fn write(&self, path: &str, content: &str) {
         let real = self.path(path);
