@@ -6,12 +6,13 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, output, session};
+use super::{error, output, session, show};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, kill, restart, rm, run, start, stop, supervise, wait,
+    attach, create, exec, gc, inspect, kill, logs, ps, restart, rm, run, start, stop, supervise,
+    wait,
 };
 use crate::image::PullEvent;
 use crate::model::class::{Class, Explain, Failure};
@@ -42,7 +43,7 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
     runtime.block_on(act(&cli.global, cli.verb, format))
 }
 
-async fn act(global: &GlobalArgs, verb: Verb, _format: Option<Format>) -> Result<u8, Failure> {
+async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<u8, Failure> {
     let audience = People(pull_progress(&verb));
     session::check_terminal(wants_terminal(&verb))?;
     let context = match &verb {
@@ -88,9 +89,9 @@ async fn act(global: &GlobalArgs, verb: Verb, _format: Option<Format>) -> Result
             .await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?),
-        Verb::Logs(_) => not_built("logs"),
-        Verb::Ps(_) => not_built("ps"),
-        Verb::Inspect(_) => not_built("inspect"),
+        Verb::Logs(args) => show_logs(&context, &args).await,
+        Verb::Ps(args) => show_ps(&context, &args, format.as_ref()).await,
+        Verb::Inspect(args) => show_inspect(&context, &args, format.as_ref()).await,
         Verb::Pull(_) => not_built("pull"),
         Verb::Images(_) => not_built("images"),
         Verb::Rmi(_) => not_built("rmi"),
@@ -144,6 +145,57 @@ fn each_line<T: std::fmt::Display>(outcomes: Each<T>) -> Result<u8, Failure> {
         }
     }
     Ok(first)
+}
+
+async fn show_logs(context: &Context<'_>, args: &logs::Args) -> Result<u8, Failure> {
+    show::logs::show(logs::logs(context, args).await?, args.timestamps).await?;
+    Ok(0)
+}
+
+async fn show_ps(
+    context: &Context<'_>,
+    args: &ps::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let views = ps::ps(context, args).await?;
+    print(&show::containers::show(&views, args, format)?)
+}
+
+async fn show_inspect(
+    context: &Context<'_>,
+    args: &inspect::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let (found, failures) = parted(inspect::inspect(context, args).await);
+    print(&show::inspect::show(&found, format)?)?;
+    Ok(report_all(&failures))
+}
+
+fn print(text: &str) -> Result<u8, Failure> {
+    output::results(text.as_bytes())?;
+    Ok(0)
+}
+
+/// What was found, and what was not, each in order.
+fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    for outcome in outcomes {
+        match outcome {
+            Ok(object) => found.push(object),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    (found, failures)
+}
+
+/// Prints the errors; the exit code is that of the first one.
+fn report_all(failures: &[Failure]) -> u8 {
+    for failure in failures {
+        error::report(failure.as_ref(), error::Style::Text);
+    }
+    let first = failures.first();
+    first.map_or(0, |failure| code(Family::Object, failure.class()))
 }
 
 /// Prints the exit statuses; the last one is the exit code.

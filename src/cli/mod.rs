@@ -12,6 +12,7 @@ pub mod grammar;
 pub mod output;
 pub mod progress;
 pub mod session;
+pub mod show;
 pub mod signals;
 mod streams;
 pub mod usage;

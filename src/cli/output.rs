@@ -3,12 +3,14 @@
 //! Invariant: a reader that has gone away is no trouble; a full disk is.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 
+use crate::engine::log::Stream;
 use crate::model::class::{Class, Explain};
 
 /// The results cannot be written, for another reason than a reader who has seen enough.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the results to stdout")]
+#[error("cannot write the results")]
 pub struct OutputError(#[source] io::Error);
 
 impl Explain for OutputError {
@@ -26,6 +28,21 @@ fn write_results(to: &mut impl Write, bytes: &[u8]) -> Result<(), OutputError> {
     match to.write_all(bytes).and_then(|()| to.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
         _ => Ok(()),
+    }
+}
+
+/// Writes a part of what a container has written to where it comes from; breaks once nobody reads.
+pub fn pass_on(stream: Stream, bytes: &[u8]) -> Result<ControlFlow<()>, OutputError> {
+    let written = match stream {
+        Stream::Stdout => io::stdout()
+            .write_all(bytes)
+            .and_then(|()| io::stdout().flush()),
+        Stream::Stderr => io::stderr().write_all(bytes),
+    };
+    match written {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(OutputError(error)),
     }
 }
 

@@ -1,9 +1,13 @@
-//! `netrun logs`: what was typed.
+//! `netrun logs`: what a container has written.
 
 use std::str::FromStr;
 
+use jiff::Timestamp;
+
+use super::context::Context;
 use super::values::parse;
-use crate::model::class::{Class, Explain};
+use crate::engine::logs::{Logs, Wanted};
+use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 use crate::model::time::Moment;
 
@@ -84,6 +88,24 @@ impl FromStr for Tail {
                 .map_err(|_| InvalidTail(text.to_owned())),
         }
     }
+}
+
+/// Opens the log of a container.
+///
+/// # Errors
+/// There is no such container, or its log cannot be read.
+pub async fn logs<'a>(context: &'a Context<'_>, args: &Args) -> Result<Logs<'a>, Failure> {
+    let now = Timestamp::now();
+    let wanted = Wanted {
+        follow: args.follow,
+        tail: match args.tail {
+            Tail::All => None,
+            Tail::Lines(count) => Some(count),
+        },
+        since: args.since.map(|moment| moment.resolve(now)),
+        until: args.until.map(|moment| moment.resolve(now)),
+    };
+    Ok(Logs::open(&context.host, &args.container, wanted).await?)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod context;
 pub mod create;
 pub mod each;
 pub mod exec;
+pub mod filter;
 pub mod gc;
 pub mod images;
 pub mod info;

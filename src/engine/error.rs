@@ -113,6 +113,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Changes of a log cannot be seen.
+    #[error("cannot watch {}", .path.display())]
+    Watch {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The supervisor could not be started or reached.
     #[error("cannot {action} the supervisor of container \"{id}\"")]
     Supervisor {
@@ -180,7 +188,9 @@ impl Explain for Error {
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
             | Error::Image { source, .. } => source.class(),
-            Error::Netns { source, .. } | Error::File { source, .. } => io_class(source),
+            Error::Netns { source, .. }
+            | Error::File { source, .. }
+            | Error::Watch { source, .. } => io_class(source),
             Error::LeftBehind { .. } => Class::LeftBehind,
             Error::Reported(report) => report.class(),
             Error::SupervisorGone { .. } => Class::Unavailable,
@@ -214,6 +224,11 @@ impl Explain for Error {
                 Some("run netrun as root (sudo netrun ...)".to_owned())
             }
             Error::Reported(report) => report.hint(),
+            Error::Watch { .. } => Some(
+                "if too many files are open, raise the limit: \
+                 sysctl -w fs.inotify.max_user_instances=1024"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

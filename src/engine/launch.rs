@@ -269,6 +269,7 @@ fn keep_results(record: &mut Record, results: &[CniResult]) {
 pub fn begin(record: &mut Record) -> Result<(), Error> {
     let boot_id = process::boot_id().map_err(Error::file("read", "/proc/sys/kernel/random"))?;
     record.boot_id = boot_id;
+    record.started = None;
     record.exit = None;
     for attachment in &mut record.network.attachments {
         attachment.result = None;

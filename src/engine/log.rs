@@ -17,7 +17,7 @@ pub const ROTATE_AT: u64 = 16 * 1024 * 1024;
 const HEADER: usize = 13;
 
 /// How many bytes are read at a time.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: u64 = 64 * 1024;
 
 /// No frame is longer: a length beyond it means that the file is not a log.
 const MAX_FRAME: usize = 16 * 1024 * 1024;
@@ -124,6 +124,8 @@ pub struct Reader {
     /// The file being read is the last one, newer ones stand before it.
     files: Vec<File>,
     pending: Vec<u8>,
+    /// So many of the pending bytes have been taken already.
+    taken: usize,
 }
 
 impl Reader {
@@ -140,10 +142,17 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
+        // Rotated between the two calls: what was the newer file has become the older one.
+        if let [current, older] = &files[..]
+            && current.metadata()?.ino() == older.metadata()?.ino()
+        {
+            files.pop();
+        }
         Ok(Reader {
             path: path.to_owned(),
             files,
             pending: Vec::new(),
+            taken: 0,
         })
     }
 
@@ -157,11 +166,15 @@ impl Reader {
                 return Ok(Some(frame));
             }
             let Some(file) = self.files.last_mut() else {
-                return Ok(None);
+                match File::open(&self.path) {
+                    Ok(file) => self.files.push(file),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    Err(error) => return Err(error),
+                }
+                continue;
             };
-            let mut chunk = vec![0; CHUNK];
-            let count = file.read(&mut chunk)?;
-            self.pending.extend_from_slice(&chunk[..count]);
+            self.pending.drain(..std::mem::take(&mut self.taken));
+            let count = file.take(CHUNK).read_to_end(&mut self.pending)?;
             if count == 0 && !self.advance()? {
                 return Ok(None);
             }
@@ -187,15 +200,16 @@ impl Reader {
     }
 
     fn take_pending(&mut self) -> io::Result<Option<Frame>> {
-        let Some(header) = self.pending.first_chunk::<HEADER>() else {
+        let pending = &self.pending[self.taken..];
+        let Some(header) = pending.first_chunk::<HEADER>() else {
             return Ok(None);
         };
         let (frame, length) = parse(header)?;
-        if self.pending.len() < HEADER + length {
+        let Some(bytes) = pending.get(HEADER..HEADER + length) else {
             return Ok(None);
-        }
-        let bytes = self.pending[HEADER..HEADER + length].to_vec();
-        self.pending.drain(..HEADER + length);
+        };
+        let bytes = bytes.to_vec();
+        self.taken += HEADER + length;
         Ok(Some(Frame { bytes, ..frame }))
     }
 }

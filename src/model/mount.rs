@@ -53,7 +53,8 @@ impl Propagation {
         }
     }
 
-    fn from_name(name: &str) -> Option<Self> {
+    /// The propagation of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
         [
             Self::RPrivate,
             Self::Private,

@@ -57,7 +57,7 @@ pub struct Record {
     /// Remove everything when it ends (`--rm`).
     #[serde(default)]
     pub auto_remove: bool,
-    /// When the last start reached `Tasks.Start`.
+    /// When the last start reached `Tasks.Start`; absent before, and from the next start on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// How the last run ended; absent before and during a run.

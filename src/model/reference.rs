@@ -84,6 +84,30 @@ impl Reference {
         self.digest.as_deref()
     }
 
+    /// The repository as people write it: `alpine`, `team/app`, `localhost:5000/app`.
+    pub fn familiar_repository(&self) -> String {
+        match (self.registry.as_str(), &self.repository) {
+            (DOCKER_HUB, repository) => {
+                let official = repository.strip_prefix("library/");
+                let word = official.filter(|name| !name.contains('/'));
+                word.unwrap_or(repository).to_owned()
+            }
+            (registry, repository) => format!("{registry}/{repository}"),
+        }
+    }
+
+    /// The name as people write it: `alpine:3.14`.
+    pub fn familiar(&self) -> String {
+        let mut name = self.familiar_repository();
+        if let Some(tag) = &self.tag {
+            name += &format!(":{tag}");
+        }
+        if let Some(digest) = &self.digest {
+            name += &format!("@{digest}");
+        }
+        name
+    }
+
     /// What the registry is asked for: the digest if there is one, else the tag.
     pub fn wanted(&self) -> &str {
         self.digest().or(self.tag()).unwrap_or("latest")
@@ -389,6 +413,25 @@ mod tests {
     use super::*;
 
     const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn familiar_names_are_short_and_mean_the_same() {
+        let digest = format!("sha256:{HEX}");
+        for (given, familiar) in [
+            ("docker.io/library/alpine:3.14", "alpine:3.14".to_owned()),
+            ("team/app", "team/app:latest".to_owned()),
+            (
+                "localhost:5000/library/app:1",
+                "localhost:5000/library/app:1".to_owned(),
+            ),
+            ("library/a/b:1", "library/a/b:1".to_owned()),
+            (&format!("alpine@{digest}"), format!("alpine@{digest}")),
+        ] {
+            let reference = Reference::parse(given).unwrap();
+            assert_eq!(reference.familiar(), familiar);
+            assert_eq!(Reference::parse(&familiar).unwrap(), reference);
+        }
+    }
 
     #[test]
     fn short_names_mean_docker_hub_and_latest() {

@@ -25,3 +25,4 @@ pub mod process;
 pub mod ready;
 pub mod rootfs;
 pub mod terminal;
+pub mod watch;

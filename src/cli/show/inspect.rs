@@ -1,0 +1,271 @@
+//! `netrun inspect`: a container, or an image, as one document in docker's form.
+//!
+//! Invariant: `Record`, `Spec` and `Attachments` are netrun's own and say everything; the other
+//! fields are docker's names for parts of the same.
+
+use oci_spec::image::Descriptor;
+use serde_json::{Value, json};
+
+use super::exact_time;
+use super::network_settings::network_settings;
+use crate::cli::format::{Format, TemplateError, documents};
+use crate::commands::inspect::Object;
+use crate::engine::paths::Paths;
+use crate::engine::view::{BindMount, Status, View};
+use crate::image::Image;
+use crate::model::mount::Propagation;
+use crate::model::record::Attachment;
+use crate::model::reference::Reference;
+use crate::network::CniResult;
+
+/// How docker writes the time of what has not happened.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// The documents as they are printed.
+///
+/// # Errors
+/// The template names a field that there is not.
+pub fn show(objects: &[Object], format: Option<&Format>) -> Result<String, TemplateError> {
+    let document = |object: &Object| match object {
+        Object::Container(view) => container(view),
+        Object::Image(image) => self::image(image),
+    };
+    let found: Vec<Value> = objects.iter().map(document).collect();
+    documents(format, &found)
+}
+
+fn container(view: &View) -> Value {
+    let record = &view.record;
+    let spec: Value = serde_json::from_slice(&view.spec).unwrap_or_default();
+    let paths = Paths::new(&record.namespace, &record.id);
+    let binds = view.binds();
+    let words = &record.process.command;
+    json!({
+        "Id": record.id,
+        "Name": record.id,
+        "Created": exact_time(record.created),
+        "Path": words.first(),
+        "Args": words.get(1..).unwrap_or_default(),
+        "State": state(view),
+        "Image": record.image,
+        "Driver": record.snapshotter,
+        "Platform": "linux",
+        "LogPath": paths.log(),
+        "HostnamePath": paths.hostname(),
+        "HostsPath": paths.hosts(),
+        "ResolvConfPath": paths.resolv_conf(),
+        "Config": config(view, &spec),
+        "HostConfig": host_config(view, &spec, &binds),
+        "Mounts": binds.iter().map(mount).collect::<Vec<_>>(),
+        "NetworkSettings": network_settings(view),
+        "Attachments": attachments(view),
+        "Record": record,
+        "Spec": spec,
+    })
+}
+
+fn state(view: &View) -> Value {
+    let state = &view.state;
+    let exit = state.exit.as_ref();
+    json!({
+        "Status": state.status.name(),
+        "Running": state.status.is_live(),
+        "Paused": state.status == Status::Paused,
+        "Restarting": false,
+        "Dead": false,
+        "Pid": state.pid,
+        "ExitCode": exit.map_or(0, |exit| exit.status),
+        "Error": exit.and_then(|exit| exit.reason.clone()).unwrap_or_default(),
+        "StartedAt": state.started.map_or(NEVER.to_owned(), exact_time),
+        "FinishedAt": exit.map_or(NEVER.to_owned(), |exit| exact_time(exit.at)),
+    })
+}
+
+fn config(view: &View, spec: &Value) -> Value {
+    let record = &view.record;
+    let process = &record.process;
+    json!({
+        "Hostname": record.names.hostname,
+        "User": process.user,
+        "Tty": process.terminal,
+        "OpenStdin": process.stdin,
+        "Env": spec["process"]["env"],
+        "Cmd": process.command,
+        "Entrypoint": null,
+        "Image": record.image,
+        "WorkingDir": spec["process"]["cwd"],
+        "Labels": record.labels,
+        "StopSignal": process.stop_signal,
+        "StopTimeout": process.stop_timeout,
+    })
+}
+
+fn host_config(view: &View, spec: &Value, binds: &[BindMount]) -> Value {
+    let record = &view.record;
+    let resources = &spec["linux"]["resources"];
+    let add_hosts = record.names.add_hosts.iter();
+    let add_hosts: Vec<String> = add_hosts.map(|(name, at)| format!("{name}:{at}")).collect();
+    json!({
+        "AutoRemove": record.auto_remove,
+        // Only a privileged container sees all of /proc.
+        "Privileged": spec["linux"]["maskedPaths"].as_array().is_none_or(Vec::is_empty),
+        "ReadonlyRootfs": spec["root"]["readonly"].as_bool().unwrap_or_default(),
+        "NetworkMode": view.networks()[0],
+        "Binds": binds.iter().map(bind).collect::<Vec<_>>(),
+        "Memory": resources["memory"]["limit"].as_i64().unwrap_or_default(),
+        "NanoCpus": nano_cpus(&resources["cpu"]),
+        "PidsLimit": resources["pids"]["limit"],
+        "Runtime": record.process.runtime,
+        "Dns": record.names.dns,
+        "DnsSearch": record.names.dns_search,
+        "DnsOptions": record.names.dns_options,
+        "ExtraHosts": add_hosts,
+    })
+}
+
+/// Billionths of a CPU; 0 is no limit.
+fn nano_cpus(cpu: &Value) -> i64 {
+    let quota = cpu["quota"].as_i64().filter(|quota| *quota > 0);
+    let period = cpu["period"].as_i64().filter(|period| *period > 0);
+    match (quota, period) {
+        (Some(quota), Some(period)) => quota.saturating_mul(1_000_000_000) / period,
+        _ => 0,
+    }
+}
+
+fn bind(bind: &BindMount) -> String {
+    let (source, destination) = (bind.source.display(), bind.destination.display());
+    match bind.is_read_only() {
+        true => format!("{source}:{destination}:ro"),
+        false => format!("{source}:{destination}"),
+    }
+}
+
+fn mount(bind: &BindMount) -> Value {
+    let mut options = bind.options.iter();
+    let propagation = options.find_map(|option| Propagation::from_name(option));
+    json!({
+        "Type": "bind",
+        "Source": bind.source,
+        "Destination": bind.destination,
+        "Mode": if bind.is_read_only() { "ro" } else { "" },
+        "RW": !bind.is_read_only(),
+        "Propagation": propagation.unwrap_or_default().as_str(),
+    })
+}
+
+fn attachments(view: &View) -> Vec<Value> {
+    let document = |(attachment, result): (&Attachment, Option<CniResult>)| {
+        json!({
+            "Network": attachment.network,
+            "Interface": attachment.ifname,
+            "Source": attachment.source,
+            "Result": result.map(|result| result.to_value()),
+        })
+    };
+    let attachments = view.record.network.attachments.iter();
+    attachments.zip(view.results()).map(document).collect()
+}
+
+fn image(image: &Image) -> Value {
+    let reference = Reference::parse(&image.name).ok();
+    let repository = reference.as_ref().map(Reference::familiar_repository);
+    let target = image.target.digest().to_string();
+    let tags: Vec<String> = reference.iter().map(Reference::familiar).collect();
+    let digests = repository.map(|repository| vec![format!("{repository}@{target}")]);
+    json!({
+        "Id": image.config_digest,
+        "Name": image.name,
+        "RepoTags": tags,
+        "RepoDigests": digests.unwrap_or_default(),
+        "Created": image.config.created(),
+        "Architecture": image.config.architecture(),
+        "Variant": image.config.variant(),
+        "Os": image.config.os(),
+        "Size": image.layers.iter().map(Descriptor::size).sum::<u64>(),
+        "Config": image.config.config(),
+        "RootFS": {"Type": "layers", "Layers": image.diff_ids},
+        "Target": image.target,
+        "Manifest": image.manifest_digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::format::{Row, Template};
+    use crate::engine::view::sample;
+    use crate::model::record::Exit;
+
+    fn rendered(status: Status, template: &str) -> String {
+        let mut record = sample::record("web", "2026-01-01T12:00:00Z");
+        if status != Status::Created {
+            record.started = Some(record.created);
+        }
+        record.exit = (status == Status::Exited).then_some(Exit {
+            status: 3,
+            at: record.created,
+            reason: None,
+        });
+        let document = container(&sample::view(record, status));
+        let template = Template::parse(template).unwrap();
+        template.render(&Row::from(document)).unwrap()
+    }
+
+    #[test]
+    fn usual_templates_work() {
+        for (template, expected) in [
+            (
+                "{{.Id}} {{.Name}} {{.Config.Image}}",
+                "web web docker.io/library/alpine:3.14",
+            ),
+            (
+                "{{.State.Running}} {{.State.Pid}} {{.State.Status}}",
+                "true 42 running",
+            ),
+            (
+                "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+                "10.10.0.2",
+            ),
+            ("{{.NetworkSettings.IPAddress}}", "10.10.0.2"),
+            ("{{.Path}} {{index .Args 0}} {{len .Config.Cmd}}", "sh -c 3"),
+            (
+                "{{join .Config.Env \",\"}} {{.Config.Labels.job}}",
+                "A=b 42",
+            ),
+            (
+                "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.ReadonlyRootfs}}",
+                "1024 1500000000 true",
+            ),
+            (
+                "{{.HostConfig.Privileged}} {{index .HostConfig.Binds 0}}",
+                "false /srv/site:/site:ro",
+            ),
+            (
+                "{{range .Mounts}}{{.Source}}:{{.Destination}} {{.RW}} {{.Propagation}}{{end}}",
+                "/srv/site:/site false rprivate",
+            ),
+            ("{{.LogPath}}", "/var/lib/netrun/default/web/log"),
+            ("{{.State.FinishedAt}}", NEVER),
+            (
+                "{{.Record.process.stop_timeout}} {{.Spec.process.cwd}}",
+                "10 /",
+            ),
+            ("{{(index .Attachments 0).Interface}}", "eth0"),
+        ] {
+            assert_eq!(rendered(Status::Running, template), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn the_state_tells_whether_and_how_it_ended() {
+        let template =
+            "{{.State.Status}} {{.State.ExitCode}} {{.State.Running}} {{.State.StartedAt}}";
+        let ended = rendered(Status::Exited, template);
+        assert_eq!(ended, "exited 3 false 2026-01-01T12:00:00.000000000Z");
+        let created = rendered(Status::Created, template);
+        assert_eq!(created, format!("created 0 false {NEVER}"));
+        let result = rendered(Status::Exited, "{{(index .Attachments 0).Result}}");
+        assert_eq!(result, "<nil>");
+    }
+}
