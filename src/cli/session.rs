@@ -5,7 +5,7 @@
 //! nothing waits in the event loop, so that signals always get through (streams are copied by
 //! threads of their own).
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -87,7 +87,7 @@ impl Explain for SessionError {
 /// # Errors
 /// [`SessionError::NoTerminal`].
 pub fn check_terminal(wanted: bool) -> Result<(), SessionError> {
-    match wanted && !terminal::stdin_is_terminal() {
+    match wanted && !io::stdin().is_terminal() {
         true => Err(SessionError::NoTerminal),
         false => Ok(()),
     }
@@ -109,7 +109,7 @@ pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
     let mut signals = Signals::catch().map_err(prepare("catch signals"))?;
     let (sender, news) = unbounded_channel();
     // Raw before the first output: what a terminal shows has its line ends already.
-    let keys = terminal && stdin.is_some() && terminal::stdin_is_terminal();
+    let keys = terminal && stdin.is_some() && io::stdin().is_terminal();
     let raw = match keys {
         true => Some(RawMode::enter().map_err(prepare("set the terminal"))?),
         false => None,
@@ -264,7 +264,10 @@ impl Driver {
     }
 
     async fn resize(&self) {
-        if let (true, Some((width, height))) = (self.terminal, terminal::size()) {
+        if let (true, Some((width, height))) = (
+            self.terminal,
+            terminal::size(io::stdout()).or_else(|| terminal::size(io::stdin())),
+        ) {
             self.session
                 .ask(&Request::Resize { width, height })
                 .await

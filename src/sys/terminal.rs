@@ -3,7 +3,8 @@
 //! Invariant: a terminal that was made raw is as it was before when the guard is dropped, and when
 //! the program panics; nothing else here changes it.
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::os::fd::AsFd;
 use std::panic;
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -60,20 +61,16 @@ fn restore() {
     }
 }
 
-/// Whether standard input is a terminal.
-pub fn stdin_is_terminal() -> bool {
-    io::stdin().is_terminal()
-}
-
-/// Columns and rows of the terminal on standard output, else of that on standard input.
-pub fn size() -> Option<(u16, u16)> {
-    let of_stdin = || terminal_size::terminal_size_of(io::stdin());
-    let size = terminal_size::terminal_size_of(io::stdout()).or_else(of_stdin);
+/// Columns and rows of a terminal; nothing if it is none.
+pub fn size(terminal: impl AsFd) -> Option<(u16, u16)> {
+    let size = terminal_size::terminal_size_of(terminal);
     size.map(|(width, height)| (width.0, height.0))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::IsTerminal;
+
     use nix::fcntl::{OFlag, open};
     use nix::pty::openpty;
     use nix::sys::stat::Mode;
@@ -92,7 +89,7 @@ mod tests {
             let flags = tcgetattr(io::stdin()).unwrap().local_flags;
             flags.contains(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
         };
-        assert!(stdin_is_terminal() && cooked());
+        assert!(io::stdin().is_terminal() && cooked());
         let raw = RawMode::enter().unwrap();
         assert!(!cooked());
         drop(raw);
@@ -103,6 +100,6 @@ mod tests {
         drop(raw);
         assert!(cooked());
         dup2_stdin(&null).unwrap();
-        assert!(!stdin_is_terminal() && RawMode::enter().is_err());
+        assert!(!io::stdin().is_terminal() && RawMode::enter().is_err());
     }
 }
