@@ -71,9 +71,20 @@ fn sources() -> Vec<Source> {
 
 fn source(root: &Path, path: PathBuf) -> Source {
     let whole = fs::read_to_string(&path).unwrap();
-    let text = match whole.split_once("\n#[cfg(test)]\nmod ") {
-        Some((product, _)) => product.to_owned(),
-        None => whole,
+    let tests = ["mod ", "pub mod ", "pub(crate) mod "]
+        .iter()
+        .filter_map(|start| whole.find(&format!("\n#[cfg(test)]\n{start}")));
+    let text = match tests.min() {
+        // `mod tests;` of a file of its own stands at the top, and the product goes on behind it.
+        Some(at)
+            if !whole[at..]
+                .lines()
+                .nth(2)
+                .is_some_and(|line| line.ends_with(';')) =>
+        {
+            whole[..at].to_owned()
+        }
+        _ => whole,
     };
     let inner = path.strip_prefix(root).unwrap().to_owned();
     let first = inner.iter().next().unwrap().to_string_lossy();
