@@ -25,6 +25,10 @@ const SETTLE: Duration = Duration::from_millis(20);
 
 /// Serves the client that launched the run.
 pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, foreground: bool) {
+    if !foreground {
+        // Whoever asks for its addresses next must find them.
+        supervisor.publish().await;
+    }
     let told = channel.send(&started(supervisor), &[]).await;
     if !foreground {
         return;
@@ -103,8 +107,8 @@ fn started(supervisor: &Supervisor) -> Event {
 /// The last event of a connection.
 fn farewell(supervisor: &Supervisor, outcome: Outcome) -> Event {
     match outcome {
-        Outcome::Failed(_, report) => Event::Failed(report),
-        Outcome::Exited(exit) | Outcome::Removed(exit) => Event::Exited {
+        Outcome::Failed(report) => Event::Failed(report),
+        Outcome::Down(exit) => Event::Exited {
             exit,
             steps: supervisor.steps.taken(),
         },

@@ -8,8 +8,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::ready;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 use super::adopt;
@@ -24,15 +26,22 @@ use super::report::Report;
 use super::serve;
 use super::steps::{Step, Steps};
 use super::teardown::{self, Scope, UNKNOWN_STATUS, teardown};
-use crate::model::class::Explain;
+use crate::containerd::Exited;
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, Record};
+use crate::sys::cgroup::Cgroup;
 use crate::sys::channel::{Channel, accept, listen};
 use crate::sys::lock::Lock;
 
 /// How long the connection to containerd is kept after a start: what ends sooner is a short job, and
 /// its end is seen without connecting again.
 const KEEP_CONNECTION: Duration = Duration::from_secs(1);
+
+/// The cgroup that all supervisors share.
+const CGROUP: &str = "netrun";
+
+/// A foreground run that is shorter than this does not write its addresses into the record.
+const SHORT_RUN: Duration = Duration::from_millis(100);
 
 /// How long clients may take to read their last event.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -44,12 +53,10 @@ const STATUS_PAUSE: Duration = Duration::from_millis(500);
 /// What there is to tell when a run is over.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// The process ended, and its run is down.
-    Exited(Exit),
-    /// The container is gone as well.
-    Removed(Exit),
+    /// The process ended, and its run is down; the container, too, if it was to be removed.
+    Down(Exit),
     /// Something is left behind.
-    Failed(Exit, Report),
+    Failed(Report),
 }
 
 /// A running container and its supervisor's hands on it.
@@ -69,6 +76,12 @@ pub struct Supervisor {
     pub remove: Cell<bool>,
     /// Says how it ended, once it has.
     pub outcome: watch::Sender<Option<Outcome>>,
+    /// The cgroup that supervisors share, once this one has lived for a while.
+    pub cgroup: RefCell<Option<Cgroup>>,
+    /// The record says what the networks gave.
+    pub published: Cell<bool>,
+    /// Held while the record is written about the start.
+    pub publishing: Mutex<()>,
     /// It has ended, or was told to.
     pub going_down: Cell<bool>,
     /// How many execs there were: their names come from it.
@@ -102,6 +115,18 @@ impl Supervisor {
                 Ok(client.kill_process(id.as_str(), "", number, false).await?)
             }
         }
+    }
+
+    /// Writes what the networks gave into the record, once, and not after the end.
+    pub async fn publish(&self) {
+        let _publishing = self.publishing.lock().await;
+        if self.going_down.get() || self.published.replace(true) {
+            return;
+        }
+        let record = self.record.borrow().clone();
+        // What could not be written is in the plugins' own cache as well.
+        let update = self.host.update(&record);
+        let _ = self.steps.run(Step::Results, update).await;
     }
 
     /// Waits until the run is over.
@@ -170,6 +195,9 @@ async fn obey(
         steps,
         paths,
         outcome: watch::Sender::new(None),
+        cgroup: RefCell::new(None),
+        published: Cell::new(false),
+        publishing: Mutex::new(()),
         going_down: Cell::new(false),
         execs: Cell::new(0),
     });
@@ -200,9 +228,10 @@ async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>,
     let (clients, mut all_told) = tokio::sync::mpsc::channel::<()>(1);
     spawn_helpers(&supervisor, control, foreground, &clients);
 
-    let exit = ended(&supervisor).await;
+    let known = gone(&supervisor).await;
     supervisor.going_down.set(true);
-    let outcome = take_down(&supervisor, exit).await;
+    let outcome = take_down(&supervisor, known).await;
+    supervisor.cgroup.borrow_mut().take();
     // Whoever is told must find the container free: to be removed, started again, or adopted.
     drop(claim);
     supervisor.outcome.send_replace(Some(outcome));
@@ -241,41 +270,46 @@ fn spawn_helpers(
     }
     let ours = supervisor.clone();
     tokio::task::spawn_local(async move {
-        let record = ours.record.borrow().clone();
-        // A result that could not be written is in the plugins' own cache as well.
-        let _ = ours
-            .steps
-            .run(Step::Results, ours.host.update(&record))
-            .await;
+        if foreground {
+            // What ends before anybody can ask for its addresses need not tell them.
+            sleep(SHORT_RUN).await;
+        }
+        ours.publish().await;
         sleep(KEEP_CONNECTION).await;
         ours.host.release();
+        // Costly on some kernels, and of no use to a short run.
+        *ours.cgroup.borrow_mut() = Some(Cgroup::enter(CGROUP));
     });
 }
 
-/// Waits for the process, and finds out how it ended.
-async fn ended(supervisor: &Supervisor) -> Exit {
-    if let Some(pidfd) = &supervisor.running.pidfd {
-        // The pidfd runs ahead of the shim: only Wait knows when containerd does.
-        let _ = pidfd.ended().await;
+/// Waits until the process is gone; says how it ended where that is known at once.
+async fn gone(supervisor: &Supervisor) -> Option<Exit> {
+    match &supervisor.running.pidfd {
+        Some(pidfd) => {
+            // An event loop that fails is followed by asking containerd, which waits as well.
+            let _ = pidfd.ended().await;
+            None
+        }
+        None => Some(exit_status(supervisor).await),
     }
+}
+
+/// Finds out how the process ended. The pidfd runs ahead of the shim: only Wait knows when
+/// containerd does.
+async fn exit_status(supervisor: &Supervisor) -> Exit {
     let id = supervisor.id();
     for _ in 0..STATUS_TRIES {
         let waited = match supervisor.host.client().await {
-            Ok(client) => client
-                .wait_process(id.as_str(), "")
-                .await
-                .map_err(Error::from),
-            Err(error) => Err(error),
+            Ok(client) => client.wait_process(id.as_str(), "").await,
+            Err(Error::Containerd(error)) => Err(error),
+            Err(_) => break,
         };
         match waited {
-            Ok(exited) => {
-                return Exit {
-                    status: exited.status,
-                    at: exited.at,
-                    reason: None,
-                };
+            Ok(Exited { status, at }) => {
+                let reason = None;
+                return Exit { status, at, reason };
             }
-            Err(error) if error.class() == crate::model::class::Class::NotFound => break,
+            Err(error) if error.is_not_found() => break,
             Err(_) => {
                 supervisor.host.release();
                 sleep(STATUS_PAUSE).await;
@@ -303,7 +337,7 @@ fn forgotten_exit(supervisor: &Supervisor) -> Exit {
     }
 }
 
-async fn take_down(supervisor: &Supervisor, exit: Exit) -> Outcome {
+async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
     let job = Job {
         host: &supervisor.host,
         steps: &supervisor.steps,
@@ -311,21 +345,28 @@ async fn take_down(supervisor: &Supervisor, exit: Exit) -> Outcome {
     };
     // Nobody else holds it long: a transition waits for a supervisor that lives, not the reverse.
     let lock = Lock::exclusive(&supervisor.paths.lock).await;
-    let scope = if supervisor.remove.get() {
-        Scope::Container
-    } else {
-        Scope::Run
+    // What is being written about the start must not come after what is written about the end.
+    let _published = supervisor.publishing.lock().await;
+    let scope = match supervisor.remove.get() {
+        true => Scope::Container,
+        false => Scope::Run,
     };
     let mut record = supervisor.record.borrow().clone();
-    let process = teardown::Process::Ended(exit.clone(), &supervisor.running.outputs);
+    let process = teardown::Process::Gone {
+        exit: match known {
+            Some(exit) => ready(exit).boxed_local(),
+            None => exit_status(supervisor).boxed_local(),
+        },
+        outputs: &supervisor.running.outputs,
+    };
     let down = teardown(job, &mut record, scope, process).await;
     if down.is_ok() {
         release(job).await;
         forget_lock(job, scope, lock.ok());
     }
-    match (down, scope) {
-        (Err(error), _) => Outcome::Failed(exit, Report::of(&error)),
-        (Ok(()), Scope::Container) => Outcome::Removed(exit),
-        (Ok(()), Scope::Run) => Outcome::Exited(exit),
+    let exit = record.exit.unwrap_or_else(|| forgotten_exit(supervisor));
+    match down {
+        Err(error) => Outcome::Failed(Report::of(&error)),
+        Ok(()) => Outcome::Down(exit),
     }
 }

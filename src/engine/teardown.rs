@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{LocalBoxFuture, join};
 use tokio::time::timeout;
 
 use super::attachment;
@@ -41,10 +41,14 @@ pub enum Scope {
 }
 
 /// What is known of the process when teardown begins.
-#[derive(Debug, Clone)]
 pub enum Process<'a> {
-    /// It has ended, and its outputs are being read by us.
-    Ended(Exit, &'a Outputs),
+    /// It is gone.
+    Gone {
+        /// How it ended, as soon as containerd knows.
+        exit: LocalBoxFuture<'a, Exit>,
+        /// Its outputs, which we are reading.
+        outputs: &'a Outputs,
+    },
     /// Nobody knows; containerd is asked.
     Unknown,
 }
@@ -59,28 +63,22 @@ pub async fn teardown(
     scope: Scope,
     process: Process<'_>,
 ) -> Result<(), Error> {
-    let mut pass = Pass {
-        job,
-        failures: Vec::new(),
-    };
+    let mut pass = Pass::new(job);
     let thorough = matches!(process, Process::Unknown);
-    let exit = pass.end_process(record, process).await;
-    if let Some(exit) = exit {
-        record.exit = Some(exit);
-        if scope == Scope::Run {
-            let update = job.steps.run(Step::Exit, job.host.update(record)).await;
-            pass.note(update);
-        }
+    if thorough && !pass.end_process(record).await {
+        // The network must not be taken away under a process that may run.
+        return pass.outcome(record);
     }
+    let before = record.clone();
     let (task, network) = join(
-        task_down(job, record, scope),
-        network_down(job, record, thorough),
+        task_down(job, record, scope, process),
+        network_down(job, &before, thorough),
     )
     .await;
     pass.failures.extend(task);
     pass.failures.extend(network);
     if scope == Scope::Container {
-        pass.remove_rest(record).await;
+        pass.remove_record(record).await;
         pass.remember_removal(record).await;
     } else if pass.failures.is_empty() {
         pass.mark_down(record).await;
@@ -94,7 +92,12 @@ struct Pass<'a> {
     failures: Vec<Error>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(job: Job<'a>) -> Pass<'a> {
+        let failures = Vec::new();
+        Pass { job, failures }
+    }
+
     fn note<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
         outcome.map_err(|error| self.failures.push(error)).ok()
     }
@@ -111,27 +114,17 @@ impl Pass<'_> {
         })
     }
 
-    /// Makes sure that the process has ended and that its output has been read.
-    async fn end_process(&mut self, record: &Record, process: Process<'_>) -> Option<Exit> {
-        match process {
-            Process::Ended(exit, outputs) => {
-                let drain = async {
-                    drain(outputs).await;
-                    Ok(())
-                };
-                self.note(self.job.steps.run(Step::Drain, drain).await);
-                Some(exit)
-            }
-            Process::Unknown => {
-                let killed = self.job.steps.run(Step::Kill, kill(self.job, record)).await;
-                let exited = self.note(killed).flatten();
-                exited.map(|exited| Exit {
-                    status: exited.status,
-                    at: exited.at,
-                    reason: None,
-                })
-            }
+    /// Makes sure that the process has ended; false if it may still run.
+    async fn end_process(&mut self, record: &mut Record) -> bool {
+        let killed = self.job.steps.run(Step::Kill, kill(self.job, record)).await;
+        let Some(exited) = self.note(killed) else {
+            return false;
+        };
+        if let Some(Exited { status, at }) = exited {
+            let reason = None;
+            record.exit = Some(Exit { status, at, reason });
         }
+        true
     }
 
     /// Whoever finishes a removal that failed must know that it was one.
@@ -161,14 +154,21 @@ impl Pass<'_> {
         self.note(update);
     }
 
-    async fn remove_rest(&mut self, record: &Record) {
+    async fn remove_root(&mut self, record: &Record) {
+        let remove = async {
+            let client = self.job.host.client().await?;
+            let (snapshotter, key) = (&record.snapshotter, record.id.as_str());
+            absent_is_done(client.remove_snapshot(snapshotter, key).await)
+        };
+        let removed = self.job.steps.run(Step::SnapshotRemove, remove).await;
+        self.note(removed);
         let state = &self.job.paths.state;
-        let files = self
-            .job
-            .steps
-            .run(Step::FilesRemove, async { remove_tree(state) })
-            .await;
-        self.note(files);
+        let files = async { remove_tree(state) };
+        let removed = self.job.steps.run(Step::FilesRemove, files).await;
+        self.note(removed);
+    }
+
+    async fn remove_record(&mut self, record: &Record) {
         if !self.failures.is_empty() {
             return;
         }
@@ -220,34 +220,33 @@ async fn kill(job: Job<'_>, record: &Record) -> Result<Option<Exited>, Error> {
     }
 }
 
-/// Deletes the task, then the snapshot; returns what failed.
-async fn task_down(job: Job<'_>, record: &Record, scope: Scope) -> Vec<Error> {
-    let mut pass = Pass {
-        job,
-        failures: Vec::new(),
-    };
-    let deleted = pass.note(
-        job.steps
-            .run(Step::TaskDelete, delete_task(job, record))
-            .await,
-    );
-    if deleted != Some(true) {
-        let removed = job
-            .steps
-            .run(
-                Step::Forgotten,
-                forgotten::remove(record, &job.host.address),
-            )
-            .await;
-        pass.note(removed);
+/// Learns how the process ended, deletes the task, then what it was made of; returns what failed.
+async fn task_down(
+    job: Job<'_>,
+    record: &mut Record,
+    scope: Scope,
+    process: Process<'_>,
+) -> Vec<Error> {
+    let mut pass = Pass::new(job);
+    if let Process::Gone { exit, outputs } = process {
+        let drain = async {
+            drain(outputs).await;
+            Ok(())
+        };
+        let (drained, exit) = join(job.steps.run(Step::Drain, drain), exit).await;
+        pass.note(drained);
+        record.exit = Some(exit);
+    }
+    if scope == Scope::Run && record.exit.is_some() {
+        pass.note(job.steps.run(Step::Exit, job.host.update(record)).await);
+    }
+    let delete = job.steps.run(Step::TaskDelete, delete_task(job, record));
+    if pass.note(delete.await) != Some(true) {
+        let remove = forgotten::remove(record, &job.host.address);
+        pass.note(job.steps.run(Step::Forgotten, remove).await);
     }
     if scope == Scope::Container {
-        let remove = async {
-            let client = job.host.client().await?;
-            let (snapshotter, key) = (&record.snapshotter, record.id.as_str());
-            absent_is_done(client.remove_snapshot(snapshotter, key).await)
-        };
-        pass.note(job.steps.run(Step::SnapshotRemove, remove).await);
+        pass.remove_root(record).await;
     }
     pass.failures
 }
@@ -264,10 +263,7 @@ async fn delete_task(job: Job<'_>, record: &Record) -> Result<bool, Error> {
 /// Detaches the networks in reverse order, then removes the namespace; returns what failed. While
 /// something of an attachment is left the namespace stays: the next DEL needs it.
 async fn network_down(job: Job<'_>, record: &Record, thorough: bool) -> Vec<Error> {
-    let mut pass = Pass {
-        job,
-        failures: Vec::new(),
-    };
+    let mut pass = Pass::new(job);
     for attached in record.network.attachments.iter().rev() {
         if attachment::may_be_attached(record, attached) {
             let del = attachment::del(record, attached, thorough);
