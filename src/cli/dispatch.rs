@@ -6,27 +6,15 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, output, session, show};
+use super::{error, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, inspect, kill, logs, ps, restart, rm, run, start, stop, supervise,
-    wait,
+    attach, create, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
 };
 use crate::image::PullEvent;
-use crate::model::class::{Class, Explain, Failure};
-
-/// A verb whose command is not built yet.
-#[derive(Debug, thiserror::Error)]
-#[error("\"{0}\" is not built yet")]
-struct NotBuilt(&'static str);
-
-impl Explain for NotBuilt {
-    fn class(&self) -> Class {
-        Class::Unsupported
-    }
-}
+use crate::model::class::{Class, Failure};
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
@@ -50,7 +38,6 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, &audience)?,
         _ => Context::new(global, &audience).await?,
     };
-    let not_built = |verb| -> Result<u8, Failure> { Err(NotBuilt(verb).into()) };
     match verb {
         Verb::Run(args) => {
             let outcome = run::run(&context, &args).await?;
@@ -82,21 +69,23 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             None => Ok(0),
         },
         Verb::Attach(args) => {
-            session::drive(
-                attach::attach(&context, &args).await?,
-                session::Role::Client,
-            )
-            .await
+            let attached = attach::attach(&context, &args).await?;
+            session::drive(attached, session::Role::Client).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?),
-        Verb::Logs(args) => show_logs(&context, &args).await,
-        Verb::Ps(args) => show_ps(&context, &args, format.as_ref()).await,
-        Verb::Inspect(args) => show_inspect(&context, &args, format.as_ref()).await,
-        Verb::Pull(_) => not_built("pull"),
-        Verb::Images(_) => not_built("images"),
-        Verb::Rmi(_) => not_built("rmi"),
-        Verb::Version(_) => not_built("version"),
-        Verb::Info(_) => not_built("info"),
+        Verb::Logs(args) => views::logs(&context, &args).await,
+        Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
+        Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
+        Verb::Pull(args) => {
+            let image = pull::pull(&context, &args).await?;
+            audience.0.finish();
+            output::line(&image.name)?;
+            Ok(0)
+        }
+        Verb::Images(args) => views::images(&context, &args, format.as_ref()).await,
+        Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
+        Verb::Version(_) => views::version(&context, format.as_ref()).await,
+        Verb::Info(_) => views::info(&context, format.as_ref()).await,
         Verb::Steps(_) => show_steps(),
         Verb::Supervise(_) => Ok(0),
     }
@@ -145,57 +134,6 @@ fn each_line<T: std::fmt::Display>(outcomes: Each<T>) -> Result<u8, Failure> {
         }
     }
     Ok(first)
-}
-
-async fn show_logs(context: &Context<'_>, args: &logs::Args) -> Result<u8, Failure> {
-    show::logs::show(logs::logs(context, args).await?, args.timestamps).await?;
-    Ok(0)
-}
-
-async fn show_ps(
-    context: &Context<'_>,
-    args: &ps::Args,
-    format: Option<&Format>,
-) -> Result<u8, Failure> {
-    let views = ps::ps(context, args).await?;
-    print(&show::containers::show(&views, args, format)?)
-}
-
-async fn show_inspect(
-    context: &Context<'_>,
-    args: &inspect::Args,
-    format: Option<&Format>,
-) -> Result<u8, Failure> {
-    let (found, failures) = parted(inspect::inspect(context, args).await);
-    print(&show::inspect::show(&found, format)?)?;
-    Ok(report_all(&failures))
-}
-
-fn print(text: &str) -> Result<u8, Failure> {
-    output::results(text.as_bytes())?;
-    Ok(0)
-}
-
-/// What was found, and what was not, each in order.
-fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
-    let mut found = Vec::new();
-    let mut failures = Vec::new();
-    for outcome in outcomes {
-        match outcome {
-            Ok(object) => found.push(object),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    (found, failures)
-}
-
-/// Prints the errors; the exit code is that of the first one.
-fn report_all(failures: &[Failure]) -> u8 {
-    for failure in failures {
-        error::report(failure.as_ref(), error::Style::Text);
-    }
-    let first = failures.first();
-    first.map_or(0, |failure| code(Family::Object, failure.class()))
 }
 
 /// Prints the exit statuses; the last one is the exit code.

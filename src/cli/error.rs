@@ -6,6 +6,7 @@ use std::error::Error;
 
 use serde_json::json;
 
+use super::format::Format;
 use super::output;
 use crate::model::class::Explain;
 
@@ -16,6 +17,16 @@ pub enum Style {
     Text,
     /// One JSON object in one line.
     Json,
+}
+
+impl Style {
+    /// The style that goes with what `--format` asks for.
+    pub fn of(format: Option<&Format>) -> Style {
+        match format {
+            Some(Format::Json) => Style::Json,
+            _ => Style::Text,
+        }
+    }
 }
 
 /// Prints an error to stderr.

@@ -16,6 +16,7 @@ pub mod show;
 pub mod signals;
 mod streams;
 pub mod usage;
+mod views;
 pub mod words;
 
 use clap::CommandFactory;
@@ -39,10 +40,7 @@ pub fn main() -> ExitCode {
         Err(error) => return ExitCode::from(refuse(&error, &words)),
     };
     let family = cli.verb.family();
-    let style = match format {
-        Some(Format::Json) => Style::Json,
-        _ => Style::Text,
-    };
+    let style = Style::of(format.as_ref());
     ExitCode::from(match dispatch::dispatch(cli, format) {
         Ok(code) => code,
         Err(error) => {

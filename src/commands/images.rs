@@ -1,4 +1,8 @@
-//! `netrun images`: what was typed.
+//! `netrun images`: list images.
+
+use super::context::Context;
+use crate::image::{self, ImageSummary};
+use crate::model::class::Failure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -9,7 +13,7 @@ Examples:
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only their digests
+    /// Only their ids
     #[arg(short, long)]
     pub quiet: bool,
 
@@ -20,4 +24,13 @@ pub struct Args {
     /// Do not shorten anything
     #[arg(long)]
     pub no_trunc: bool,
+}
+
+/// The images of the namespace, by name.
+///
+/// # Errors
+/// containerd cannot be reached.
+pub async fn images(context: &Context<'_>) -> Result<Vec<ImageSummary>, Failure> {
+    let client = context.host.client().await?;
+    Ok(image::list(&client).await?)
 }

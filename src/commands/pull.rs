@@ -1,4 +1,10 @@
-//! `netrun pull`: what was typed.
+//! `netrun pull`: fetch an image from its registry.
+
+use super::context::Context;
+use super::prepare::pull_options;
+use crate::image::{self, Image, PullEvent};
+use crate::model::class::Failure;
+use crate::model::reference::Reference;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,4 +26,20 @@ pub struct Args {
     /// The image, such as alpine:3.14
     #[arg(value_name = "IMAGE")]
     pub image: String,
+}
+
+/// Pulls the image and unpacks it; what is there already is not fetched again.
+///
+/// # Errors
+/// The registry does not deliver, or containerd does not take it.
+pub async fn pull(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
+    let reference = Reference::parse(&args.image)?;
+    let client = context.host.client().await?;
+    let snapshotter = args.snapshotter.as_ref();
+    let options = pull_options(
+        context,
+        snapshotter.unwrap_or(&context.settings.snapshotter),
+    );
+    let progress = |event: PullEvent<'_>| context.audience.pulling(event);
+    Ok(image::pull(&client, &reference, &options, &progress).await?)
 }

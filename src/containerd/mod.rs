@@ -4,11 +4,13 @@
 
 mod containers;
 mod error;
+mod server;
 mod snapshots;
 mod tasks;
 
 pub use containers::Container;
 pub use error::{Error, Refusal};
+pub use server::ServerVersion;
 pub use snapshots::Mount;
 pub use tasks::{ExecRequest, Exited, Stdio, Task, TaskState};
 

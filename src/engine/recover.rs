@@ -25,12 +25,19 @@ use crate::sys::netns;
 
 /// Containers whose supervisor died, from the run directories alone.
 pub fn orphans() -> Vec<(Namespace, ContainerId)> {
-    let dead = |(namespace, id): &(Namespace, ContainerId)| {
-        supervision(&Paths::new(namespace, id)) == Supervision::Dead
-    };
-    directories(Path::new(RUN))
-        .into_iter()
-        .filter(dead)
+    let supervised = supervised().into_iter();
+    let dead = supervised.filter(|(_, _, supervision)| *supervision == Supervision::Dead);
+    dead.map(|(namespace, id, _)| (namespace, id)).collect()
+}
+
+/// Containers that have, or had, a supervisor, and whether it lives.
+pub fn supervised() -> Vec<(Namespace, ContainerId, Supervision)> {
+    let found = directories(Path::new(RUN)).into_iter();
+    found
+        .map(|(namespace, id)| {
+            let supervision = supervision(&Paths::new(&namespace, &id));
+            (namespace, id, supervision)
+        })
         .collect()
 }
 

@@ -241,22 +241,24 @@ async fn summary(client: &Client, record: api::Image) -> ImageSummary {
     summary
 }
 
-/// Removes an image's name; with `sync` only returns after what nothing else uses is collected.
+/// Removes an image by containerd's name of it, which need not be a reference; with `sync` only
+/// returns after what nothing else uses is collected.
 ///
 /// # Errors
 /// [`ImageError::NotFound`] if there is no such image.
-pub async fn remove(client: &Client, reference: &Reference, sync: bool) -> Result<(), ImageError> {
-    let name = reference.to_string();
+pub async fn remove(client: &Client, name: &str, sync: bool) -> Result<(), ImageError> {
     let request = api::DeleteImageRequest {
-        name: name.clone(),
+        name: name.to_owned(),
         sync,
         ..api::DeleteImageRequest::default()
     };
     let operation = format!("delete image {name}");
     match check(&operation, client.images().delete(request).await) {
         Ok(()) => Ok(()),
-        Err(error) if error.is_not_found() => Err(ImageError::NotFound { image: name }),
-        Err(source) => Err(access("remove", &name, source)),
+        Err(error) if error.is_not_found() => Err(ImageError::NotFound {
+            image: name.to_owned(),
+        }),
+        Err(source) => Err(access("remove", name, source)),
     }
 }
 

@@ -167,6 +167,13 @@ fn kernel_version() -> (u32, u32) {
         .unwrap_or_default()
 }
 
+/// The kernel's release: `6.1.0-13-amd64`.
+pub fn kernel_release() -> String {
+    let names = nix::sys::utsname::uname();
+    let release = names.map(|names| names.release().to_string_lossy().into_owned());
+    release.unwrap_or_default()
+}
+
 fn hostname() -> String {
     nix::unistd::gethostname()
         .map(|name| name.to_string_lossy().into_owned())

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A shim that serves one container.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +56,14 @@ fn is_shim(arguments: &[String], namespace: &str, id: &str) -> bool {
     name.starts_with("containerd-shim")
         && value_of("namespace") == Some(namespace)
         && value_of("id") == Some(id)
+}
+
+/// The version of runc, the first one on the search path; nothing without one.
+pub fn runc_version() -> Option<String> {
+    let output = Command::new("runc").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let first = text.lines().next()?;
+    Some(first.strip_prefix("runc version ")?.to_owned())
 }
 
 /// The start time of a process in clock ticks since boot: with the pid it names a process for good.

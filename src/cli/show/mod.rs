@@ -3,12 +3,19 @@
 //! Invariant: fields have docker's names and mean what docker's mean; further ones are ours.
 
 pub mod containers;
+pub mod images;
+pub mod info;
 pub mod inspect;
 pub mod logs;
 mod network_settings;
+pub mod version;
+
+use std::error::Error;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+
+use crate::image::platform::Machine;
 
 /// A moment as docker's lists show it: `2026-01-31 10:00:00 +0000 UTC`.
 fn listed_time(time: Timestamp) -> String {
@@ -19,6 +26,45 @@ fn listed_time(time: Timestamp) -> String {
 /// A moment as docker's documents and logs show it: `2026-01-31T10:00:00.000000000Z`.
 fn exact_time(time: Timestamp) -> String {
     format!("{time:.9}")
+}
+
+/// This machine's operating system and architecture, in Go's words.
+fn this_machine() -> (String, String) {
+    let platform = Machine::this().name();
+    let mut parts = platform.split('/').map(str::to_owned);
+    (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    )
+}
+
+/// A title and what belongs below it, the values one below the other.
+fn paragraph(title: &str, lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0) + 1;
+    let mut text = format!("{title}\n");
+    for (key, value) in lines {
+        let key = format!("{key}:");
+        text += format!(" {key:width$} {value}").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// An error in one line, its causes behind it.
+fn in_one_line(error: &dyn Error) -> String {
+    let mut said = error.to_string();
+    let mut line = said.clone();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        // Some pass on the words of their source.
+        if words != said {
+            line += &format!(": {words}");
+        }
+        said = words;
+        next = cause.source();
+    }
+    line
 }
 
 /// A text of at most so many characters, the last of them `…` where it was longer.

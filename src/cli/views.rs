@@ -1,0 +1,97 @@
+//! The arms of the verbs that look at things: what their commands give is shown in [`show`]'s forms.
+//!
+//! Invariant: as in `dispatch`, an arm decides nothing.
+
+use super::error::{self, Style};
+use super::exit::{Family, code};
+use super::format::Format;
+use super::{output, show};
+use crate::commands::context::Context;
+use crate::commands::each::Each;
+use crate::commands::{images, info, inspect, logs, ps, rmi, version};
+use crate::model::class::Failure;
+
+pub async fn ps(
+    context: &Context<'_>,
+    args: &ps::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let views = ps::ps(context, args).await?;
+    print(&show::containers::show(&views, args, format)?)
+}
+
+pub async fn inspect(
+    context: &Context<'_>,
+    args: &inspect::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let (found, failures) = parted(inspect::inspect(context, args).await);
+    print(&show::inspect::show(&found, format)?)?;
+    Ok(report_all(&failures, Style::of(format)))
+}
+
+pub async fn logs(context: &Context<'_>, args: &logs::Args) -> Result<u8, Failure> {
+    show::logs::show(logs::logs(context, args).await?, args.timestamps).await?;
+    Ok(0)
+}
+
+pub async fn images(
+    context: &Context<'_>,
+    args: &images::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let images = images::images(context).await?;
+    print(&show::images::show(&images, args, format)?)
+}
+
+pub async fn rmi(
+    context: &Context<'_>,
+    args: &rmi::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let (removed, failures) = parted(rmi::rmi(context, args).await?);
+    for removed in &removed {
+        output::line(&show::images::removed(removed))?;
+    }
+    Ok(report_all(&failures, Style::of(format)))
+}
+
+pub async fn version(context: &Context<'_>, format: Option<&Format>) -> Result<u8, Failure> {
+    let versions = version::version(context).await;
+    let address = &context.settings.address;
+    print(&show::version::show(&versions, address, format)?)
+}
+
+/// What is known is printed, also where containerd says nothing; that it does not is a failure.
+pub async fn info(context: &Context<'_>, format: Option<&Format>) -> Result<u8, Failure> {
+    let info = info::info(context).await;
+    print(&show::info::show(&info, &context.settings, format)?)?;
+    info.server.map(|_| 0)
+}
+
+fn print(text: &str) -> Result<u8, Failure> {
+    output::results(text.as_bytes())?;
+    Ok(0)
+}
+
+/// What was done or found, and what was not, each in order.
+fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
+    let mut done = Vec::new();
+    let mut failures = Vec::new();
+    for outcome in outcomes {
+        match outcome {
+            Ok(object) => done.push(object),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    (done, failures)
+}
+
+/// Prints the errors; the exit code is that of the first one.
+fn report_all(failures: &[Failure], style: Style) -> u8 {
+    for failure in failures {
+        error::report(failure.as_ref(), style);
+    }
+    let first = failures.first();
+    first.map_or(0, |failure| code(Family::Object, failure.class()))
+}
