@@ -2,6 +2,7 @@
 //!
 //! Invariant: an arm decides nothing; which exit code a failure has is decided in `exit`.
 
+use super::error::Style;
 use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
@@ -38,6 +39,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, &audience)?,
         _ => Context::new(global, &audience).await?,
     };
+    let style = Style::of(format.as_ref());
     match verb {
         Verb::Run(args) => {
             let outcome = run::run(&context, &args).await?;
@@ -55,11 +57,11 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             let attached = start::start_attached(&context, id, args.interactive).await?;
             session::drive(attached, session::Role::Client).await
         }
-        Verb::Start(args) => each_line(start::start(&context, &args.containers).await),
-        Verb::Stop(args) => each_line(stop::stop(&context, &args).await),
-        Verb::Kill(args) => each_line(kill::kill(&context, &args).await),
-        Verb::Restart(args) => each_line(restart::restart(&context, &args).await),
-        Verb::Rm(args) => each_line(rm::rm(&context, &args).await),
+        Verb::Start(args) => each_line(start::start(&context, &args.containers).await, style),
+        Verb::Stop(args) => each_line(stop::stop(&context, &args).await, style),
+        Verb::Kill(args) => each_line(kill::kill(&context, &args).await, style),
+        Verb::Restart(args) => each_line(restart::restart(&context, &args).await, style),
+        Verb::Rm(args) => each_line(rm::rm(&context, &args).await, style),
         Verb::Wait(args) => wait_status(wait::wait(&context, &args).await),
         Verb::Exec(args) => match exec::exec(&context, &args).await? {
             Some(attached) => {
@@ -72,7 +74,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             let attached = attach::attach(&context, &args).await?;
             session::drive(attached, session::Role::Client).await
         }
-        Verb::Gc(_) => show_gc(gc::gc(&context).await?),
+        Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
         Verb::Logs(args) => views::logs(&context, &args).await,
         Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
         Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
@@ -118,13 +120,13 @@ async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure
 
 /// Prints a line for each that was done, and an error for each that was not; the exit code is that
 /// of the first failure.
-fn each_line<T: std::fmt::Display>(outcomes: Each<T>) -> Result<u8, Failure> {
+fn each_line<T: std::fmt::Display>(outcomes: Each<T>, style: Style) -> Result<u8, Failure> {
     let mut first = 0;
     for outcome in outcomes {
         match outcome {
             Ok(done) => output::line(&done.to_string())?,
             Err(failure) => {
-                error::report(failure.as_ref(), error::Style::Text);
+                error::report(failure.as_ref(), style);
                 first = if first == 0 {
                     code(Family::Object, failure.class())
                 } else {
@@ -147,12 +149,12 @@ fn wait_status(outcomes: Each<u32>) -> Result<u8, Failure> {
     Ok(last)
 }
 
-fn show_gc(swept: crate::engine::recover::Swept) -> Result<u8, Failure> {
+fn show_gc(swept: crate::engine::recover::Swept, style: Style) -> Result<u8, Failure> {
     for line in &swept.done {
         output::line(line)?;
     }
     for failure in &swept.failures {
-        error::report(failure, error::Style::Text);
+        error::report(failure, style);
     }
     Ok(if swept.failures.is_empty() {
         0

@@ -78,8 +78,7 @@ impl Verb {
     /// Which exit codes it has.
     pub fn family(&self) -> Family {
         match self {
-            Self::Run(_) | Self::Exec(_) | Self::Wait(_) | Self::Attach(_) => Family::Process,
-            Self::Start(args) if args.attach || args.interactive => Family::Process,
+            Self::Run(_) | Self::Exec(_) | Self::Wait(_) => Family::Process,
             _ => Family::Object,
         }
     }
@@ -171,7 +170,7 @@ mod tests {
     #[test]
     fn hostname_has_dockers_short_form() {
         let args = run("netrun run -h box -m 64m --pids-limit -1 alpine");
-        assert_eq!(args.container.hostname.as_deref(), Some("box"));
+        assert_eq!(args.container.hostname.as_ref().unwrap().as_str(), "box");
         assert_eq!(args.container.pids_limit, Some(-1));
         assert_eq!(args.container.memory.unwrap().0, 64 << 20);
     }

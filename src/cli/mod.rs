@@ -77,7 +77,7 @@ fn refuse(error: &UsageError, words: &[String]) -> u8 {
 /// The family of a verb whose command line could not be parsed.
 fn family_of_words(words: &[String]) -> Family {
     match words::verb(&Cli::command(), words) {
-        Some("run" | "exec" | "wait" | "attach") => Family::Process,
+        Some("run" | "exec" | "wait") => Family::Process,
         _ => Family::Object,
     }
 }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use super::values::{EnvVar, HostEntry, Label, NetworkChoice, parse};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
-use crate::model::id::ContainerId;
+use crate::model::id::{ContainerId, Hostname};
 use crate::model::mount::Bind;
 use crate::model::signal::Signal;
 
@@ -45,8 +45,14 @@ pub struct ContainerArgs {
     pub networks: Vec<NetworkChoice>,
 
     /// The container's hostname
-    #[arg(short = 'h', long, value_name = "NAME", help_heading = "Network")]
-    pub hostname: Option<String>,
+    #[arg(
+        short = 'h',
+        long,
+        value_name = "NAME",
+        value_parser = parse::<Hostname>,
+        help_heading = "Network"
+    )]
+    pub hostname: Option<Hostname>,
 
     /// A line for the container's hosts file; host-gateway is the host's address
     #[arg(

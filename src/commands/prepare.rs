@@ -133,7 +133,7 @@ pub async fn plan(context: &Context<'_>, args: &ContainerArgs) -> Result<Plan, F
         limits,
         stop_signal: args.stop_signal,
         stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT),
-        hostname: args.hostname.clone(),
+        hostname: args.hostname.as_ref().map(|name| name.as_str().to_owned()),
         names: names(args),
         network,
     };

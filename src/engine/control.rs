@@ -4,17 +4,19 @@
 //! Invariant: a live supervisor does every teardown of its container; nobody waits for it with the
 //! container's lock in hand.
 
-use super::claim::{Supervision, supervision};
+use super::claim::{Claim, Supervision, supervision};
 use super::error::Error;
 use super::etc;
 use super::host::Host;
 use super::launch::{self, Job};
+use super::orders::release;
 use super::paths::Paths;
 use super::plan::Plan;
 use super::protocol::{Assignment, Event, Orders, Request};
 use super::session::{PipeEnds, Session};
 use super::steps::{Fault, Step, Steps, Taken};
 use super::teardown::{Process, Scope, teardown};
+use crate::containerd::TaskState;
 use crate::model::id::ContainerId;
 use crate::model::record::Exit;
 use crate::sys::lock::Lock;
@@ -148,6 +150,14 @@ pub async fn wait(host: &Host, id: &ContainerId) -> Result<Exit, Error> {
     Err(not_running(id))
 }
 
+/// Waits until a supervisor is not on its way down; one that is gone is down.
+///
+/// # Errors
+/// Something is left behind.
+pub async fn settle(host: &Host, id: &ContainerId) -> Result<(), Error> {
+    ask(host, id, &Request::Settle).await.map(drop)
+}
+
 /// Removes a container with all that was made for it; returns the steps taken.
 ///
 /// # Errors
@@ -159,11 +169,7 @@ pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Ta
             break;
         }
         if !force {
-            return Err(Error::WrongState {
-                id: id.clone(),
-                state: "is running",
-                hint: "stop it first (netrun stop), or remove it by force (netrun rm -f)",
-            });
+            check_ended(host, id).await?;
         }
         if let Some(Event::Exited { steps, .. }) = ask(host, id, &Request::Remove).await? {
             // It may have been on its way to a stop, not to a removal, when it heard us.
@@ -175,10 +181,25 @@ pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Ta
     remove_stopped(host, id, &paths).await
 }
 
+/// A process that has ended is no obstacle, even if its supervisor is still at work.
+async fn check_ended(host: &Host, id: &ContainerId) -> Result<(), Error> {
+    match host.client().await?.task(id.as_str()).await {
+        Ok(task) if task.state == TaskState::Stopped => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(Error::WrongState {
+            id: id.clone(),
+            state: "is running",
+            hint: "stop it first (netrun stop), or remove it by force (netrun rm -f)",
+        }),
+    }
+}
+
 async fn remove_stopped(host: &Host, id: &ContainerId, paths: &Paths) -> Result<Vec<Taken>, Error> {
+    // Where a supervisor died, its run directory goes as well.
+    let claim = Claim::adopt(paths).await?;
     let lock = lock(paths).await?;
-    let record = host.record(id).await;
-    let mut record = match record {
+    let mut record = match host.record(id).await {
         Ok(record) => record,
         Err(error) => {
             // Nobody's lock.
@@ -193,6 +214,9 @@ async fn remove_stopped(host: &Host, id: &ContainerId, paths: &Paths) -> Result<
         paths,
     };
     teardown(job, &mut record, Scope::Container, Process::Unknown).await?;
+    if claim.is_some() {
+        release(job).await;
+    }
     drop(lock.remove(&paths.lock));
     Ok(steps.taken())
 }

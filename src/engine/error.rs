@@ -157,6 +157,9 @@ pub enum Error {
     /// Another process met it.
     #[error(transparent)]
     Reported(#[from] Report),
+    /// The client that wanted it is gone.
+    #[error("the client that wanted the container is gone")]
+    Abandoned,
     /// A test asked for it.
     #[error("a fault was injected at step {step}")]
     Injected {
@@ -195,9 +198,10 @@ impl Explain for Error {
             Error::Reported(report) => report.class(),
             Error::SupervisorGone { .. } => Class::Unavailable,
             Error::DoesNotEnd { .. } => Class::Timeout,
-            Error::Record { .. } | Error::Supervisor { .. } | Error::Injected { .. } => {
-                Class::Failed
-            }
+            Error::Abandoned
+            | Error::Record { .. }
+            | Error::Supervisor { .. }
+            | Error::Injected { .. } => Class::Failed,
         }
     }
 

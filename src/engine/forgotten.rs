@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::mount::{MntFlags, umount2};
+use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -33,7 +34,7 @@ const KILL: i32 = 9;
 ///
 /// # Errors
 /// What could not be removed.
-pub async fn remove(record: &Record) -> Result<(), Error> {
+pub async fn remove(record: &Record, address: &Path) -> Result<(), Error> {
     let (namespace, id) = (record.namespace.as_str(), record.id.as_str());
     let mut bundles = vec![Path::new(STATE).join(BUNDLES).join(namespace).join(id)];
     for shim in shims(namespace, id) {
@@ -51,7 +52,7 @@ pub async fn remove(record: &Record) -> Result<(), Error> {
     {
         remove_bundle(bundle)?;
     }
-    Ok(())
+    remove_socket(address, namespace, id)
 }
 
 /// containerd's state directory: two levels above the bundles of a shim that was found.
@@ -83,6 +84,20 @@ async fn delete_from_runc(root: &Path, id: &str) -> Result<(), Error> {
         sleep(Duration::from_millis(10)).await;
     }
     remove_tree(&root.join(id))
+}
+
+/// A shim listens on a socket that is named after containerd's own address, the namespace and the id.
+fn remove_socket(address: &Path, namespace: &str, id: &str) -> Result<(), Error> {
+    let name = address.join(namespace).join(id);
+    let digest = Sha256::digest(name.as_os_str().as_encoded_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let socket = Path::new(STATE).join("s").join(digest);
+    match std::fs::remove_file(&socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::file("remove", socket)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn remove_bundle(bundle: &Path) -> Result<(), Error> {

@@ -210,7 +210,14 @@ async fn attach_all(
     let _ = ready.send(());
     let mut results = Vec::new();
     for attachment in &record.network.attachments {
-        let add = attachment::add(record, attachment);
+        // A plugin may hang; whoever gives up must not wait for its deadline.
+        let add = async {
+            tokio::select! {
+                biased;
+                added = attachment::add(record, attachment) => added,
+                () = job.steps.abandoned() => Err(Error::Abandoned),
+            }
+        };
         results.push(
             job.steps
                 .run_on(Step::Attach, &attachment.network, add)

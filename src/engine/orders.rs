@@ -39,8 +39,7 @@ pub async fn launch_new(
     pipes: Vec<OwnedFd>,
 ) -> Result<Option<Up>, Error> {
     let id = plan.record.id.clone();
-    let claim = claim(job, &id).await?;
-    let lock = lock(job).await?;
+    let (claim, lock) = take(job, &id).await?;
     plan.record.provisional = true;
     launch::begin(&mut plan.record)?;
     let mut record = plan.record.clone();
@@ -50,8 +49,15 @@ pub async fn launch_new(
             release(job).await;
             return Err(error);
         }
-        // Whether it was written is anybody's guess.
-        Err(error) => Err(error),
+        Err(error) => {
+            // Whether it was written is anybody's guess; another's must not be taken for ours.
+            let written = job.host.record(&id).await;
+            if !written.is_ok_and(|written| written.created == record.created) {
+                release(job).await;
+                return Err(error);
+            }
+            Err(error)
+        }
     };
     finish_launch(job, claim, record, started, lock).await
 }
@@ -65,8 +71,7 @@ pub async fn launch_existing(
     id: &ContainerId,
     pipes: Vec<OwnedFd>,
 ) -> Result<Option<Up>, Error> {
-    let claim = claim(job, id).await?;
-    let lock = lock(job).await?;
+    let (claim, lock) = take(job, id).await?;
     let begun = async {
         let mut record = job.host.record(id).await?;
         launch::begin(&mut record)?;
@@ -129,6 +134,18 @@ fn failed_start(error: &Error) -> Exit {
         status,
         at: Timestamp::now(),
         reason: Some(error.to_string()),
+    }
+}
+
+/// Claims the container, then takes its lock.
+async fn take(job: Job<'_>, id: &ContainerId) -> Result<(Claim, Lock), Error> {
+    let claim = claim(job, id).await?;
+    match lock(job).await {
+        Ok(lock) => Ok((claim, lock)),
+        Err(error) => {
+            release(job).await;
+            Err(error)
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub enum Request {
     Exec(Exec),
     /// Say when it has ended.
     Wait,
+    /// Say when it is not on its way down: at once if it runs, else when it is down.
+    Settle,
     /// Ask it to stop, then make it; say when it is down.
     Stop {
         /// How many seconds it has; its own time-out if none.

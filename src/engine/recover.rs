@@ -6,9 +6,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::attachment;
 use super::claim::{Supervision, supervision};
+use super::control;
 use super::error::Error;
 use super::host::{Host, record_of};
 use super::launch::Job;
@@ -22,6 +27,9 @@ use crate::model::id::{ContainerId, Namespace};
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
 use crate::sys::netns;
+
+/// How long a pass waits at most for supervisors that are on their way.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Containers whose supervisor died, from the run directories alone.
 pub fn orphans() -> Vec<(Namespace, ContainerId)> {
@@ -122,6 +130,7 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
             take_over(host, &id, &mut swept).await;
         }
     }
+    settle(host).await;
     let client = host.client().await?;
     let mut known = BTreeSet::new();
     for container in client.list_containers().await? {
@@ -133,6 +142,26 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
     }
     sweep_state(host, &known, &mut swept).await;
     Ok(swept)
+}
+
+/// Waits for supervisors that are on their way up or down: what they do needs no help.
+async fn settle(host: &Host) {
+    let ours = supervised()
+        .into_iter()
+        .filter(|(namespace, _, supervision)| {
+            *namespace == host.namespace && *supervision == Supervision::Alive
+        });
+    let settled = ours.map(|(namespace, id, _)| async move {
+        let paths = Paths::new(&namespace, &id);
+        let wait = async {
+            // A launch holds the container's lock, and listens to nobody yet.
+            let _ = Lock::settled(&paths.lock).await;
+            control::settle(host, &id).await
+        };
+        // One that takes longer is busy, and is left alone.
+        let _ = timeout(SETTLE_LIMIT, wait).await;
+    });
+    join_all(settled).await;
 }
 
 async fn take_over(host: &Host, id: &ContainerId, swept: &mut Swept) {

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::Error;
 use super::exec;
@@ -19,6 +19,9 @@ use crate::sys::channel::Channel;
 
 /// SIGKILL.
 const KILL: i32 = 9;
+
+/// How long it takes at most until an event that has happened has been seen.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// Serves the client that launched the run.
 pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, foreground: bool) {
@@ -45,12 +48,22 @@ pub async fn client(
         Request::Wait => {
             session(supervisor, &mut channel).await;
         }
+        Request::Settle => {
+            // An end that was a moment before this request may not have been seen yet.
+            sleep(SETTLE).await;
+            let event = match supervisor.going_down.get() {
+                true => farewell(supervisor, supervisor.over().await),
+                false => started(supervisor),
+            };
+            tell(&channel, &event).await;
+        }
         Request::Stop { timeout, signal } => {
             stop(supervisor, timeout, signal).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
         }
         Request::Remove => {
             supervisor.remove.set(true);
+            supervisor.going_down.set(true);
             // A process that has ended already needs no signal.
             let _ = supervisor.signal(KILL).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
@@ -148,6 +161,7 @@ async fn obey(supervisor: &Supervisor, request: Request) {
 
 /// Asks the process to stop; when its time is up, makes it.
 async fn stop(supervisor: &Supervisor, seconds: Option<u32>, number: Option<i32>) {
+    supervisor.going_down.set(true);
     let process = supervisor.record.borrow().process.clone();
     let own = process.stop_signal.parse().unwrap_or(Signal::TERM).number();
     let asked: Result<(), Error> = supervisor.signal(number.unwrap_or(own)).await;

@@ -12,6 +12,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::error::Error;
 use crate::model::class::{Class, Explain};
@@ -85,6 +86,13 @@ steps! {
     RecordRemove = "record-remove",
     /// Remove the run directory.
     Release = "release",
+}
+
+impl Step {
+    /// Whether it belongs to the way up: the steps stand in order, and `start` is the last one.
+    fn leads_up(self) -> bool {
+        self as usize <= Step::Start as usize
+    }
 }
 
 impl fmt::Display for Step {
@@ -182,6 +190,7 @@ pub struct Steps {
     taken: RefCell<Vec<Taken>>,
     fault: Cell<Option<Fault>>,
     client: Option<u32>,
+    abandoned: watch::Sender<bool>,
 }
 
 impl Steps {
@@ -192,13 +201,24 @@ impl Steps {
 
     /// Steps with at most one fault; `client` is the pid that `kill-cli` kills.
     pub fn with_fault(fault: Option<Fault>, client: Option<u32>) -> Steps {
-        let (epoch, taken) = (Instant::now(), RefCell::default());
         Steps {
-            epoch,
-            taken,
+            epoch: Instant::now(),
+            taken: RefCell::default(),
             fault: Cell::new(fault),
             client,
+            abandoned: watch::Sender::new(false),
         }
+    }
+
+    /// Says that nobody wants the launch any more: no further step up is taken.
+    pub fn abandon(&self) {
+        self.abandoned.send_replace(true);
+    }
+
+    /// Waits until nobody wants the launch any more.
+    pub async fn abandoned(&self) {
+        // The sender lives as long as we do.
+        let _ = self.abandoned.subscribe().wait_for(|gone| *gone).await;
     }
 
     /// Takes a step.
@@ -243,6 +263,9 @@ impl Steps {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         self.fault_at(step, false)?;
+        if *self.abandoned.borrow() && step.leads_up() {
+            return Err(Error::Abandoned);
+        }
         let done = work.await?;
         self.fault_at(step, true)?;
         Ok(done)

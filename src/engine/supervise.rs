@@ -69,6 +69,8 @@ pub struct Supervisor {
     pub remove: Cell<bool>,
     /// Says how it ended, once it has.
     pub outcome: watch::Sender<Option<Outcome>>,
+    /// It has ended, or was told to.
+    pub going_down: Cell<bool>,
     /// How many execs there were: their names come from it.
     pub execs: Cell<u64>,
 }
@@ -147,12 +149,15 @@ async fn obey(
         steps: &steps,
         paths: &paths,
     };
-    let up = match orders.task {
-        Assignment::Run(plan) => launch_new(job, *plan, pipes).await,
-        Assignment::Start => launch_existing(job, &orders.id, pipes).await,
-        Assignment::Adopt => adopt::adopt(job, &orders.id).await,
+    let launch = async {
+        match orders.task {
+            Assignment::Run(plan) => launch_new(job, *plan, pipes).await,
+            Assignment::Start => launch_existing(job, &orders.id, pipes).await,
+            Assignment::Adopt => adopt::adopt(job, &orders.id).await,
+        }
     };
-    let up = match up {
+    let wanted_by = control.as_mut().filter(|_| orders.foreground);
+    let up = match attended(launch, wanted_by, &steps).await {
         Ok(Some(up)) => up,
         Ok(None) => return Ok(()),
         Err(error) => return Err((error, control.take())),
@@ -165,10 +170,29 @@ async fn obey(
         steps,
         paths,
         outcome: watch::Sender::new(None),
+        going_down: Cell::new(false),
         execs: Cell::new(0),
     });
     run(supervisor, up.claim, control.take(), orders.foreground).await;
     Ok(())
+}
+
+/// Launches, and says so to the steps if the client that wants it is gone in between.
+async fn attended<T>(
+    launch: impl Future<Output = T>,
+    client: Option<&mut Channel>,
+    steps: &Steps,
+) -> T {
+    tokio::pin!(launch);
+    if let Some(client) = client {
+        tokio::select! {
+            biased;
+            done = &mut launch => return done,
+            // Until it is told of the start it has nothing to say.
+            _ = client.receive::<Request>() => steps.abandon(),
+        }
+    }
+    launch.await
 }
 
 /// From the start to the end.
@@ -177,6 +201,7 @@ async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>,
     spawn_helpers(&supervisor, control, foreground, &clients);
 
     let exit = ended(&supervisor).await;
+    supervisor.going_down.set(true);
     let outcome = take_down(&supervisor, exit).await;
     // Whoever is told must find the container free: to be removed, started again, or adopted.
     drop(claim);

@@ -81,6 +81,7 @@ pub async fn teardown(
     pass.failures.extend(network);
     if scope == Scope::Container {
         pass.remove_rest(record).await;
+        pass.remember_removal(record).await;
     } else if pass.failures.is_empty() {
         pass.mark_down(record).await;
     }
@@ -130,6 +131,15 @@ impl Pass<'_> {
                     reason: None,
                 })
             }
+        }
+    }
+
+    /// Whoever finishes a removal that failed must know that it was one.
+    async fn remember_removal(&mut self, record: &mut Record) {
+        if !self.failures.is_empty() && !record.auto_remove {
+            record.auto_remove = true;
+            // The failures are told anyway; this one would add nothing.
+            let _ = self.job.host.update(record).await;
         }
     }
 
@@ -224,7 +234,10 @@ async fn task_down(job: Job<'_>, record: &Record, scope: Scope) -> Vec<Error> {
     if deleted != Some(true) {
         let removed = job
             .steps
-            .run(Step::Forgotten, forgotten::remove(record))
+            .run(
+                Step::Forgotten,
+                forgotten::remove(record, &job.host.address),
+            )
             .await;
         pass.note(removed);
     }

@@ -12,6 +12,9 @@ use super::class::{Class, Explain};
 /// The longest container name: it is a hostname too, and a longer one fails in runc.
 pub const MAX_NAME: usize = 63;
 
+/// The longest hostname that the kernel holds.
+pub const MAX_HOSTNAME: usize = 64;
+
 /// containerd's own limit for identifiers such as namespaces.
 pub const MAX_IDENTIFIER: usize = 76;
 
@@ -114,6 +117,44 @@ impl ContainerId {
     }
 }
 
+/// The name that a container's kernel answers with, unless it is the container's own.
+///
+/// Labels of letters, digits, `-` and `_`, joined by dots, at most 64 bytes: what the kernel holds
+/// and a resolver takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hostname(String);
+
+impl Hostname {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Hostname {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let label = |label: &str| {
+            let edges = label.starts_with('-') || label.ends_with('-');
+            !label.is_empty() && !edges && label.chars().all(inner)
+        };
+        match text.len() <= MAX_HOSTNAME && text.split('.').all(label) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(InvalidName {
+                what: "hostname",
+                given: text.to_owned(),
+                rule: format!(
+                    "it is not of words of letters, digits and \"-\", joined by dots, with at \
+                     most {MAX_HOSTNAME} bytes"
+                ),
+                proposal: propose(text, MAX_NAME),
+            }),
+        }
+    }
+}
+
 fn check(what: &'static str, text: &str, max: usize) -> Result<(), InvalidName> {
     let rule = match violated_rule(text, max) {
         None => return Ok(()),
@@ -191,6 +232,16 @@ mod tests {
             assert!(proposed.parse::<ContainerId>().is_ok());
         }
         assert_eq!("!!".parse::<ContainerId>().unwrap_err().hint(), None);
+    }
+
+    #[test]
+    fn hostnames_are_words_joined_by_dots() {
+        for good in ["a", "web-1", "web.example.org", "a_b", &"x".repeat(64)] {
+            assert!(good.parse::<Hostname>().is_ok(), "{good}");
+        }
+        for bad in ["", "two words", "a..b", "-a", "a-", "a/b", &"x".repeat(65)] {
+            assert!(bad.parse::<Hostname>().is_err(), "{bad}");
+        }
     }
 
     #[test]

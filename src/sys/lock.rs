@@ -98,6 +98,21 @@ impl Lock {
         .await
     }
 
+    /// Waits until nobody holds the lock of this file exclusively; no file is no lock.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub async fn settled(path: &Path) -> io::Result<()> {
+        match File::open(path) {
+            Ok(file) => {
+                let (now, later) = (FlockArg::LockSharedNonblock, FlockArg::LockShared);
+                wait(file, now, later).await.map(drop)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether somebody else holds the lock of this existing file exclusively right now.
     ///
     /// # Errors
