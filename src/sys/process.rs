@@ -1,7 +1,6 @@
 //! Processes found in `/proc`: the shims that containerd has forgotten.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -67,12 +66,17 @@ pub fn runc_version() -> Option<String> {
 }
 
 /// The start time of a process in clock ticks since boot: with the pid it names a process for good.
+/// One that is dead and waits to be reaped is none any more.
 pub fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The command name may hold anything, but ends at the last parenthesis.
     let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::ffi::OsStr::from_bytes(&stat[end + 1..]).to_str()?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    match fields.next()? {
+        "Z" | "X" => None,
+        _ => fields.nth(18)?.parse().ok(),
+    }
 }
 
 /// The id of the running kernel's boot.
@@ -105,6 +109,17 @@ mod tests {
             "ci",
             "web"
         ));
+    }
+
+    #[test]
+    fn a_process_that_waits_to_be_reaped_is_none() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        while start_time(pid).is_some() {
+            std::thread::yield_now();
+        }
+        assert!(std::path::Path::new(&format!("/proc/{pid}")).exists());
+        child.wait().unwrap();
     }
 
     #[test]
