@@ -1,7 +1,6 @@
 //! The kernel: namespaces, mounts, netlink, locks, pidfds, terminals.
 
 pub mod cgroup;
-pub mod cgroup;
 #[expect(
     unsafe_code,
     reason = "descriptors that come over a socket are handed over as numbers"
