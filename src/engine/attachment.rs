@@ -14,6 +14,15 @@ use crate::model::record::{Attachment, NetworkMode, Record};
 use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
+use crate::sys::pidfd::PidFd;
+use crate::sys::process::with_environment;
+
+/// How often, and how long apart, plugins without a supervisor are looked for until they are killed.
+const PLUGIN_TRIES: u32 = 60;
+const PLUGIN_PAUSE: Duration = Duration::from_millis(50);
+
+/// SIGKILL.
+const KILL: i32 = 9;
 
 /// How often, and how long apart, what DEL left is swept until it is clean.
 const SWEEP_TRIES: u32 = 4;
@@ -56,6 +65,9 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
     let netns = netns_path(record).filter(|path| netns::exists(path));
     let reachable = netns.is_some();
     let conf = runtime_conf(record, attachment, netns);
+    if thorough {
+        end_plugins(&conf.container_id).await;
+    }
     let outcome = chain.del(&conf, attachment.result.as_ref()).await;
     if outcome.is_ok() && reachable && !thorough {
         return Ok(());
@@ -73,6 +85,24 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
         (_, None) => {
             chain.forget(&conf);
             Ok(())
+        }
+    }
+}
+
+/// The plugins of a supervisor that was killed go on without it: what they are about to make would
+/// come after the DEL that is to take it away.
+async fn end_plugins(container_id: &str) {
+    let plugins = || with_environment("CNI_CONTAINERID", container_id);
+    for _ in 0..PLUGIN_TRIES {
+        if plugins().is_empty() {
+            return;
+        }
+        sleep(PLUGIN_PAUSE).await;
+    }
+    for pid in plugins() {
+        // One that has ended in between needs no signal.
+        if let Ok(plugin) = PidFd::open(pid) {
+            let _ = plugin.signal(KILL);
         }
     }
 }

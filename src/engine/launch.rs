@@ -5,10 +5,12 @@
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::join;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::attachment;
 use super::error::Error;
@@ -25,6 +27,9 @@ use crate::model::record::{EXTENSION, NetworkMode, Record};
 use crate::network::CniResult;
 use crate::sys::pidfd::PidFd;
 use crate::sys::{netns, process};
+
+/// How long an ADD that nobody wants any more may go on.
+const ADD_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Everything a launch or a teardown works with.
 #[derive(Debug, Clone, Copy)]
@@ -210,14 +215,7 @@ async fn attach_all(
     let _ = ready.send(());
     let mut results = Vec::new();
     for attachment in &record.network.attachments {
-        // A plugin may hang; whoever gives up must not wait for its deadline.
-        let add = async {
-            tokio::select! {
-                biased;
-                added = attachment::add(record, attachment) => added,
-                () = job.steps.abandoned() => Err(Error::Abandoned),
-            }
-        };
+        let add = unless_abandoned(job, attachment::add(record, attachment));
         results.push(
             job.steps
                 .run_on(Step::Attach, &attachment.network, add)
@@ -225,6 +223,23 @@ async fn attach_all(
         );
     }
     Ok(results)
+}
+
+/// A plugin may hang, and whoever gives up must not wait for its deadline. But one that is killed
+/// may leave what nobody can attribute, so it gets a moment to come to its end.
+async fn unless_abandoned<T>(
+    job: Job<'_>,
+    add: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::pin!(add);
+    tokio::select! {
+        biased;
+        added = &mut add => return added,
+        () = job.steps.abandoned() => {}
+    }
+    // What it has done is undone either way.
+    let _ = timeout(ADD_PATIENCE, add).await;
+    Err(Error::Abandoned)
 }
 
 /// Creates the task as soon as its root and its network namespace are there.

@@ -65,6 +65,23 @@ pub fn runc_version() -> Option<String> {
     Some(first.strip_prefix("runc version ")?.to_owned())
 }
 
+/// Finds the processes that were started with `variable` set to `value`.
+pub fn with_environment(variable: &str, value: &str) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let wanted = format!("{variable}={value}");
+    let has = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut entries = environment.split(|byte| *byte == 0);
+        entries.any(|entry| entry == wanted.as_bytes())
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(has).collect()
+}
+
 /// The start time of a process in clock ticks since boot: with the pid it names a process for good.
 /// One that is dead and waits to be reaped is none any more.
 pub fn start_time(pid: u32) -> Option<u64> {
@@ -109,6 +126,16 @@ mod tests {
             "ci",
             "web"
         ));
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_environment() {
+        let mut sleep = std::process::Command::new("sleep");
+        let mut child = sleep.arg("60").env("NETRUN_TEST", "a b").spawn().unwrap();
+        assert_eq!(with_environment("NETRUN_TEST", "a b"), [child.id()]);
+        assert!(with_environment("NETRUN_TEST", "a").is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
