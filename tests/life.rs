@@ -230,7 +230,7 @@ fn attach_sees_what_comes_and_the_status() {
             .stdout
             .contains("got this")
     );
-    host.netrun(&["attach", "at"]).fails(125, &["at"]);
+    host.netrun(&["attach", "at"]).fails(4, &["at"]);
     host.netrun(&["rm", "at"]).ok();
 }
 
