@@ -1,4 +1,4 @@
-//! DESIGN.md section 2 as a test: which room may use which, and the rules that every file keeps.
+//! The map in src/lib.rs as a test: which room may use which, and the rules that every file keeps.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -148,7 +148,7 @@ fn arrows_point_down_only() {
     {
         let allowed = ARROWS.iter().find(|(room, _)| *room == source.room);
         let Some((room, allowed)) = allowed else {
-            panic!("{} is in no room of DESIGN.md", source.path.display());
+            panic!("{} is in no room of src/lib.rs", source.path.display());
         };
         for other in used(&source.text) {
             if other != *room && other != "model" && !allowed.contains(&other) {

@@ -18,7 +18,7 @@ const RUNS: &[&[&str]] = &[
     ],
 ];
 
-/// Every step with `before` and `after`; CI does a tenth of them, another tenth each day.
+/// Every step with `before` and `after`; CI does a tenth of them.
 fn points(host: &FakeHost) -> Vec<String> {
     let steps = host.netrun(&["steps"]).ok();
     assert!(steps.lines().len() >= 8, "{steps}");

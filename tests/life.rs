@@ -285,3 +285,23 @@ fn a_second_interrupt_kills() {
     assert_eq!(run.wait_for(Duration::from_secs(8)).code, 137);
     host.assert_clean();
 }
+
+#[test]
+fn a_start_after_a_reboot_takes_the_old_run_down_first() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.netrun(&[
+        "run", "-d", "--name", "b", "--net", "mynet", ALPINE, "sleep", "1000",
+    ])
+    .ok();
+    // What a reboot takes: every process, and everything below /run that is netrun's.
+    host.sh(
+        "pkill -9 -f '[n]etrun supervise'; pkill -9 -f 'containerd-[s]him'; pkill -9 -f '^sleep [1]000'; sleep 0.5; \
+         umount /run/netns/netrun-b; rm -rf /run/netns/netrun-b /run/netrun/default",
+    )
+    .ok();
+    host.netrun(&["start", "b"]).ok();
+    let address = host.netrun(&["exec", "b", "ip", "-4", "addr", "show", "eth0"]);
+    assert!(address.ok().stdout.contains("10.10."));
+    host.netrun(&["rm", "-f", "b"]).ok();
+}

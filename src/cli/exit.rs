@@ -1,4 +1,4 @@
-//! The exit codes: the one table, by family of verbs and class of trouble. DESIGN.md section 2.
+//! The exit codes: the one table, by family of verbs and class of trouble.
 //!
 //! Invariant: a code means the same for every verb of its family.
 

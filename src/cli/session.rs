@@ -279,7 +279,7 @@ impl Driver {
 /// Prints the steps as a table: when each began and how long it took, in milliseconds.
 pub fn show_timings(steps: &[Taken]) {
     let milliseconds = |micros: u64| micros as f64 / 1000.0;
-    output::note("    began      took  step");
+    output::note(" began/ms   took/ms  step");
     for step in steps {
         let (began, took) = (milliseconds(step.began), milliseconds(step.took));
         let what = format!("{} {}", step.step, step.object);

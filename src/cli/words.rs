@@ -10,7 +10,7 @@ use super::docker;
 /// The verbs whose options may also stand after their first word.
 const TWO_SIDED: [&str; 2] = ["run", "create"];
 
-/// The short options that are netrun's even after the image; DESIGN.md section 3.
+/// The short options that are netrun's even after the image.
 const SHORT_AFTER_IMAGE: &str = "deiptvw";
 
 /// The words in the order that clap reads, and what was moved.

@@ -136,6 +136,16 @@ pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
     unfinished || netns_path(record).is_some_and(|path| netns::exists(&path)) || cached()
 }
 
+/// Whether anything of a run may be left: it was begun and never ended, or its network is there.
+pub fn is_unfinished(record: &Record) -> bool {
+    let begun = !record.boot_id.is_empty();
+    let attached = || {
+        let mut attachments = record.network.attachments.iter();
+        attachments.any(|attached| may_be_attached(record, attached))
+    };
+    begun && (record.exit.is_none() || record.auto_remove || attached())
+}
+
 fn chain(attachment: &Attachment) -> Result<Chain, Report> {
     let parsed = NetworkConfigList::parse(&attachment.config, &attachment.source);
     let list = parsed.map_err(|error| Report::of(&error))?;

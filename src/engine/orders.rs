@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use jiff::Timestamp;
 
+use super::attachment;
 use super::claim::Claim;
 use super::error::Error;
 use super::launch::{self, Job, Root, Running};
@@ -74,6 +75,10 @@ pub async fn launch_existing(
     let (claim, lock) = take(job, id).await?;
     let begun = async {
         let mut record = job.host.record(id).await?;
+        if attachment::is_unfinished(&record) {
+            // A reboot, or a supervisor that died, left its last run unfinished.
+            teardown(job, &mut record, Scope::Run, Process::Unknown).await?;
+        }
         launch::begin(&mut record)?;
         job.steps
             .run(Step::Record, job.host.update(&record))

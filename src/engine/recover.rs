@@ -187,7 +187,7 @@ async fn finish(host: &Host, record: Record, swept: &mut Swept) {
     let Ok(mut record) = host.record(&id).await else {
         return;
     };
-    if supervision(&paths) != Supervision::None || !is_unfinished(&record) {
+    if supervision(&paths) != Supervision::None || !attachment::is_unfinished(&record) {
         return;
     }
     let steps = Steps::new();
@@ -207,16 +207,6 @@ async fn finish(host: &Host, record: Record, swept: &mut Swept) {
         format!("container {id}: took down what was left of its run"),
         down,
     );
-}
-
-/// Whether anything of a run may be left: it was begun and never ended, or its network is there.
-fn is_unfinished(record: &Record) -> bool {
-    let begun = !record.boot_id.is_empty();
-    let attached = || {
-        let mut attachments = record.network.attachments.iter();
-        attachments.any(|attached| attachment::may_be_attached(record, attached))
-    };
-    begun && (record.exit.is_none() || record.auto_remove || attached())
 }
 
 /// Removes state, locks and namespaces that belong to no record.

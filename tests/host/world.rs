@@ -31,7 +31,7 @@ use super::glob;
 
 /// What stays by design, and why.
 const BY_DESIGN: &[(&str, &str)] = &[
-    // netrun's own, DESIGN.md decisions 5, 7 and 10.
+    // netrun's own: the default network and its bridge, the shared directories.
     (
         "file /etc/cni/net.d/zz-netrun-netrun.conflist",
         "the default network, written at first use",
