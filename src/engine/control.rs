@@ -199,19 +199,23 @@ async fn remove_stopped(host: &Host, id: &ContainerId, paths: &Paths) -> Result<
     // Where a supervisor died, its run directory goes as well.
     let claim = Claim::adopt(paths).await?;
     let lock = lock(paths).await?;
-    let mut record = match host.record(id).await {
-        Ok(record) => record,
-        Err(error) => {
-            // Nobody's lock.
-            drop(lock.remove(&paths.lock));
-            return Err(error);
-        }
-    };
     let steps = Steps::new();
     let job = Job {
         host,
         steps: &steps,
         paths,
+    };
+    let mut record = match host.record(id).await {
+        Ok(record) => record,
+        Err(error) => {
+            if claim.is_some() {
+                // Its supervisor died when all but this was gone.
+                release(job).await;
+            }
+            // Nobody's lock.
+            drop(lock.remove(&paths.lock));
+            return Err(error);
+        }
     };
     teardown(job, &mut record, Scope::Container, Process::Unknown).await?;
     if claim.is_some() {

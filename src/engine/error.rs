@@ -144,7 +144,7 @@ pub enum Error {
         id: ContainerId,
     },
     /// Something of the container is still there.
-    #[error("container \"{id}\" is not completely gone: {} of its steps down failed", .failures.len())]
+    #[error("container \"{id}\" is not completely gone: {} of its steps down failed", .failures.len() + 1)]
     LeftBehind {
         /// Which.
         id: ContainerId,
