@@ -21,8 +21,8 @@ use crate::model::class::{Class, Failure};
 /// `format` is what `--format` asks for.
 pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
     // A supervisor makes its own event loop, after it has taken leave of its caller.
-    if let Verb::Supervise(_) = cli.verb {
-        supervise::supervise()?;
+    if let Verb::Supervise(args) = &cli.verb {
+        supervise::supervise(args)?;
         return Ok(0);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()

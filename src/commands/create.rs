@@ -36,9 +36,9 @@ pub async fn create(context: &Context<'_>, args: &Args) -> Result<ContainerId, F
         .as_deref()
         .map(CidFile::claim)
         .transpose()?;
-    let plan = prepare::plan(context, &args.container).await?;
+    let id = prepare::name(context, &args.container);
+    let plan = prepare::plan(context, &args.container, &id).await?;
     control::create(&context.host, &plan).await?;
-    let id = plan.record.id;
     cidfile.map(|file| file.write(&id)).transpose()?;
     Ok(id)
 }

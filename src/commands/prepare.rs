@@ -75,11 +75,23 @@ impl Explain for Meaningless {
     }
 }
 
+/// The container's name, as given or made up.
+pub fn name(context: &Context<'_>, args: &ContainerArgs) -> ContainerId {
+    match &args.name {
+        Some(name) => name.clone(),
+        None => generated_name::generate(|name| is_taken(context, name)),
+    }
+}
+
 /// Resolves the arguments and plans the container.
 ///
 /// # Errors
 /// Everything that is wrong with the request, the image or the networks.
-pub async fn plan(context: &Context<'_>, args: &ContainerArgs) -> Result<Plan, Failure> {
+pub async fn plan(
+    context: &Context<'_>,
+    args: &ContainerArgs,
+    id: &ContainerId,
+) -> Result<Plan, Failure> {
     check_root()?;
     let settings = &context.settings;
     let snapshotter = args
@@ -89,10 +101,6 @@ pub async fn plan(context: &Context<'_>, args: &ContainerArgs) -> Result<Plan, F
     let network = networks(context, &args.networks)?;
     let image = find_image(context, args, &snapshotter).await?;
     warn_of_options_after_image(context, args, &image);
-    let id = match &args.name {
-        Some(name) => name.clone(),
-        None => generated_name::generate(|name| is_taken(context, name)),
-    };
     let limits = limits(args);
     let wanted = Wanted {
         devices: args.privileged,
@@ -101,7 +109,7 @@ pub async fn plan(context: &Context<'_>, args: &ContainerArgs) -> Result<Plan, F
     let facts = HostFacts::read(wanted)?;
     let request = Request {
         namespace: &settings.namespace,
-        id: &id,
+        id,
         image: &image,
         snapshotter,
         runtime: args

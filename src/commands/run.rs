@@ -1,7 +1,7 @@
 //! `netrun run`: make a container and start it.
 //!
-//! Invariant: what cannot work is refused before the supervisor is started; from then on it alone
-//! makes, and undoes.
+//! Invariant: what cannot work is refused before the supervisor gets its orders; from then on it
+//! alone makes, and undoes.
 
 use super::attached::{self, Attached};
 use super::cidfile::CidFile;
@@ -66,29 +66,29 @@ pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure>
         .as_deref()
         .map(CidFile::claim)
         .transpose()?;
-    let plan = prepare::plan(context, &args.container).await?;
-    let id = plan.record.id.clone();
-    let fault = std::env::var("NETRUN_FAILPOINT")
-        .ok()
-        .map(|text| text.parse())
-        .transpose()?;
-    let terminal = args.container.tty;
+    let id = prepare::name(context, &args.container);
+    // It gets ready while the image is looked up; without orders it ends by itself.
+    let (address, namespace) = (&context.settings.address, &context.settings.namespace);
+    let mut session = Session::spawn(address, namespace, &id)?;
+    let plan = prepare::plan(context, &args.container, &id).await?;
+    let fault = std::env::var("NETRUN_FAILPOINT").ok();
     let orders = Orders {
-        address: context.settings.address.clone(),
-        namespace: context.settings.namespace.clone(),
+        address: address.clone(),
+        namespace: namespace.clone(),
         id: id.clone(),
         task: Assignment::Run(Box::new(plan)),
         foreground: !args.detach,
-        fault,
+        fault: fault.map(|text| text.parse()).transpose()?,
     };
     if args.detach {
-        let mut session = Session::launch(&orders, PipeEnds::default()).await?;
+        session.order(&orders, PipeEnds::default()).await?;
         let (_, steps) = session.started().await?;
         cidfile.map(|file| file.write(&id)).transpose()?;
         return Ok(Outcome::Detached { id, steps });
     }
+    let terminal = args.container.tty;
     let (pipes, ends) = attached::pipes(terminal)?;
-    let session = Session::launch(&orders, ends).await?;
+    session.order(&orders, ends).await?;
     let interactive = args.container.interactive;
     let attached = Attached::wait(session, pipes, terminal, interactive).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;

@@ -1,9 +1,11 @@
 //! `netrun supervise`: watch over one container; netrun itself types it.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::values::parse;
 use crate::engine::daemon;
+use crate::engine::host::Host;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::{ContainerId, Namespace};
 
@@ -17,6 +19,10 @@ pub struct Args {
     /// The container's name
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
     pub container: ContainerId,
+
+    /// containerd's socket
+    #[arg(value_name = "ADDRESS")]
+    pub address: PathBuf,
 }
 
 /// The event loop cannot be made.
@@ -34,6 +40,7 @@ impl Explain for NoEventLoop {
 ///
 /// # Errors
 /// Standard input is no socket.
-pub fn supervise() -> Result<(), Failure> {
-    Ok(daemon::main().map_err(NoEventLoop)?)
+pub fn supervise(args: &Args) -> Result<(), Failure> {
+    let host = Host::new(args.address.clone(), args.namespace.clone());
+    Ok(daemon::main(host).map_err(NoEventLoop)?)
 }

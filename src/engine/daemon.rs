@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use nix::unistd::{close, dup, dup2_stdin, setsid};
 use tokio::task::LocalSet;
 
+use super::host::Host;
 use super::protocol::MAX_LINE;
 use super::supervise::supervise;
 use crate::sys::channel::Channel;
@@ -18,7 +19,7 @@ use crate::sys::channel::Channel;
 ///
 /// # Errors
 /// Standard input is no socket, or the event loop cannot be made.
-pub fn main() -> io::Result<()> {
+pub fn main(host: Host) -> io::Result<()> {
     // Refused only to a group leader, which is in a session of its own making then.
     let _ = setsid();
     close_inherited();
@@ -34,7 +35,7 @@ pub fn main() -> io::Result<()> {
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let control = Channel::new(UnixStream::from(control), MAX_LINE)?;
-        supervise(control).await;
+        supervise(control, host).await;
         Ok(())
     })
 }

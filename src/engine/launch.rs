@@ -140,6 +140,7 @@ pub async fn start(
     record: &mut Record,
     root: Root<'_>,
     pipes: Vec<OwnedFd>,
+    publish: bool,
 ) -> Result<Running, Error> {
     let fifos = Fifos::new(
         job.paths.fifos(""),
@@ -167,16 +168,14 @@ pub async fn start(
         })
         .await?;
     let pidfd = PidFd::open(pid).ok();
-    let start = async {
-        Ok(job
-            .host
-            .client()
-            .await?
-            .start_process(record.id.as_str(), "")
-            .await?)
-    };
-    job.steps.run(Step::Start, start).await?;
     keep_results(record, &results);
+    let start = job.steps.run(Step::Start, start_process(job.host, record));
+    match publish {
+        // Whoever asks for its addresses next must find them.
+        true => join(start, publish_results(job, record)).await.0?,
+        false => start.await?,
+    }
+    record.provisional = false;
     Ok(Running {
         pidfd,
         pid,
@@ -281,7 +280,21 @@ fn keep_results(record: &mut Record, results: &[CniResult]) {
         attachment.result = Some(result.to_value());
     }
     record.started = Some(Timestamp::now());
+}
+
+async fn start_process(host: &Host, record: &Record) -> Result<(), Error> {
+    let client = host.client().await?;
+    client.start_process(record.id.as_str(), "").await?;
+    Ok(())
+}
+
+/// Writes the networks' results into the record. What cannot be written stands in the plugins' own
+/// cache as well.
+pub async fn publish_results(job: Job<'_>, record: &Record) {
+    let mut record = record.clone();
     record.provisional = false;
+    let update = job.host.update(&record);
+    let _ = job.steps.run(Step::Results, update).await;
 }
 
 /// Says in the record that a start begins now: what it makes belongs to this boot.

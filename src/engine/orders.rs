@@ -38,6 +38,7 @@ pub async fn launch_new(
     job: Job<'_>,
     mut plan: Plan,
     pipes: Vec<OwnedFd>,
+    publish: bool,
 ) -> Result<Option<Up>, Error> {
     let id = plan.record.id.clone();
     let (claim, lock) = take(job, &id).await?;
@@ -45,7 +46,7 @@ pub async fn launch_new(
     launch::begin(&mut plan.record)?;
     let mut record = plan.record.clone();
     let started = match launch::create_record(job, &plan).await {
-        Ok(()) => launch::start(job, &mut record, Root::New(&plan), pipes).await,
+        Ok(()) => launch::start(job, &mut record, Root::New(&plan), pipes, publish).await,
         Err(error @ Error::NameTaken { .. }) => {
             release(job).await;
             return Err(error);
@@ -71,6 +72,7 @@ pub async fn launch_existing(
     job: Job<'_>,
     id: &ContainerId,
     pipes: Vec<OwnedFd>,
+    publish: bool,
 ) -> Result<Option<Up>, Error> {
     let (claim, lock) = take(job, id).await?;
     let begun = async {
@@ -92,7 +94,7 @@ pub async fn launch_existing(
             return Err(error);
         }
     };
-    let started = launch::start(job, &mut record, Root::Existing, pipes).await;
+    let started = launch::start(job, &mut record, Root::Existing, pipes, publish).await;
     finish_launch(job, claim, record, started, lock).await
 }
 

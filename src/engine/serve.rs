@@ -25,10 +25,6 @@ const SETTLE: Duration = Duration::from_millis(20);
 
 /// Serves the client that launched the run.
 pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, foreground: bool) {
-    if !foreground {
-        // Whoever asks for its addresses next must find them.
-        supervisor.publish().await;
-    }
     let told = channel.send(&started(supervisor), &[]).await;
     if !foreground {
         return;

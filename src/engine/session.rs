@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use super::error::Error;
 use super::paths::{Paths, SOCKET};
 use super::protocol::{Event, MAX_LINE, Orders, Request};
-use crate::model::id::ContainerId;
+use crate::model::id::{ContainerId, Namespace};
 use crate::sys::channel::Channel;
 
 /// A connection to a supervisor.
@@ -60,26 +60,47 @@ impl Pipes {
 }
 
 impl Session {
-    /// Starts a supervisor and gives it its orders.
+    /// Starts a supervisor, which gets ready while its orders are still being made.
     ///
     /// # Errors
     /// The program cannot be started.
-    pub async fn launch(orders: &Orders, pipes: PipeEnds) -> Result<Session, Error> {
-        let id = orders.id.clone();
+    pub fn spawn(
+        address: &Path,
+        namespace: &Namespace,
+        id: &ContainerId,
+    ) -> Result<Session, Error> {
         let failed = |source| Error::Supervisor {
             action: "start",
             id: id.clone(),
             source,
         };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        spawn(orders, theirs.into()).map_err(failed)?;
+        spawn(address, namespace, id, theirs.into()).map_err(failed)?;
         let channel = Channel::new(ours, MAX_LINE).map_err(failed)?;
+        let id = id.clone();
+        Ok(Session { id, channel })
+    }
+
+    /// Gives a supervisor its orders.
+    ///
+    /// # Errors
+    /// [`Error::SupervisorGone`] if it died.
+    pub async fn order(&self, orders: &Orders, pipes: PipeEnds) -> Result<(), Error> {
         let ends: Vec<_> = pipes.0.iter().map(AsFd::as_fd).collect();
-        channel.send(orders, &ends).await.map_err(failed)?;
-        Ok(Session {
-            id: orders.id.clone(),
-            channel,
+        let sent = self.channel.send(orders, &ends).await;
+        sent.map_err(|_| Error::SupervisorGone {
+            id: self.id.clone(),
         })
+    }
+
+    /// Starts a supervisor and gives it its orders.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub async fn launch(orders: &Orders, pipes: PipeEnds) -> Result<Session, Error> {
+        let session = Session::spawn(&orders.address, &orders.namespace, &orders.id)?;
+        session.order(orders, pipes).await?;
+        Ok(session)
     }
 
     /// Talks to the supervisor of a running container. None if it has none.
@@ -147,12 +168,18 @@ fn connect(run: &Path) -> Option<Channel> {
     Channel::connect(run, SOCKET, MAX_LINE).ok()
 }
 
-fn spawn(orders: &Orders, control: OwnedFd) -> io::Result<()> {
+fn spawn(
+    address: &Path,
+    namespace: &Namespace,
+    id: &ContainerId,
+    control: OwnedFd,
+) -> io::Result<()> {
     let child = Command::new("/proc/self/exe")
         .arg0("netrun")
         .arg("supervise")
-        .arg(orders.namespace.as_str())
-        .arg(orders.id.as_str())
+        .arg(namespace.as_str())
+        .arg(id.as_str())
+        .arg(address)
         .env_clear()
         // Plugins and runc are looked for here.
         .env(

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::ready;
+use futures_util::future::{join, ready};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
@@ -18,13 +18,13 @@ use super::adopt;
 use super::claim::Claim;
 use super::error::Error;
 use super::host::Host;
-use super::launch::{Job, Running};
+use super::launch::{Job, Running, publish_results};
 use super::orders::{forget_lock, launch_existing, launch_new, release};
 use super::paths::{Paths, SOCKET};
 use super::protocol::{Assignment, Event, MAX_LINE, Orders, Request};
 use super::report::Report;
 use super::serve;
-use super::steps::{Step, Steps};
+use super::steps::Steps;
 use super::teardown::{self, Scope, UNKNOWN_STATUS, teardown};
 use crate::containerd::Exited;
 use crate::model::id::ContainerId;
@@ -123,10 +123,13 @@ impl Supervisor {
         if self.going_down.get() || self.published.replace(true) {
             return;
         }
+        let job = Job {
+            host: &self.host,
+            steps: &self.steps,
+            paths: &self.paths,
+        };
         let record = self.record.borrow().clone();
-        // What could not be written is in the plugins' own cache as well.
-        let update = self.host.update(&record);
-        let _ = self.steps.run(Step::Results, update).await;
+        publish_results(job, &record).await;
     }
 
     /// Waits until the run is over.
@@ -143,11 +146,13 @@ impl Supervisor {
 }
 
 /// The supervisor's whole life. Failures are told to whoever gave the orders.
-pub async fn supervise(mut control: Channel) {
-    let Ok(Some((orders, pipes))) = control.receive::<Orders>().await else {
+pub async fn supervise(mut control: Channel, host: Host) {
+    // Whether containerd can be reached is told when it is needed.
+    let (orders, _) = join(control.receive::<Orders>(), host.client()).await;
+    let Ok(Some((orders, pipes))) = orders else {
         return;
     };
-    if let Err(error) = obey(orders, pipes, &mut Some(control)).await {
+    if let Err(error) = obey(host, orders, pipes, &mut Some(control)).await {
         let (error, control) = error;
         if let Some(control) = control {
             // Whoever gave the orders may be gone.
@@ -159,6 +164,7 @@ pub async fn supervise(mut control: Channel) {
 type Failure = (Error, Option<Channel>);
 
 async fn obey(
+    host: Host,
     orders: Orders,
     pipes: Vec<OwnedFd>,
     control: &mut Option<Channel>,
@@ -166,7 +172,6 @@ async fn obey(
     let client = control
         .as_ref()
         .and_then(|control| control.peer_pid().ok().flatten());
-    let host = Host::new(orders.address, orders.namespace.clone());
     let steps = Steps::with_fault(orders.fault, client);
     let paths = Paths::new(&orders.namespace, &orders.id);
     let job = Job {
@@ -174,10 +179,11 @@ async fn obey(
         steps: &steps,
         paths: &paths,
     };
+    let publish = !orders.foreground;
     let launch = async {
         match orders.task {
-            Assignment::Run(plan) => launch_new(job, *plan, pipes).await,
-            Assignment::Start => launch_existing(job, &orders.id, pipes).await,
+            Assignment::Run(plan) => launch_new(job, *plan, pipes, publish).await,
+            Assignment::Start => launch_existing(job, &orders.id, pipes, publish).await,
             Assignment::Adopt => adopt::adopt(job, &orders.id).await,
         }
     };
@@ -196,7 +202,7 @@ async fn obey(
         paths,
         outcome: watch::Sender::new(None),
         cgroup: RefCell::new(None),
-        published: Cell::new(false),
+        published: Cell::new(publish),
         publishing: Mutex::new(()),
         going_down: Cell::new(false),
         execs: Cell::new(0),
