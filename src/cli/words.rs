@@ -56,7 +56,7 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
         .find_subcommand(verb)
         .filter(|c| c.get_name() != "help")
     else {
-        return match docker::VERBS.contains(&verb.as_str()) {
+        return match docker::has_verb(verb) {
             true => Err(NotSupported::Verb(verb.clone())),
             false => Ok(untouched(words)),
         };

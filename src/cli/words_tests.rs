@@ -183,9 +183,8 @@ fn what_only_docker_has_is_not_supported_yet() {
         ("run alpine -itp80:80", "-p"),
         ("run -itP alpine", "-P"),
         ("run --publish=80:80 alpine", "--publish"),
-        ("run alpine --mount type=tmpfs", "--mount"),
-        ("create --ulimit nofile=1 alpine", "--ulimit"),
-        ("exec --privileged web sh", "--privileged"),
+        ("run alpine --gpus all", "--gpus"),
+        ("create --cpuset-mems 0 alpine", "--cpuset-mems"),
         ("ps -n 5", "-n"),
         ("start --detach-keys x web", "--detach-keys"),
     ];

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::options::process::ProcessArgs;
+use super::options::resources::ResourceArgs;
+use super::options::rights::RightsArgs;
+use super::options::storage::StorageArgs;
 use super::values::{EnvVar, HostEntry, Label, NetworkChoice, parse};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
 use crate::model::id::{ContainerId, Hostname};
-use crate::model::mount::Bind;
 use crate::model::signal::Signal;
 
 /// The image, the command and everything else that a container is made from.
@@ -84,14 +87,21 @@ pub struct ContainerArgs {
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = parse::<EnvVar>)]
     pub env: Vec<EnvVar>,
 
-    /// Mount a file or directory of the host; options: ro, rw and the propagation (rslave, ...)
-    #[arg(
-        short,
-        long = "volume",
-        value_name = "SOURCE:TARGET[:OPTIONS]",
-        value_parser = parse::<Bind>
-    )]
-    pub volumes: Vec<Bind>,
+    /// What is mounted.
+    #[command(flatten)]
+    pub storage: StorageArgs,
+
+    /// The process and its surroundings.
+    #[command(flatten)]
+    pub process: ProcessArgs,
+
+    /// What it may do, and what it shares.
+    #[command(flatten)]
+    pub rights: RightsArgs,
+
+    /// How much it may use.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
 
     /// The directory that the process starts in
     #[arg(short, long, value_name = "PATH")]

@@ -15,6 +15,7 @@ pub mod info;
 pub mod inspect;
 pub mod kill;
 pub mod logs;
+pub mod options;
 pub mod prepare;
 pub mod ps;
 pub mod pull;

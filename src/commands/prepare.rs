@@ -2,12 +2,14 @@
 //!
 //! Invariant: everything that can be wrong with a request is found here, before anything is made.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde_json::Map;
 
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
+use super::options::{self, Unfit, files};
 use super::values::{EnvVar, NetworkChoice};
 use crate::engine::paths::Paths;
 use crate::engine::plan::{self, NetworkRequest, Plan, Planned, Request};
@@ -17,7 +19,6 @@ use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
 use crate::model::generated_name;
 use crate::model::id::ContainerId;
-use crate::model::mount::Bind;
 use crate::model::record::Names;
 use crate::model::reference::Reference;
 use crate::network::{Chain, config, default};
@@ -42,12 +43,6 @@ pub enum Meaningless {
     /// The same network twice.
     #[error("network \"{0}\" is named twice")]
     Twice(String),
-    /// A bind mount's source does not exist.
-    #[error("cannot mount {}: there is no such file or directory", .0.display())]
-    NoSource(PathBuf),
-    /// The working directory of netrun itself is gone.
-    #[error("relative paths cannot be resolved")]
-    NoDirectory(#[source] std::io::Error),
     /// The host's routes cannot be read.
     #[error("cannot read the routes of this host")]
     Routes(#[source] std::io::Error),
@@ -59,9 +54,9 @@ pub enum Meaningless {
 impl Explain for Meaningless {
     fn class(&self) -> Class {
         match self {
-            Meaningless::NoImage { .. } | Meaningless::NoSource(_) => Class::NotFound,
+            Meaningless::NoImage { .. } => Class::NotFound,
             Meaningless::NotAlone(_) | Meaningless::Twice(_) => Class::InvalidInput,
-            Meaningless::NoDirectory(_) | Meaningless::Routes(_) => Class::Failed,
+            Meaningless::Routes(_) => Class::Failed,
             Meaningless::NotRoot => Class::Denied,
         }
     }
@@ -107,6 +102,10 @@ pub async fn plan(
         limits: limits.any(),
     };
     let facts = HostFacts::read(wanted)?;
+    for warning in limits.warnings(&facts) {
+        context.audience.warn(&warning);
+    }
+    let resolved = options::resolve(context, (id, args), &image.config, &facts).await?;
     let request = Request {
         namespace: &settings.namespace,
         id,
@@ -118,27 +117,24 @@ pub async fn plan(
             .unwrap_or_else(|| settings.runtime.clone()),
         entrypoint: args.entrypoint.clone().map(|word| vec![word]),
         command: args.command.clone(),
-        env: args.env.iter().filter_map(EnvVar::resolved).collect(),
+        env: env(args)?,
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         terminal: args.tty,
         stdin: args.interactive,
         auto_remove: args.rm,
-        labels: args
-            .labels
-            .iter()
-            .map(|l| (l.key.clone(), l.value.clone()))
-            .collect(),
+        labels: labels(args)?,
         privileged: args.privileged,
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
         read_only: args.read_only,
-        binds: args
-            .volumes
-            .iter()
-            .map(absolute)
-            .collect::<Result<_, _>>()?,
+        groups: args.rights.groups.clone(),
         limits,
+        extras: resolved.extras,
+        joins: resolved.joins,
+        shared_memory: resolved.shared_memory,
+        exposed: exposed(args, &image),
+        log: args.process.log(),
         stop_signal: args.stop_signal,
         stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT),
         hostname: args.hostname.as_ref().map(|name| name.as_str().to_owned()),
@@ -146,6 +142,36 @@ pub async fn plan(
         network,
     };
     Ok(plan::plan(&request, &facts)?)
+}
+
+/// The files' variables, then those of the command line, which win.
+fn env(args: &ContainerArgs) -> Result<Vec<String>, Unfit> {
+    let mut env = files::env(&args.process.env_files)?;
+    env.extend(args.env.iter().filter_map(EnvVar::resolved));
+    Ok(env)
+}
+
+fn labels(args: &ContainerArgs) -> Result<BTreeMap<String, String>, Unfit> {
+    let mut labels = args.process.labels()?;
+    let typed = args.labels.iter();
+    labels.extend(typed.map(|label| (label.key.clone(), label.value.clone())));
+    Ok(labels)
+}
+
+/// The ports of the image and of the command line, each once.
+fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
+    let config = image.config.config().as_ref();
+    let of_image = config.and_then(|config| config.exposed_ports().clone());
+    let of_image = of_image
+        .into_iter()
+        .flatten()
+        .map(|port| match port.contains('/') {
+            true => port,
+            false => format!("{port}/tcp"),
+        });
+    let typed = args.process.expose.iter().flat_map(|ports| ports.0.clone());
+    let all: BTreeSet<String> = of_image.chain(typed).collect();
+    all.into_iter().collect()
 }
 
 fn check_root() -> Result<(), Meaningless> {
@@ -160,12 +186,28 @@ fn limits(args: &ContainerArgs) -> Limits {
         memory: args.memory.and_then(|bytes| u64::try_from(bytes.0).ok()),
         cpus: args.cpus.map(Cpus::number),
         pids: args.pids_limit,
+        memory_swap: args.resources.memory_swap.map(|swap| swap.0),
+        memory_reservation: args
+            .resources
+            .memory_reservation
+            .and_then(|bytes| u64::try_from(bytes.0).ok()),
+        cpu_shares: args.resources.cpu_shares.filter(|shares| *shares > 0),
+        cpuset: args
+            .resources
+            .cpuset_cpus
+            .as_ref()
+            .map(|set| set.text.clone()),
     }
 }
 
 fn names(args: &ContainerArgs) -> Names {
     Names {
         hostname: String::new(),
+        domain: args
+            .process
+            .domainname
+            .as_ref()
+            .map(|name| name.as_str().to_owned()),
         add_hosts: args
             .add_hosts
             .iter()
@@ -180,19 +222,6 @@ fn names(args: &ContainerArgs) -> Names {
 fn is_taken(context: &Context<'_>, name: &ContainerId) -> bool {
     let paths = Paths::new(&context.settings.namespace, name);
     paths.state.exists() || paths.run.exists()
-}
-
-/// A source that does not exist is made, as a directory, as docker does it for `-v`.
-fn absolute(bind: &Bind) -> Result<Bind, Meaningless> {
-    let source = std::path::absolute(&bind.source).map_err(Meaningless::NoDirectory)?;
-    let made = || std::fs::create_dir_all(&source).is_ok();
-    match source.exists() || made() {
-        true => Ok(Bind {
-            source,
-            ..bind.clone()
-        }),
-        false => Err(Meaningless::NoSource(source)),
-    }
 }
 
 /// The networks, found and with all their plugins there.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::claim::Claim;
 use super::error::Error;
 use super::launch::{Job, Running};
-use super::log::Writer;
+use super::log_driver::LogWriter;
 use super::orders::{Up, forget_lock, release};
 use super::stdio::{Fifos, Outputs};
 use super::teardown::{Process, Scope, teardown};
@@ -74,9 +74,7 @@ async fn take_over(
     fifos: Fifos,
     task: &Task,
 ) -> Result<Running, Error> {
-    let log = job.paths.log();
-    let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
-    let outputs = Outputs::open(&fifos, Some(writer))?;
+    let outputs = Outputs::open(&fifos, LogWriter::open(job.paths, &record.log)?)?;
     end_execs(job, record.id.as_str()).await;
     // The socket of the dead supervisor is in the way of ours.
     let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
@@ -95,7 +93,7 @@ async fn finish(job: Job<'_>, record: &mut Record, fifos: &Fifos) -> Result<Scop
     let gone = record.provisional || record.auto_remove;
     let scope = if gone { Scope::Container } else { Scope::Run };
     // A task that is deleted with unread output makes containerd wait for seconds.
-    let outputs = Outputs::open(fifos, Writer::open(&job.paths.log()).ok()).ok();
+    let outputs = Outputs::open(fifos, LogWriter::open(job.paths, &record.log)?).ok();
     teardown(job, record, scope, Process::Unknown).await?;
     drop(outputs);
     release(job).await;

@@ -59,13 +59,14 @@ fn hosts(record: &Record, addresses: &[Address], host_network: bool) -> Result<S
     // In the host's network the host is as near as it can be.
     let loopback = host_network.then_some(IpAddr::from([127, 0, 0, 1]));
     let gateway = addresses.iter().find_map(|address| address.gateway);
+    let own_name = match (&record.names.domain, host_network) {
+        (_, true) => String::new(),
+        (Some(domain), false) => format!("{}.{domain}", record.names.hostname),
+        (None, false) => record.names.hostname.clone(),
+    };
     let text = names::hosts(&Hosts {
         host_file: host_file.as_deref(),
-        hostname: if host_network {
-            ""
-        } else {
-            &record.names.hostname
-        },
+        hostname: &own_name,
         addresses: &own,
         add_hosts: &record.names.add_hosts,
         gateway: gateway.or(loopback),

@@ -19,7 +19,8 @@ use nix::unistd::mkfifo;
 use tokio::task::JoinHandle;
 
 use super::error::Error;
-use super::log::{Stream, Writer};
+use super::log::Stream;
+use super::log_driver::LogWriter;
 use crate::containerd::Stdio;
 use crate::sys::ready::Ready;
 
@@ -123,7 +124,7 @@ pub struct Outputs {
 
 #[derive(Debug)]
 struct Shared {
-    log: RefCell<Option<Writer>>,
+    log: RefCell<Option<LogWriter>>,
     clients: RefCell<Vec<Rc<Client>>>,
 }
 
@@ -140,7 +141,7 @@ impl Outputs {
     ///
     /// # Errors
     /// A FIFO cannot be opened.
-    pub fn open(fifos: &Fifos, log: Option<Writer>) -> Result<Outputs, Error> {
+    pub fn open(fifos: &Fifos, log: Option<LogWriter>) -> Result<Outputs, Error> {
         let shared = Rc::new(Shared {
             log: RefCell::new(log),
             clients: RefCell::default(),

@@ -5,15 +5,13 @@
 //! missing was started after we asked, or nobody saw how it ended.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::error::Error;
 use super::host::{Host, record_of};
-use super::paths::Paths;
 use super::teardown::UNKNOWN_STATUS;
 use crate::containerd::{Container, Task, TaskState};
 use crate::model::id::ContainerId;
@@ -138,33 +136,6 @@ pub struct View {
     pub state: State,
 }
 
-/// A directory or file of the host in a container.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct BindMount {
-    /// On the host.
-    #[serde(default)]
-    pub source: PathBuf,
-    /// In the container.
-    pub destination: PathBuf,
-    /// The mount's options, in mount(8)'s words.
-    #[serde(default)]
-    pub options: Vec<String>,
-}
-
-impl BindMount {
-    /// The container may not write to it.
-    pub fn is_read_only(&self) -> bool {
-        self.options.iter().any(|option| option == "ro")
-    }
-}
-
-/// The one part of a spec that lists need: reading the whole of it would take far longer.
-#[derive(Deserialize)]
-struct Mounts {
-    #[serde(default)]
-    mounts: Vec<BindMount>,
-}
-
 impl View {
     fn new(container: Container, record: Record, task: Option<&Task>, asked: Timestamp) -> View {
         View {
@@ -211,18 +182,6 @@ impl View {
         results
             .flat_map(|result| result.container_addresses())
             .collect()
-    }
-
-    /// What it sees of the host's files, those excepted that netrun gives to every container.
-    pub fn binds(&self) -> Vec<BindMount> {
-        let spec: Result<Mounts, _> = serde_json::from_slice(&self.spec);
-        let paths = Paths::new(&self.record.namespace, &self.record.id);
-        let is_bind = |mount: &BindMount| {
-            let bound = mount.options.iter().any(|o| o == "bind" || o == "rbind");
-            bound && !mount.source.starts_with(&paths.state)
-        };
-        let mounts = spec.map(|spec| spec.mounts).unwrap_or_default();
-        mounts.into_iter().filter(is_bind).collect()
     }
 }
 
@@ -304,6 +263,8 @@ pub mod sample {
                         {"address": "fd00::2/64", "gateway": "fd00::1", "interface": 1}]},
             }]},
             "labels": {"job": "42"},
+            "mounts": [{"kind": "bind", "source": "/srv/site", "destination": "/site",
+                "options": ["rbind", "ro", "rprivate"]}],
             "process": {"command": ["sh", "-c", "echo hello; sleep 1000"], "terminal": false, "stdin": false,
                 "stop_signal": "SIGTERM", "stop_timeout": 10, "runtime": "io.containerd.runc.v2"},
             "names": {"hostname": id},
@@ -319,15 +280,9 @@ pub mod sample {
             started: record.started,
             exit: record.exit.clone(),
         };
-        let etc = Paths::new(&record.namespace, &record.id).hosts();
         let spec = serde_json::json!({
             "process": {"args": ["sh"], "env": ["A=b"], "cwd": "/", "terminal": false},
             "root": {"path": "rootfs", "readonly": true},
-            "mounts": [
-                {"destination": "/proc", "type": "proc", "source": "proc"},
-                {"destination": "/etc/hosts", "source": etc, "options": ["rbind", "rprivate"]},
-                {"destination": "/site", "source": "/srv/site", "options": ["rbind", "ro", "rprivate"]},
-            ],
             "linux": {"maskedPaths": ["/proc/kcore"], "resources": {
                 "memory": {"limit": 1024}, "cpu": {"quota": 150_000, "period": 100_000}}},
         });
@@ -432,14 +387,5 @@ mod tests {
         assert_eq!(view.networks(), ["none"]);
         view.record.network.mode = NetworkMode::Host;
         assert_eq!(view.networks(), ["host"]);
-    }
-
-    #[test]
-    fn binds_are_the_users_own() {
-        let view = sample::view(sample::record("web", ASKED), Status::Running);
-        let binds = view.binds();
-        assert_eq!(binds.len(), 1);
-        assert_eq!(binds[0].source, Path::new("/srv/site"));
-        assert!(binds[0].is_read_only());
     }
 }

@@ -3,10 +3,13 @@
 pub mod bytes;
 pub mod class;
 pub mod cpus;
+pub mod device;
 pub mod generated_name;
 pub mod id;
+pub mod isolation;
 pub mod mount;
 pub mod record;
 pub mod reference;
 pub mod signal;
 pub mod time;
+pub mod ulimit;

@@ -7,7 +7,7 @@ pub mod cgroup;
 )]
 pub mod channel;
 pub mod copy;
-mod devices;
+pub mod devices;
 pub mod facts;
 pub mod lock;
 pub mod mount;
@@ -26,4 +26,5 @@ pub mod process;
 pub mod ready;
 pub mod rootfs;
 pub mod terminal;
+pub mod tree;
 pub mod watch;

@@ -1,11 +1,12 @@
-//! Looking into a root file system that nothing has mounted yet.
+//! Looking into a root file system that nothing has mounted yet; memory that containers share.
 //!
-//! Invariant: the mount is made in a mount namespace that dies with its thread, so none can stay.
+//! Invariant: a root is mounted in a mount namespace that dies with its thread, so none can stay.
 
 use std::io;
 use std::path::Path;
 
-use nix::mount::{MsFlags, mount};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 /// A directory that is always there and that the thread does not need.
@@ -39,6 +40,28 @@ fn mount_privately((kind, source, options): Instruction<'_>) -> io::Result<()> {
     let (flags, data) = split(options);
     let data = (!data.is_empty()).then_some(data.as_str());
     Ok(mount(Some(source), MOUNT_POINT, Some(kind), flags, data)?)
+}
+
+/// Mounts memory of so many bytes on a directory, for any user to write to, as on `/dev/shm`.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn mount_memory(at: &Path, bytes: i64) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let data = format!("mode=1777,size={bytes}");
+    let (source, kind) = (Some("shm"), Some("tmpfs"));
+    Ok(mount(source, at, kind, flags, Some(data.as_str()))?)
+}
+
+/// Takes a mount away, at once for new users; absence is success.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn unmount(at: &Path) -> io::Result<()> {
+    match umount2(at, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+        Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// mount(8)'s options as flags and the rest as the file system's own data.

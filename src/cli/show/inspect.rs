@@ -7,14 +7,14 @@ use oci_spec::image::Descriptor;
 use serde_json::{Value, json};
 
 use super::exact_time;
+use super::host_config::{host_config, mount};
 use super::network_settings::network_settings;
 use crate::cli::format::{Format, TemplateError, documents};
 use crate::commands::inspect::Object;
 use crate::engine::paths::Paths;
-use crate::engine::view::{BindMount, Status, View};
+use crate::engine::view::{Status, View};
 use crate::image::Image;
-use crate::model::mount::Propagation;
-use crate::model::record::Attachment;
+use crate::model::record::{Attachment, LogDriver};
 use crate::model::reference::Reference;
 use crate::network::CniResult;
 
@@ -38,7 +38,6 @@ fn container(view: &View) -> Value {
     let record = &view.record;
     let spec: Value = serde_json::from_slice(&view.spec).unwrap_or_default();
     let paths = Paths::new(&record.namespace, &record.id);
-    let binds = view.binds();
     let words = &record.process.command;
     json!({
         "Id": record.id,
@@ -50,13 +49,17 @@ fn container(view: &View) -> Value {
         "Image": record.image,
         "Driver": record.snapshotter,
         "Platform": "linux",
-        "LogPath": paths.log(),
+        "LogPath": match record.log.driver {
+            LogDriver::Local => Some(paths.log()),
+            LogDriver::JsonFile => Some(paths.json_log()),
+            LogDriver::None => None,
+        },
         "HostnamePath": paths.hostname(),
         "HostsPath": paths.hosts(),
         "ResolvConfPath": paths.resolv_conf(),
         "Config": config(view, &spec),
-        "HostConfig": host_config(view, &spec, &binds),
-        "Mounts": binds.iter().map(mount).collect::<Vec<_>>(),
+        "HostConfig": host_config(view, &spec),
+        "Mounts": record.mounts.iter().map(mount).collect::<Vec<_>>(),
         "NetworkSettings": network_settings(view),
         "Attachments": attachments(view),
         "Record": record,
@@ -97,60 +100,6 @@ fn config(view: &View, spec: &Value) -> Value {
         "Labels": record.labels,
         "StopSignal": process.stop_signal,
         "StopTimeout": process.stop_timeout,
-    })
-}
-
-fn host_config(view: &View, spec: &Value, binds: &[BindMount]) -> Value {
-    let record = &view.record;
-    let resources = &spec["linux"]["resources"];
-    let add_hosts = record.names.add_hosts.iter();
-    let add_hosts: Vec<String> = add_hosts.map(|(name, at)| format!("{name}:{at}")).collect();
-    json!({
-        "AutoRemove": record.auto_remove,
-        // Only a privileged container sees all of /proc.
-        "Privileged": spec["linux"]["maskedPaths"].as_array().is_none_or(Vec::is_empty),
-        "ReadonlyRootfs": spec["root"]["readonly"].as_bool().unwrap_or_default(),
-        "NetworkMode": view.networks()[0],
-        "Binds": binds.iter().map(bind).collect::<Vec<_>>(),
-        "Memory": resources["memory"]["limit"].as_i64().unwrap_or_default(),
-        "NanoCpus": nano_cpus(&resources["cpu"]),
-        "PidsLimit": resources["pids"]["limit"],
-        "Runtime": record.process.runtime,
-        "Dns": record.names.dns,
-        "DnsSearch": record.names.dns_search,
-        "DnsOptions": record.names.dns_options,
-        "ExtraHosts": add_hosts,
-    })
-}
-
-/// Billionths of a CPU; 0 is no limit.
-fn nano_cpus(cpu: &Value) -> i64 {
-    let quota = cpu["quota"].as_i64().filter(|quota| *quota > 0);
-    let period = cpu["period"].as_i64().filter(|period| *period > 0);
-    match (quota, period) {
-        (Some(quota), Some(period)) => quota.saturating_mul(1_000_000_000) / period,
-        _ => 0,
-    }
-}
-
-fn bind(bind: &BindMount) -> String {
-    let (source, destination) = (bind.source.display(), bind.destination.display());
-    match bind.is_read_only() {
-        true => format!("{source}:{destination}:ro"),
-        false => format!("{source}:{destination}"),
-    }
-}
-
-fn mount(bind: &BindMount) -> Value {
-    let mut options = bind.options.iter();
-    let propagation = options.find_map(|option| Propagation::from_name(option));
-    json!({
-        "Type": "bind",
-        "Source": bind.source,
-        "Destination": bind.destination,
-        "Mode": if bind.is_read_only() { "ro" } else { "" },
-        "RW": !bind.is_read_only(),
-        "Propagation": propagation.unwrap_or_default().as_str(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: fields have docker's names and mean what docker's mean; further ones are ours.
 
 pub mod containers;
+mod host_config;
 pub mod images;
 pub mod info;
 pub mod inspect;
