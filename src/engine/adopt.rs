@@ -8,10 +8,11 @@ use std::rc::Rc;
 
 use super::claim::Claim;
 use super::error::Error;
+use super::fifos::Fifos;
 use super::launch::{Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
-use super::stdio::{Fifos, Outputs};
+use super::stdio::Outputs;
 use super::teardown::{Process, Scope, teardown};
 use crate::containerd::{Task, TaskState};
 use crate::model::id::ContainerId;

@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oci_spec::runtime::Spec;
-use tokio::time::timeout;
 
 use super::error::Error;
+use super::fifos::Fifos;
 use super::protocol::{Event, Exec, Request};
 use super::report::Report;
 use super::serve::tell;
 use super::spec::{self, ExecRequest};
-use super::stdio::{Fifos, Outputs};
+use super::stdio::Outputs;
 use super::supervise::Supervisor;
 use super::user_lookup;
 use crate::containerd::{self, Exited};
@@ -50,10 +50,10 @@ pub async fn serve(
     let exec_id = format!("{}-{number}", std::process::id());
     let directory = supervisor.paths.fifos(&exec_id);
     let fifos = Fifos::new(directory, wanted.terminal, wanted.stdin);
-    let event = match add(supervisor, &exec_id, &fifos, &wanted, pipes).await {
+    match add(supervisor, &exec_id, &fifos, &wanted, pipes).await {
         Err(error) => {
             fifos.remove();
-            return tell(&channel, &Event::Failed(Report::of(&error))).await;
+            tell(&channel, &Event::Failed(Report::of(&error))).await;
         }
         Ok(outputs) => {
             let added = Added {
@@ -64,10 +64,11 @@ pub async fn serve(
             tell(&channel, &started(supervisor, &added)).await;
             let event = follow(supervisor, &mut channel, &added, wanted.detach).await;
             added.fifos.remove();
-            event
+            let _delivering = supervisor.delivering.read().await;
+            tell(&channel, &event).await;
+            added.outputs.delivered().await;
         }
-    };
-    tell(&channel, &event).await;
+    }
 }
 
 fn started(supervisor: &Supervisor, added: &Added) -> Event {
@@ -168,9 +169,7 @@ async fn follow(
             }
         }
     };
-    if timeout(DRAIN, added.outputs.drained()).await.is_err() {
-        added.outputs.abandon();
-    }
+    added.outputs.drain(DRAIN).await;
     // With its container gone the exec is gone as well.
     let _ = client.delete_exec(id.as_str(), &added.exec_id).await;
     match waited {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{join, ready};
 use jiff::Timestamp;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, RwLock, watch};
 use tokio::time::{sleep, timeout};
 
 use super::adopt;
@@ -86,6 +86,8 @@ pub struct Supervisor {
     pub going_down: Cell<bool>,
     /// How many execs there were: their names come from it.
     pub execs: Cell<u64>,
+    /// Held for reading while a client has output of an exec to take.
+    pub delivering: RwLock<()>,
 }
 
 impl Supervisor {
@@ -206,6 +208,7 @@ async fn obey(
         publishing: Mutex::new(()),
         going_down: Cell::new(false),
         execs: Cell::new(0),
+        delivering: RwLock::new(()),
     });
     run(supervisor, up.claim, control.take(), orders.foreground).await;
     Ok(())
@@ -244,6 +247,9 @@ async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>,
     drop(clients);
     // Each client's task holds a sender; the channel ends when the last one has been told.
     let _ = timeout(FAREWELL, all_told.recv()).await;
+    // However slow a client is, what was written before the end is its.
+    supervisor.running.outputs.delivered().await;
+    let _ = supervisor.delivering.write().await;
 }
 
 fn spawn_helpers(
