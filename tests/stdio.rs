@@ -164,12 +164,10 @@ fn a_slow_reader_gets_everything() {
     }
     host.netrun(&["run", "-d", "--name", "box", ALPINE, "sleep", "1000"])
         .ok();
-    let both = format!(
-        "netrun exec box sh -c 'seq 1 60000; seq 1 60000 >&2' 2>&1 >/tmp/out \
-        | (sleep 4; sha256sum); sha256sum </tmp/out; rm /tmp/out"
-    );
+    let both = "netrun exec box sh -c 'seq 1 60000; seq 1 60000 >&2' 2>&1 >/tmp/out \
+        | (sleep 4; sha256sum); sha256sum </tmp/out; rm /tmp/out";
     let sum = sum_of("seq 1 60000");
-    assert_eq!(host.sh(&both).ok().stdout, format!("{sum}{sum}"));
+    assert_eq!(host.sh(both).ok().stdout, format!("{sum}{sum}"));
     // The container goes down under an exec whose reader has not begun.
     let slow = "(netrun exec box seq 1 60000; echo $? >/tmp/code) | (sleep 5; sha256sum)";
     let during = format!(

@@ -47,6 +47,7 @@ fn attached(session: Session, pipes: Pipes) -> Attached {
         stdin: None,
         terminal: false,
         steps: Vec::new(),
+        heir: None,
     }
 }
 
@@ -114,11 +115,15 @@ async fn an_owner_kills_what_nobody_reads_and_others_only_leave() {
     for (role, name) in [(OWNER, "owner"), (Role::Client, "client")] {
         let owner = role == OWNER;
         let (session, mut supervisor) = connect(name).await;
+        let (sender, news) = unbounded_channel();
         let mut driver = Driver {
             session,
+            heir: None,
+            sender,
             role,
             terminal: false,
-            news: unbounded_channel().1,
+            raw: false,
+            news,
             streams: 2,
             interrupts: 0,
             failure: None,

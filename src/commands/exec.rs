@@ -91,6 +91,6 @@ pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>
         return Ok(None);
     }
     Ok(Some(
-        Attached::wait(session, pipes, args.tty, args.interactive).await?,
+        Attached::wait(session, pipes, args.tty, args.interactive, None).await?,
     ))
 }

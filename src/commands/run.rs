@@ -3,12 +3,12 @@
 //! Invariant: what cannot work is refused before the supervisor gets its orders; from then on it
 //! alone makes, and undoes.
 
-use super::attached::{self, Attached};
+use super::attached::{self, Attached, Heir};
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
 use super::prepare;
-use crate::engine::protocol::{Assignment, Orders};
+use crate::engine::protocol::{Assignment, Launcher, Orders};
 use crate::engine::session::{PipeEnds, Session};
 use crate::engine::steps::Taken;
 use crate::model::class::Failure;
@@ -77,7 +77,10 @@ pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure>
         namespace: namespace.clone(),
         id: id.clone(),
         task: Assignment::Run(Box::new(plan)),
-        foreground: !args.detach,
+        client: match args.detach {
+            true => Launcher::Leaves,
+            false => Launcher::Owns,
+        },
         fault: fault.map(|text| text.parse()).transpose()?,
     };
     if args.detach {
@@ -90,7 +93,8 @@ pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure>
     let (pipes, ends) = attached::pipes(terminal)?;
     session.order(&orders, ends).await?;
     let interactive = args.container.interactive;
-    let attached = Attached::wait(session, pipes, terminal, interactive).await?;
+    let heir = Heir::new(&context.settings, &id, Launcher::Owns);
+    let attached = Attached::wait(session, pipes, terminal, interactive, Some(heir)).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;
     Ok(Outcome::Attached(Box::new(attached)))
 }

@@ -1,12 +1,13 @@
 //! `netrun start`: start containers that exist.
 
-use super::attached::{self, Attached};
+use super::attached::{self, Attached, Heir};
 use super::context::Context;
 use super::each::{Each, each};
 use super::values::parse;
 use crate::engine::claim::{Supervision, supervision};
 use crate::engine::control::start_orders;
 use crate::engine::paths::Paths;
+use crate::engine::protocol::Launcher;
 use crate::engine::session::{PipeEnds, Session};
 use crate::model::class::Failure;
 use crate::model::id::ContainerId;
@@ -51,7 +52,7 @@ pub async fn start_one(context: &Context<'_>, id: &ContainerId) -> Result<(), Fa
     if supervision(&paths) == Supervision::Alive {
         return Ok(());
     }
-    let orders = start_orders(&context.host, id, false, None);
+    let orders = start_orders(&context.host, id, Launcher::Leaves, None);
     let mut session = Session::launch(&orders, PipeEnds::default()).await?;
     session.started().await?;
     Ok(())
@@ -69,6 +70,8 @@ pub async fn start_attached(
     let record = context.host.record(id).await?;
     let terminal = record.process.terminal;
     let (pipes, ends) = attached::pipes(terminal)?;
-    let session = Session::launch(&start_orders(&context.host, id, true, None), ends).await?;
-    Ok(Attached::wait(session, pipes, terminal, interactive).await?)
+    let orders = start_orders(&context.host, id, Launcher::Stays, None);
+    let session = Session::launch(&orders, ends).await?;
+    let heir = Heir::new(&context.settings, id, Launcher::Stays);
+    Ok(Attached::wait(session, pipes, terminal, interactive, Some(heir)).await?)
 }

@@ -4,6 +4,7 @@
 //! half-made is taken down, by the one way down.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::claim::Claim;
@@ -23,11 +24,15 @@ use crate::sys::pidfd::PidFd;
 /// SIGKILL.
 const KILL: u32 = 9;
 
-/// Takes over a container. None if there is nothing that runs (any more).
+/// Takes over a container; its output goes to `pipes`, too. None if there is nothing that runs (any more).
 ///
 /// # Errors
 /// containerd cannot be reached, or something is left behind: the next command tries again.
-pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> {
+pub async fn adopt(
+    job: Job<'_>,
+    id: &ContainerId,
+    pipes: Vec<OwnedFd>,
+) -> Result<Option<Up>, Error> {
     let Some(claim) = Claim::adopt(job.paths).await? else {
         return Ok(None);
     };
@@ -53,7 +58,7 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
     let task = job.host.client().await?.task(id.as_str()).await;
     match task {
         Ok(task) if matches!(task.state, TaskState::Running | TaskState::Paused) => {
-            let running = take_over(job, &mut record, fifos, &task).await?;
+            let running = take_over(job, &mut record, fifos, &task, pipes).await?;
             Ok(Some(Up {
                 claim,
                 record,
@@ -74,10 +79,14 @@ async fn take_over(
     record: &mut Record,
     fifos: Fifos,
     task: &Task,
+    pipes: Vec<OwnedFd>,
 ) -> Result<Running, Error> {
     let log = job.paths.log();
     let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
     let outputs = Outputs::open(&fifos, Some(writer))?;
+    outputs
+        .attach(pipes)
+        .map_err(Error::file("attach to", job.paths.fifos("")))?;
     end_execs(job, record.id.as_str()).await;
     // The socket of the dead supervisor is in the way of ours.
     let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));

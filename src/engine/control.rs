@@ -12,7 +12,7 @@ use super::launch::{self, Job};
 use super::orders::release;
 use super::paths::Paths;
 use super::plan::Plan;
-use super::protocol::{Assignment, Event, Orders, Request};
+use super::protocol::{Assignment, Event, Launcher, Orders, Request};
 use super::session::{PipeEnds, Session};
 use super::steps::{Fault, Step, Steps, Taken};
 use super::teardown::{Process, Scope, teardown};
@@ -64,7 +64,7 @@ async fn lock(paths: &Paths) -> Result<Lock, Error> {
 pub fn start_orders(
     host: &Host,
     id: &ContainerId,
-    foreground: bool,
+    client: Launcher,
     fault: Option<Fault>,
 ) -> Orders {
     Orders {
@@ -72,7 +72,7 @@ pub fn start_orders(
         namespace: host.namespace.clone(),
         id: id.clone(),
         task: Assignment::Start,
-        foreground,
+        client,
         fault,
     }
 }

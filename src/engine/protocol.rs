@@ -27,11 +27,22 @@ pub struct Orders {
     pub id: ContainerId,
     /// What to do.
     pub task: Assignment,
-    /// The launching CLI stays attached, and the container ends with it.
-    pub foreground: bool,
+    /// What the client that gives the orders is to the container.
+    pub client: Launcher,
     /// A fault to inject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+}
+
+/// What the client that gives the orders is to the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Launcher {
+    /// It waits for the start only (`run -d`, `start`).
+    Leaves,
+    /// It stays, and may go at any time (`start -a`).
+    Stays,
+    /// It stays, and the container ends with it (`run`).
+    Owns,
 }
 
 /// Why a supervisor is started.

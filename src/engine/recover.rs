@@ -19,7 +19,7 @@ use super::host::{Host, record_of};
 use super::launch::Job;
 use super::orders::forget_lock;
 use super::paths::{LOCKS, Paths, RUN, STATE};
-use super::protocol::{Assignment, Event, Orders};
+use super::protocol::{Assignment, Event, Launcher, Orders};
 use super::session::{PipeEnds, Session};
 use super::steps::Steps;
 use super::teardown::{Process, Scope, remove_tree, teardown};
@@ -88,7 +88,7 @@ pub async fn adopt(address: &Path, namespace: &Namespace, id: &ContainerId) -> R
         namespace: namespace.clone(),
         id: id.clone(),
         task: Assignment::Adopt,
-        foreground: false,
+        client: Launcher::Leaves,
         fault: None,
     };
     let mut session = Session::launch(&orders, PipeEnds::default()).await?;

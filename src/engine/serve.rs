@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::error::Error;
 use super::exec;
-use super::protocol::{Event, Request};
+use super::protocol::{Event, Launcher, Request};
 use super::report::Report;
 use super::supervise::{Outcome, Supervisor};
 use crate::model::signal::Signal;
@@ -24,15 +24,18 @@ const KILL: i32 = 9;
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Serves the client that launched the run.
-pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, foreground: bool) {
+pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, client: Launcher) {
     let told = channel.send(&started(supervisor), &[]).await;
-    if !foreground {
+    if client == Launcher::Leaves {
         return;
     }
-    if told.is_ok() && session(supervisor, &mut channel).await == Left::Properly {
-        return;
+    let left = match told {
+        Ok(()) => session(supervisor, &mut channel).await,
+        Err(_) => Left::Vanished,
+    };
+    if client == Launcher::Owns && left == Left::Vanished {
+        stop(supervisor, None, None).await;
     }
-    stop(supervisor, None, None).await;
 }
 
 /// Serves any other client, by its first request.

@@ -21,7 +21,7 @@ use super::host::Host;
 use super::launch::{Job, Running, publish_results};
 use super::orders::{forget_lock, launch_existing, launch_new, release};
 use super::paths::{Paths, SOCKET};
-use super::protocol::{Assignment, Event, MAX_LINE, Orders, Request};
+use super::protocol::{Assignment, Event, Launcher, MAX_LINE, Orders, Request};
 use super::report::Report;
 use super::serve;
 use super::steps::Steps;
@@ -181,15 +181,15 @@ async fn obey(
         steps: &steps,
         paths: &paths,
     };
-    let publish = !orders.foreground;
+    let publish = orders.client == Launcher::Leaves;
     let launch = async {
         match orders.task {
             Assignment::Run(plan) => launch_new(job, *plan, pipes, publish).await,
             Assignment::Start => launch_existing(job, &orders.id, pipes, publish).await,
-            Assignment::Adopt => adopt::adopt(job, &orders.id).await,
+            Assignment::Adopt => adopt::adopt(job, &orders.id, pipes).await,
         }
     };
-    let wanted_by = control.as_mut().filter(|_| orders.foreground);
+    let wanted_by = control.as_mut().filter(|_| orders.client == Launcher::Owns);
     let up = match attended(launch, wanted_by, &steps).await {
         Ok(Some(up)) => up,
         Ok(None) => return Ok(()),
@@ -210,7 +210,7 @@ async fn obey(
         execs: Cell::new(0),
         delivering: RwLock::new(()),
     });
-    run(supervisor, up.claim, control.take(), orders.foreground).await;
+    run(supervisor, up.claim, control.take(), orders.client).await;
     Ok(())
 }
 
@@ -233,9 +233,9 @@ async fn attended<T>(
 }
 
 /// From the start to the end.
-async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>, foreground: bool) {
+async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>, client: Launcher) {
     let (clients, mut all_told) = tokio::sync::mpsc::channel::<()>(1);
-    spawn_helpers(&supervisor, control, foreground, &clients);
+    spawn_helpers(&supervisor, control, client, &clients);
 
     let known = gone(&supervisor).await;
     supervisor.going_down.set(true);
@@ -255,14 +255,14 @@ async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>,
 fn spawn_helpers(
     supervisor: &Rc<Supervisor>,
     control: Option<Channel>,
-    foreground: bool,
+    client: Launcher,
     clients: &tokio::sync::mpsc::Sender<()>,
 ) {
     if let Some(control) = control {
         let ours = supervisor.clone();
         let held = clients.clone();
         tokio::task::spawn_local(async move {
-            serve::launcher(&ours, control, foreground).await;
+            serve::launcher(&ours, control, client).await;
             drop(held);
         });
     }
@@ -282,7 +282,7 @@ fn spawn_helpers(
     }
     let ours = supervisor.clone();
     tokio::task::spawn_local(async move {
-        if foreground {
+        if client != Launcher::Leaves {
             // What ends before anybody can ask for its addresses need not tell them.
             sleep(SHORT_RUN).await;
         }
