@@ -3,6 +3,8 @@
 //! Invariant: what cannot work is refused before the supervisor gets its orders; from then on it
 //! alone makes, and undoes.
 
+use std::path::PathBuf;
+
 use super::attached::{self, Attached, Heir};
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
@@ -11,7 +13,7 @@ use super::prepare;
 use crate::engine::protocol::{Assignment, Launcher, Orders};
 use crate::engine::session::{PipeEnds, Session};
 use crate::engine::steps::Taken;
-use crate::model::class::Failure;
+use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 
 const EXAMPLES: &str = "\
@@ -55,22 +57,44 @@ pub enum Outcome {
     Attached(Box<Attached>),
 }
 
-/// Makes a container and starts it.
+/// A signal came before the process ran.
+#[derive(Debug, thiserror::Error)]
+#[error("the run was called off by a signal; nothing of it is left")]
+pub struct CalledOff {
+    signal: u8,
+}
+
+impl Explain for CalledOff {
+    fn class(&self) -> Class {
+        Class::Interrupted(self.signal)
+    }
+}
+
+/// Makes a container and starts it, unless a signal comes first, whose number `interrupt` gives.
 ///
 /// # Errors
 /// Whatever kept it from running; nothing of it is left then.
-pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure> {
+pub async fn run(
+    context: &Context<'_>,
+    args: &Args,
+    interrupt: impl Future<Output = u8>,
+) -> Result<Outcome, Failure> {
     let cidfile = args
         .container
         .cidfile
         .as_deref()
         .map(CidFile::claim)
         .transpose()?;
+    tokio::pin!(interrupt);
     let id = prepare::name(context, &args.container);
     // It gets ready while the image is looked up; without orders it ends by itself.
     let (address, namespace) = (&context.settings.address, &context.settings.namespace);
-    let mut session = Session::spawn(address, namespace, &id)?;
-    let plan = prepare::plan(context, &args.container, &id).await?;
+    let session = Session::spawn(address, namespace, &id)?;
+    let plan = tokio::select! {
+        biased;
+        plan = prepare::plan(context, &args.container, &id) => plan?,
+        signal = &mut interrupt => return Err(CalledOff { signal }.into()),
+    };
     let fault = std::env::var("NETRUN_FAILPOINT").ok();
     let orders = Orders {
         address: address.clone(),
@@ -85,16 +109,42 @@ pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure>
     };
     if args.detach {
         session.order(&orders, PipeEnds::default()).await?;
-        let (_, steps) = session.started().await?;
+        let (_, _, steps) = started(session, interrupt).await?;
         cidfile.map(|file| file.write(&id)).transpose()?;
         return Ok(Outcome::Detached { id, steps });
     }
     let terminal = args.container.tty;
     let (pipes, ends) = attached::pipes(terminal)?;
     session.order(&orders, ends).await?;
-    let interactive = args.container.interactive;
-    let heir = Heir::new(&context.settings, &id, Launcher::Owns);
-    let attached = Attached::wait(session, pipes, terminal, interactive, Some(heir)).await?;
+    let (session, stdin, steps) = started(session, interrupt).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;
-    Ok(Outcome::Attached(Box::new(attached)))
+    Ok(Outcome::Attached(Box::new(Attached {
+        session,
+        pipes,
+        stdin: stdin.filter(|_| args.container.interactive),
+        terminal,
+        steps,
+        heir: Some(Heir::new(&context.settings, &id, Launcher::Owns)),
+    })))
+}
+
+/// Waits for the start. A signal calls it off, and what was made is gone then; or it came too late.
+async fn started(
+    mut session: Session,
+    interrupt: impl Future<Output = u8>,
+) -> Result<(Session, Option<PathBuf>, Vec<Taken>), Failure> {
+    let signal = tokio::select! {
+        biased;
+        started = session.started() => {
+            let (stdin, steps) = started?;
+            return Ok((session, stdin, steps));
+        }
+        signal = interrupt => signal,
+    };
+    session.call_off();
+    match session.started().await {
+        Ok((stdin, steps)) => Ok((session, stdin, steps)),
+        Err(error) if error.class() == Class::LeftBehind => Err(error.into()),
+        Err(_) => Err(CalledOff { signal }.into()),
+    }
 }

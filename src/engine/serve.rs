@@ -35,6 +35,8 @@ pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, client:
     };
     if client == Launcher::Owns && left == Left::Vanished {
         stop(supervisor, None, None).await;
+        // One that only called the launch off, too late, waits for the end.
+        tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
     }
 }
 

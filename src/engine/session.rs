@@ -152,6 +152,12 @@ impl Session {
         }
     }
 
+    /// Calls a launch off: what it made is taken down. Its outcome still comes.
+    pub fn call_off(&self) {
+        // A supervisor that is gone will be noticed where its events are awaited.
+        self.channel.finish().ok();
+    }
+
     /// Asks for something in the course of the session.
     ///
     /// # Errors

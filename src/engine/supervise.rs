@@ -182,6 +182,8 @@ async fn obey(
         paths: &paths,
     };
     let publish = orders.client == Launcher::Leaves;
+    // Nobody has learned the name of a container that is new.
+    let is_new = matches!(orders.task, Assignment::Run(_));
     let launch = async {
         match orders.task {
             Assignment::Run(plan) => launch_new(job, *plan, pipes, publish).await,
@@ -189,7 +191,7 @@ async fn obey(
             Assignment::Adopt => adopt::adopt(job, &orders.id, pipes).await,
         }
     };
-    let wanted_by = control.as_mut().filter(|_| orders.client == Launcher::Owns);
+    let wanted_by = control.as_mut().filter(|_| is_new);
     let up = match attended(launch, wanted_by, &steps).await {
         Ok(Some(up)) => up,
         Ok(None) => return Ok(()),
