@@ -4,22 +4,29 @@
 //! alone makes, and undoes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::attached::{self, Attached, Heir};
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
 use super::prepare;
+use super::values::parse;
+use crate::engine::control;
 use crate::engine::protocol::{Assignment, Launcher, Orders};
+use crate::engine::ready::until_ready;
 use crate::engine::session::{PipeEnds, Session};
 use crate::engine::steps::Taken;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
+use crate::model::ready::Readiness;
+use crate::model::time::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:
   netrun run --rm -it alpine:3.14 sh
   netrun run -d --name web --net mynet -e MODE=test -v ./site:/site:ro nginx
+  netrun run -d --wait=tcp:5432 --name db postgres
   netrun run alpine:3.14 --net mynet ip addr      options may stand after the image, too
   netrun run alpine:3.14 -- --net mynet           but after -- everything is the command's
 
@@ -37,6 +44,23 @@ pub struct Args {
     /// Leave it running, and print its name
     #[arg(short, long)]
     pub detach: bool,
+
+    /// With -d: return when it is ready: healthy, tcp:PORT, http:PORT/PATH or log:REGEX; healthy
+    /// if nothing is said, which without a health check means that it runs
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "healthy",
+        requires = "detach",
+        value_parser = parse::<Readiness>
+    )]
+    pub wait: Option<Readiness>,
+
+    /// How long to wait for that
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub wait_timeout: Duration,
 
     /// How the container is made.
     #[command(flatten)]
@@ -109,7 +133,10 @@ pub async fn run(
     };
     if args.detach {
         session.order(&orders, PipeEnds::default()).await?;
-        let (_, _, steps) = started(session, interrupt).await?;
+        let (_, _, steps) = started(session, interrupt.as_mut()).await?;
+        if let Some(readiness) = &args.wait {
+            ready(context, args, &id, readiness, interrupt).await?;
+        }
         cidfile.map(|file| file.write(&id)).transpose()?;
         return Ok(Outcome::Detached { id, steps });
     }
@@ -126,6 +153,29 @@ pub async fn run(
         steps,
         heir: Some(Heir::new(&context.settings, &id, Launcher::Owns)),
     })))
+}
+
+/// Waits until the container is ready. One that is not, and was to be removed, is gone then.
+async fn ready(
+    context: &Context<'_>,
+    args: &Args,
+    id: &ContainerId,
+    readiness: &Readiness,
+    interrupt: impl Future<Output = u8>,
+) -> Result<(), Failure> {
+    let host = &context.host;
+    let signal = tokio::select! {
+        biased;
+        waited = until_ready(host, id, readiness, args.wait_timeout) => {
+            if waited.is_err() && args.container.rm {
+                control::remove(host, id, true).await?;
+            }
+            return Ok(waited?);
+        }
+        signal = interrupt => signal,
+    };
+    control::remove(host, id, true).await?;
+    Err(CalledOff { signal }.into())
 }
 
 /// Waits for the start. A signal calls it off, and what was made is gone then; or it came too late.
