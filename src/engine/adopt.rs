@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::claim::Claim;
 use super::error::Error;
-use super::launch::{Job, Running};
+use super::launch::{self, Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
 use super::stdio::{Fifos, Outputs};
@@ -17,7 +17,6 @@ use crate::containerd::{Task, TaskState};
 use crate::model::id::ContainerId;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
-use crate::sys::pidfd::PidFd;
 
 /// SIGKILL.
 const KILL: u32 = 9;
@@ -81,7 +80,7 @@ async fn take_over(
     // The socket of the dead supervisor is in the way of ours.
     let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
     record.provisional = false;
-    let pidfd = PidFd::open(task.pid).ok();
+    let pidfd = launch::open_process(record, task.pid);
     Ok(Running {
         pidfd,
         pid: task.pid,

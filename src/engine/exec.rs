@@ -116,7 +116,11 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
     let (container, _) = supervisor.host.container(&id).await?;
     let spec: Spec = serde_json::from_slice(&container.spec).map_err(unreadable)?;
     let own = spec.process().clone().unwrap_or_default();
-    let root = PathBuf::from(format!("/proc/{}/root", supervisor.running.pid));
+    let root = match supervisor.running.pidfd {
+        Some(_) => PathBuf::from(format!("/proc/{}/root", supervisor.running.pid)),
+        // The pid is not one of ours: without names there are still numbers.
+        None => PathBuf::from("/nonexistent"),
+    };
     let user = match &wanted.user {
         Some(user) => Some(user_lookup::in_root(&id, user, &root)?),
         None => None,
