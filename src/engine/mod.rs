@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod error;
 pub mod etc;
 pub mod exec;
+pub mod exit;
 pub mod forgotten;
 pub mod host;
 pub mod launch;
