@@ -2,11 +2,197 @@
 
 use std::time::Duration;
 
-use crate::host::{ALPINE, FakeHost, eventually};
+use crate::host::{ALPINE, FakeHost, Running, eventually};
+
+/// A network whose ADD takes this many seconds, so that a launch takes at least as long.
+fn slow_network(host: &FakeHost, seconds: u32) {
+    let answer = r#"{"cniVersion": "1.0.0", "interfaces": [], "ips": []}"#;
+    let script = format!(
+        "#!/bin/sh\ncat >/dev/null\n[ $CNI_COMMAND = ADD ] || exit 0\nsleep {seconds}; echo '{answer}'\n"
+    );
+    host.write("/mnt/plugins/slow", &script);
+    host.sh("chmod 755 /mnt/plugins/slow").ok();
+    let config = r#"{"cniVersion": "1.0.0", "name": "slow", "plugins": [{"type": "slow"}]}"#;
+    host.network("20-slow.conflist", config);
+}
+
+/// Begins a launch, and waits until it is under way.
+fn launching(host: &FakeHost, name: &str, command: &[&str]) -> Running {
+    let args = ["run", "-d", "--name", name, "--net", "slow", ALPINE];
+    let run = host.netrun_cmd(&[&args[..], command].concat());
+    let run = run.env("CNI_PATH", "/mnt/plugins").spawn();
+    eventually(Duration::from_secs(20), "the launch is under way", || {
+        (host.ctr(&["container", "info", name]).code == 0).then_some(())
+    });
+    run
+}
 
 fn sleeper(host: &FakeHost, name: &str) {
     host.netrun(&["run", "-d", "--name", name, ALPINE, "sleep", "1000"])
         .ok();
+}
+
+/// The supervisor's pid, on the host.
+fn supervisor(host: &FakeHost, name: &str) -> String {
+    let line = format!("pgrep -f '[n]etrun supervise default {name} '");
+    host.sh(&line).ok().text().to_owned()
+}
+
+fn state(host: &FakeHost, name: &str) -> String {
+    let args = ["inspect", "--format", "{{.State.Status}}", name];
+    host.netrun(&args).ok().text().to_owned()
+}
+
+#[test]
+fn rm_during_a_launch_is_refused_and_by_force_removes_all() {
+    let host = FakeHost::new();
+    slow_network(&host, 2);
+    let run = launching(&host, "up", &["sleep", "1000"]);
+    host.netrun(&["rm", "up"]).fails(4, &["up", "is running"]);
+    run.wait().ok();
+    host.netrun(&["exec", "up", "true"]).ok();
+    host.netrun(&["rm", "-f", "up"]).ok();
+    host.assert_clean();
+
+    let run = launching(&host, "up", &["sleep", "1000"]);
+    host.netrun(&["rm", "-f", "up"]).ok();
+    // It did run, and was removed then.
+    run.wait().ok();
+    host.assert_clean();
+}
+
+#[test]
+fn verbs_wait_for_a_launch_that_is_under_way() {
+    let host = FakeHost::new();
+    slow_network(&host, 2);
+    let run = launching(&host, "e", &["sleep", "1000"]);
+    let exec = host.netrun(&["exec", "e", "echo", "inside"]).ok();
+    assert_eq!(exec.text(), "inside");
+    run.wait().ok();
+    host.netrun(&["rm", "-f", "e"]).ok();
+
+    let run = launching(&host, "s", &["sleep", "1000"]);
+    host.netrun(&["stop", "-t", "0", "s"]).ok();
+    assert_eq!(state(&host, "s"), "exited");
+    run.wait().ok();
+    host.netrun(&["rm", "s"]).ok();
+
+    let run = launching(&host, "w", &["sh", "-c", "sleep 0.2; exit 3"]);
+    assert_eq!(host.waited("w"), 3);
+    run.wait().ok();
+    host.netrun(&["rm", "w"]).ok();
+
+    let run = launching(&host, "k", &["sleep", "1000"]);
+    host.netrun(&["kill", "k"]).ok();
+    run.wait().ok();
+    assert_eq!(host.waited("k"), 137);
+    host.netrun(&["rm", "k"]).ok();
+
+    let run = launching(&host, "a", &["sh", "-c", "sleep 1; echo seen; exit 4"]);
+    let attached = host.netrun(&["attach", "a"]).code(4);
+    assert_eq!(attached.text(), "seen");
+    run.wait().ok();
+    host.netrun(&["rm", "a"]).ok();
+}
+
+#[test]
+fn a_killed_container_can_be_started_or_removed_at_once() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.netrun(&[
+        "run", "-d", "--name", "c", "--net", "mynet", ALPINE, "sleep", "1000",
+    ])
+    .ok();
+    for _ in 0..5 {
+        host.sh("netrun kill c && netrun start c && netrun exec c true")
+            .ok();
+    }
+    host.sh("netrun kill c && netrun rm c").ok();
+    host.assert_clean();
+    for _ in 0..5 {
+        sleeper(&host, "d");
+        host.sh("netrun kill d && netrun rm d").ok();
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn a_second_kill_says_that_it_does_not_run() {
+    let host = FakeHost::new();
+    for _ in 0..5 {
+        sleeper(&host, "c");
+        let line = "netrun kill c || exit 9; netrun kill c";
+        host.sh(line).fails(4, &["c", "is not running"]);
+        let line = "netrun start c && netrun kill c || exit 9; netrun exec c true";
+        host.sh(line).fails(125, &["c", "is not running"]);
+        host.netrun(&["rm", "c"]).ok();
+    }
+    // One that is being stopped still runs.
+    let deaf = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    host.netrun(&["run", "-d", "--name", "c", ALPINE, "sh", "-c", deaf])
+        .ok();
+    eventually(Duration::from_secs(10), "it is deaf", || {
+        let logs = host.netrun(&["logs", "c"]);
+        logs.stdout.contains("up").then_some(())
+    });
+    let stop = host.netrun_cmd(&["stop", "-t", "30", "c"]).spawn();
+    std::thread::sleep(Duration::from_millis(500));
+    host.netrun(&["rm", "c"]).fails(4, &["c", "is running"]);
+    host.netrun(&["kill", "c"]).ok();
+    let stopped = stop.wait_for(Duration::from_secs(10)).ok();
+    assert_eq!(stopped.text(), "c");
+    host.netrun(&["rm", "c"]).ok();
+}
+
+#[test]
+fn a_supervisor_that_dies_under_a_request_is_replaced() {
+    let host = FakeHost::new();
+    let deaf = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    host.netrun(&["run", "-d", "--name", "c", ALPINE, "sh", "-c", deaf])
+        .ok();
+    let stop = host.netrun_cmd(&["stop", "-t", "2", "c"]).spawn();
+    let wait = host.netrun_cmd(&["wait", "c"]).spawn();
+    std::thread::sleep(Duration::from_millis(700));
+    host.sh(&format!("kill -9 {}", supervisor(&host, "c"))).ok();
+    stop.wait().ok();
+    assert_eq!(wait.wait().code(137).text(), "137");
+    assert_eq!(state(&host, "c"), "exited");
+    host.netrun(&["rm", "c"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_supervisor_short_of_descriptors_listens_again_later() {
+    let host = FakeHost::new();
+    sleeper(&host, "c");
+    let pid = supervisor(&host, "c");
+    let limit = |count: &str| {
+        host.sh(&format!("prlimit --pid {pid} --nofile={count}:"))
+            .ok()
+    };
+    let before = host
+        .sh(&format!(
+            "prlimit --pid {pid} --nofile --noheadings --output SOFT"
+        ))
+        .ok();
+    limit("3");
+    let stop = host.netrun_cmd(&["stop", "-t", "0", "c"]).spawn();
+    std::thread::sleep(Duration::from_millis(700));
+    limit(before.text());
+    stop.wait_for(Duration::from_secs(20)).ok();
+    host.netrun(&["rm", "c"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn gc_sweeps_run_directories_that_were_half_made_or_half_removed() {
+    let host = FakeHost::new();
+    sleeper(&host, "c");
+    host.sh("mkdir -p /run/netrun/default/.99999999-x /run/netrun/default/.99999998; touch /run/netrun/default/.99999999-x/alive").ok();
+    host.netrun(&["gc"]).ok();
+    host.netrun(&["exec", "c", "true"]).ok();
+    host.netrun(&["rm", "-f", "c"]).ok();
+    host.assert_clean();
 }
 
 /// The record of `c` as containerd keeps it.

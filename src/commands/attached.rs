@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::engine::error::Error;
+use crate::engine::protocol::Event;
 use crate::engine::session::{PipeEnds, Pipes, Session};
 use crate::engine::steps::Taken;
 
@@ -25,6 +26,25 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// Takes the streams of what a supervisor was asked for. None if it did not start.
+    pub fn reached(
+        (session, first): (Session, Event),
+        pipes: Pipes,
+        terminal: bool,
+        interactive: bool,
+    ) -> Option<Attached> {
+        let Event::Started { steps, stdin } = first else {
+            return None;
+        };
+        Some(Attached {
+            session,
+            pipes,
+            stdin: stdin.filter(|_| interactive),
+            terminal,
+            steps,
+        })
+    }
+
     /// Waits for the start of what a session was opened for.
     ///
     /// # Errors

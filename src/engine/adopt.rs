@@ -77,8 +77,6 @@ async fn take_over(
     let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
     let outputs = Outputs::open(&fifos, Some(writer))?;
     end_execs(job, record.id.as_str()).await;
-    // The socket of the dead supervisor is in the way of ours.
-    let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
     record.provisional = false;
     let pidfd = launch::open_process(record, task.pid);
     Ok(Running {

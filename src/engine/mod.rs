@@ -19,6 +19,7 @@ pub mod orders;
 pub mod paths;
 pub mod plan;
 pub mod protocol;
+pub mod reach;
 pub mod recover;
 pub mod report;
 pub mod seccomp;

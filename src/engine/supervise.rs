@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::ready;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc::WeakSender;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +22,7 @@ use super::exit;
 use super::host::Host;
 use super::launch::{Job, Running, publish_results};
 use super::orders::{forget_lock, launch_existing, launch_new, release};
-use super::paths::{Paths, SOCKET};
+use super::paths::Paths;
 use super::protocol::{Assignment, Event, MAX_LINE, Orders, Request};
 use super::report::Report;
 use super::serve;
@@ -29,7 +31,7 @@ use super::teardown::{self, Scope, teardown};
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, Record};
 use crate::sys::cgroup::Cgroup;
-use crate::sys::channel::{Channel, accept, listen};
+use crate::sys::channel::{Channel, accept};
 use crate::sys::lock::Lock;
 
 /// How long the connection to containerd is kept after a start: what ends sooner is a short job, and
@@ -44,6 +46,9 @@ const SHORT_RUN: Duration = Duration::from_millis(100);
 
 /// How long clients may take to read their last event.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long after a connection could not be taken the next one is tried.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What there is to tell when a run is over.
 #[derive(Debug, Clone)]
@@ -89,12 +94,23 @@ impl Supervisor {
         self.record.borrow().id.clone()
     }
 
+    /// Whether the first process has ended; without a pidfd, as far as we have been told.
+    pub fn ended(&self) -> bool {
+        match &self.running.pidfd {
+            Some(pidfd) => pidfd.has_ended(),
+            None => self.going_down.get(),
+        }
+    }
+
     /// Signals the first process.
     ///
     /// # Errors
     /// The process has ended, or containerd refuses.
     pub async fn signal(&self, number: i32) -> Result<(), Error> {
         let id = self.id();
+        if self.running.pidfd.is_some() && self.ended() {
+            return Err(Error::not_running(&id));
+        }
         match &self.running.pidfd {
             Some(pidfd) => {
                 let failed = |source| Error::Supervisor {
@@ -244,9 +260,18 @@ async fn attended<T>(
 }
 
 /// From the start to the end.
-async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>, foreground: bool) {
+async fn run(
+    supervisor: Rc<Supervisor>,
+    mut claim: Claim,
+    control: Option<Channel>,
+    foreground: bool,
+) {
     let (clients, mut all_told) = tokio::sync::mpsc::channel::<()>(1);
     spawn_helpers(&supervisor, control, foreground, &clients);
+    if let Some(listener) = claim.take_listener() {
+        let served = serve_clients(supervisor.clone(), listener, clients.downgrade());
+        tokio::task::spawn_local(served);
+    }
 
     let known = exit::gone(&supervisor).await;
     supervisor.going_down.set(true);
@@ -274,20 +299,6 @@ fn spawn_helpers(
             drop(held);
         });
     }
-    if let Ok(listener) = listen(&supervisor.paths.run, SOCKET) {
-        let (ours, held) = (supervisor.clone(), clients.downgrade());
-        tokio::task::spawn_local(async move {
-            while let Ok(mut channel) = accept(&listener, MAX_LINE).await {
-                let (ours, held) = (ours.clone(), held.upgrade());
-                tokio::task::spawn_local(async move {
-                    if let Ok(Some((request, pipes))) = channel.receive::<Request>().await {
-                        serve::client(&ours, channel, request, pipes).await;
-                    }
-                    drop(held);
-                });
-            }
-        });
-    }
     let ours = supervisor.clone();
     tokio::task::spawn_local(async move {
         if foreground {
@@ -300,6 +311,24 @@ fn spawn_helpers(
         // Costly on some kernels, and of no use to a short run.
         *ours.cgroup.borrow_mut() = Some(Cgroup::enter(CGROUP));
     });
+}
+
+/// Serves whoever asks, from those on who came during the launch.
+async fn serve_clients(ours: Rc<Supervisor>, listener: UnixListener, held: WeakSender<()>) {
+    loop {
+        let Ok(mut channel) = accept(&listener, MAX_LINE).await else {
+            // It may have left already, or descriptors are short for a while.
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (ours, held) = (ours.clone(), held.upgrade());
+        tokio::task::spawn_local(async move {
+            if let Ok(Some((request, pipes))) = channel.receive::<Request>().await {
+                serve::client(&ours, channel, request, pipes).await;
+            }
+            drop(held);
+        });
+    }
 }
 
 async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
