@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::host::{ALPINE, FakeHost, Running, eventually};
+use crate::host::{ALPINE, FakeHost, Output, Running, eventually};
 
 /// A network whose ADD takes this many seconds, so that a launch takes at least as long.
 fn slow_network(host: &FakeHost, seconds: u32) {
@@ -223,4 +223,60 @@ fn a_shim_that_says_nothing_delays_the_end_and_does_not_hide_it() {
     assert!([255, 137].contains(&status), "{status}");
     host.netrun(&["rm", "c"]).ok();
     host.assert_clean();
+}
+
+/// The connections of a process to containerd.
+pub fn connections(host: &FakeHost, pid: &str) -> Output {
+    // Only containerd's end has the socket's name; the other one is known as its peer.
+    let ends = format!(
+        "/containerd.sock/ {{ theirs[$6] }} /pid={pid},/ {{ ours[$8] }} \
+         END {{ for (end in ours) if (end in theirs) print end }}"
+    );
+    host.sh(&format!("ss -xp | awk '{ends}'")).ok()
+}
+
+#[test]
+fn no_connection_is_held_after_an_exec() {
+    let host = FakeHost::new();
+    sleeper(&host, "c");
+    host.netrun(&["exec", "c", "true"]).ok();
+    let pid = supervisor(&host, "c");
+    host.netrun(&["exec", "-d", "c", "sleep", "2"]).ok();
+    assert_eq!(connections(&host, &pid).lines().len(), 1);
+    eventually(Duration::from_secs(8), "it lets the connection go", || {
+        connections(&host, &pid).text().is_empty().then_some(())
+    });
+    host.netrun(&["rm", "-f", "c"]).ok();
+}
+
+#[test]
+fn the_end_of_input_is_told_though_containerd_is_away() {
+    let host = FakeHost::new();
+    let mut run = host
+        .netrun_cmd(&["run", "--rm", "-i", ALPINE, "sh", "-c", "cat; echo over"])
+        .spawn_interactive();
+    run.send("first\n");
+    run.expect("first");
+    sleeper(&host, "e");
+    let mut exec = host
+        .netrun_cmd(&["exec", "-i", "e", "sh", "-c", "cat; echo over >>/tmp/over"])
+        .spawn_interactive();
+    exec.send("first\n");
+    exec.expect("first");
+    // No connection is held any more, and none can be made.
+    std::thread::sleep(Duration::from_millis(1500));
+    host.stop_containerd();
+    run.close_stdin();
+    exec.close_stdin();
+    std::thread::sleep(Duration::from_millis(1500));
+    host.start_containerd();
+    let ended = run.wait_for(Duration::from_secs(20)).ok();
+    assert_eq!(ended.lines(), ["first", "over"]);
+    eventually(Duration::from_secs(20), "the exec read its end", || {
+        let over = host.netrun(&["exec", "e", "cat", "/tmp/over"]);
+        over.stdout.contains("over").then_some(())
+    });
+    let exec = exec.wait_for(Duration::from_secs(20)).ok();
+    assert_eq!(exec.text(), "first");
+    host.netrun(&["rm", "-f", "e"]).ok();
 }

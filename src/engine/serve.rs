@@ -7,13 +7,14 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::Error;
 use super::exec;
 use super::protocol::{Event, Request};
 use super::report::Report;
 use super::supervise::{Outcome, Supervisor};
+use crate::model::class::{Class, Explain};
 use crate::model::signal::Signal;
 use crate::sys::channel::Channel;
 
@@ -22,6 +23,11 @@ const KILL: i32 = 9;
 
 /// How long whoever killed a process waits for its end.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long after a failure the end of standard input is told again, and how often at most where
+/// containerd answers.
+const CLOSE_PAUSE: Duration = Duration::from_millis(500);
+const CLOSE_TRIES: u32 = 5;
 
 /// Serves the client that launched the run.
 pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, foreground: bool) {
@@ -161,7 +167,7 @@ async fn session(supervisor: &Rc<Supervisor>, channel: &mut Channel) -> Left {
     }
 }
 
-async fn obey(supervisor: &Supervisor, request: Request) {
+async fn obey(supervisor: &Rc<Supervisor>, request: Request) {
     let id = supervisor.id();
     // The process may end at any moment; what it cannot take any more is lost as it would be on a
     // terminal.
@@ -172,13 +178,33 @@ async fn obey(supervisor: &Supervisor, request: Request) {
                 drop(client.resize(id.as_str(), "", (width, height)).await);
             }
         }
-        Request::CloseStdin => {
-            if let Ok(client) = supervisor.host.client().await {
-                drop(client.close_stdin(id.as_str(), "").await);
-            }
-        }
+        Request::CloseStdin => close_stdin(supervisor, ""),
         _ => {}
     }
+}
+
+/// Says that standard input has ended. A process that is not told waits for ever, so that while
+/// containerd is away we do not give up; nobody waits for us.
+pub fn close_stdin(supervisor: &Rc<Supervisor>, exec_id: &str) {
+    let (supervisor, exec_id) = (supervisor.clone(), exec_id.to_owned());
+    tokio::task::spawn_local(async move {
+        let id = supervisor.id();
+        let close = async || {
+            let client = supervisor.host.client().await?;
+            Ok::<_, Error>(client.close_stdin(id.as_str(), &exec_id).await?)
+        };
+        let mut refused = 0;
+        while refused < CLOSE_TRIES && !supervisor.ended() {
+            match close().await.map_err(|error| error.class()) {
+                Ok(()) | Err(Class::NotFound) => return,
+                Err(Class::Unavailable) => {}
+                // What containerd says while it goes down has many codes.
+                Err(_) => refused += 1,
+            }
+            supervisor.host.release();
+            sleep(CLOSE_PAUSE).await;
+        }
+    });
 }
 
 /// Asks the process to stop; when its time is up, makes it.

@@ -310,6 +310,7 @@ fn spawn_helpers(
         ours.host.release();
         // Costly on some kernels, and of no use to a short run.
         *ours.cgroup.borrow_mut() = Some(Cgroup::enter(CGROUP));
+        ours.host.keep_released(KEEP_CONNECTION).await;
     });
 }
 
