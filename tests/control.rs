@@ -1,6 +1,6 @@
 //! Commands that meet a container while it comes up, goes down, or has lost its supervisor.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::host::{ALPINE, FakeHost, Output, Running, eventually};
 
@@ -162,6 +162,36 @@ fn a_supervisor_that_dies_under_a_request_is_replaced() {
 }
 
 #[test]
+fn a_shim_that_says_nothing_delays_the_end_and_does_not_hide_it() {
+    let host = FakeHost::new();
+    sleeper(&host, "c");
+    let shim = host.sh("pgrep -f '[c]ontainerd-shim.*-id c'").ok();
+    host.sh(&format!(
+        "kill -STOP {}; pkill -9 -f '^sleep [1]000'",
+        shim.text()
+    ))
+    .ok();
+    let told = "the record says how it ended";
+    eventually(Duration::from_secs(25), told, || {
+        record(&host).contains("did not say").then_some(())
+    });
+    host.sh(&format!("kill -CONT {}", shim.text())).ok();
+    // The shim may have been told to delete what it had not seen end: then gc finishes it, and by
+    // now containerd knows the status.
+    host.netrun(&["gc"]).ok();
+    let status = host.waited("c");
+    assert!([255, 137].contains(&status), "{status}");
+    host.netrun(&["rm", "c"]).ok();
+    host.assert_clean();
+}
+
+/// The record of `c` as containerd keeps it.
+fn record(host: &FakeHost) -> String {
+    let line = "ctr container info c | jq -r '.Extensions[\"netrun.record\"].value // .Extensions[\"netrun.record\"].Value' | base64 -d";
+    host.sh(line).stdout
+}
+
+#[test]
 fn a_supervisor_short_of_descriptors_listens_again_later() {
     let host = FakeHost::new();
     sleeper(&host, "c");
@@ -192,36 +222,6 @@ fn gc_sweeps_run_directories_that_were_half_made_or_half_removed() {
     host.netrun(&["gc"]).ok();
     host.netrun(&["exec", "c", "true"]).ok();
     host.netrun(&["rm", "-f", "c"]).ok();
-    host.assert_clean();
-}
-
-/// The record of `c` as containerd keeps it.
-fn record(host: &FakeHost) -> String {
-    let line = "ctr container info c | jq -r '.Extensions[\"netrun.record\"].value // .Extensions[\"netrun.record\"].Value' | base64 -d";
-    host.sh(line).stdout
-}
-
-#[test]
-fn a_shim_that_says_nothing_delays_the_end_and_does_not_hide_it() {
-    let host = FakeHost::new();
-    sleeper(&host, "c");
-    let shim = host.sh("pgrep -f '[c]ontainerd-shim.*-id c'").ok();
-    host.sh(&format!(
-        "kill -STOP {}; pkill -9 -f '^sleep [1]000'",
-        shim.text()
-    ))
-    .ok();
-    let told = "the record says how it ended";
-    eventually(Duration::from_secs(25), told, || {
-        record(&host).contains("did not say").then_some(())
-    });
-    host.sh(&format!("kill -CONT {}", shim.text())).ok();
-    // The shim may have been told to delete what it had not seen end: then gc finishes it, and by
-    // now containerd knows the status.
-    host.netrun(&["gc"]).ok();
-    let status = host.waited("c");
-    assert!([255, 137].contains(&status), "{status}");
-    host.netrun(&["rm", "c"]).ok();
     host.assert_clean();
 }
 
@@ -279,4 +279,34 @@ fn the_end_of_input_is_told_though_containerd_is_away() {
     let exec = exec.wait_for(Duration::from_secs(20)).ok();
     assert_eq!(exec.text(), "first");
     host.netrun(&["rm", "-f", "e"]).ok();
+}
+
+#[test]
+fn a_command_does_not_wait_for_orphans_that_take_long() {
+    let host = FakeHost::new();
+    for name in ["a", "b", "c"] {
+        sleeper(&host, name);
+    }
+    host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+    // Whoever adopts waits for this.
+    let busy = host
+        .cmd("sh")
+        .args(&[
+            "-c",
+            "exec 8>>/run/netrun/locks/ctr-default--a 9>>/run/netrun/locks/ctr-default--b; flock 8; flock 9; echo held; sleep 6",
+        ])
+        .spawn();
+    busy.expect("held");
+    let began = Instant::now();
+    let running = host.netrun(&["ps", "-q"]).ok();
+    assert!(began.elapsed() < Duration::from_secs(4), "{running}");
+    assert_eq!(running.lines().len(), 3);
+    host.netrun(&["exec", "c", "true"]).ok();
+    assert!(began.elapsed() < Duration::from_secs(5), "c is not busy");
+    // Whoever names one waits for it.
+    host.netrun(&["exec", "a", "true"]).ok();
+    assert!(began.elapsed() > Duration::from_secs(4));
+    drop(busy);
+    host.netrun(&["rm", "-f", "a", "b", "c"]).ok();
+    host.assert_clean();
 }
