@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::claim::Claim;
 use super::error::Error;
 use super::fifos::Fifos;
-use super::launch::{Job, Running};
+use super::launch::{self, Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
 use super::stdio::Outputs;
@@ -19,7 +19,6 @@ use crate::containerd::{Task, TaskState};
 use crate::model::id::ContainerId;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
-use crate::sys::pidfd::PidFd;
 
 /// SIGKILL.
 const KILL: u32 = 9;
@@ -88,10 +87,8 @@ async fn take_over(
         .attach(pipes)
         .map_err(Error::file("attach to", job.paths.fifos("")))?;
     end_execs(job, record.id.as_str()).await;
-    // The socket of the dead supervisor is in the way of ours.
-    let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
     record.provisional = false;
-    let pidfd = PidFd::open(task.pid).ok();
+    let pidfd = launch::open_process(record, task.pid);
     Ok(Running {
         pidfd,
         pid: task.pid,

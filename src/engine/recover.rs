@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::attachment;
-use super::claim::{Supervision, supervision};
+use super::claim::{self, Supervision, supervision};
 use super::control;
 use super::error::Error;
 use super::host::{Host, record_of};
@@ -129,6 +129,13 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
         if namespace == host.namespace {
             take_over(host, &id, &mut swept).await;
         }
+    }
+    match claim::sweep(&host.namespace) {
+        Ok(paths) => swept.done.extend(paths.iter().map(|path| {
+            let path = path.display();
+            format!("{path}: removed what was half made or half removed")
+        })),
+        Err(error) => swept.failures.push(error),
     }
     settle(host).await;
     let client = host.client().await?;
