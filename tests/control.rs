@@ -239,13 +239,18 @@ pub fn connections(host: &FakeHost, pid: &str) -> Output {
 fn no_connection_is_held_after_an_exec() {
     let host = FakeHost::new();
     sleeper(&host, "c");
-    host.netrun(&["exec", "c", "true"]).ok();
     let pid = supervisor(&host, "c");
+    let released = || {
+        eventually(Duration::from_secs(8), "it lets the connection go", || {
+            connections(&host, &pid).text().is_empty().then_some(())
+        });
+    };
+    released();
+    host.netrun(&["exec", "c", "true"]).ok();
+    released();
     host.netrun(&["exec", "-d", "c", "sleep", "2"]).ok();
     assert_eq!(connections(&host, &pid).lines().len(), 1);
-    eventually(Duration::from_secs(8), "it lets the connection go", || {
-        connections(&host, &pid).text().is_empty().then_some(())
-    });
+    released();
     host.netrun(&["rm", "-f", "c"]).ok();
 }
 
@@ -309,4 +314,44 @@ fn a_command_does_not_wait_for_orphans_that_take_long() {
     drop(busy);
     host.netrun(&["rm", "-f", "a", "b", "c"]).ok();
     host.assert_clean();
+}
+
+#[test]
+fn pids_of_another_pid_namespace_are_nobody_here() {
+    let host = FakeHost::new();
+    host.stop_containerd();
+    // Whatever pid containerd tells of is somebody's here.
+    let innocent = "for n in $(seq 600); do sleep 1001 & done; echo there; wait";
+    let innocent = host.cmd("sh").args(&["-c", innocent]).spawn();
+    innocent.expect("there");
+    let count = || host.sh("pgrep -cf '^sleep [1]001'").ok().text().to_owned();
+    assert_eq!(count(), "600");
+    let line = "exec unshare --pid --fork --kill-child --mount-proc --propagation slave sh -c \
+        'for n in $(seq 300); do /bin/true; done; exec containerd --config /mnt/containerd.toml' \
+        >/dev/null 2>&1";
+    let containerd = host.cmd("sh").args(&["-c", line]).spawn();
+    let answers = || (host.ctr(&["version"]).code == 0).then_some(());
+    eventually(Duration::from_secs(30), "containerd answers", answers);
+    // Its mounts are its own, too, so that no network namespace of ours reaches it.
+    let run = ["run", "-d", "--net", "host", "--name"];
+    host.netrun(&[&run[..], &["c", ALPINE, "sleep", "1000"]].concat())
+        .ok();
+    let ends = "echo up; sleep 1; exit 7";
+    host.netrun(&[&run[..], &["d", ALPINE, "sh", "-c", ends]].concat())
+        .ok();
+    assert_eq!(host.netrun(&["exec", "c", "echo", "in"]).ok().text(), "in");
+    assert_eq!(host.waited("d"), 7);
+    host.netrun(&["rm", "d"]).ok();
+    host.netrun(&["rm", "c"]).fails(4, &["is running"]);
+    host.netrun(&["stop", "-t", "0", "c"]).ok();
+    host.netrun(&["start", "c"]).ok();
+    host.netrun(&["kill", "c"]).ok();
+    assert_eq!(host.waited("c"), 137);
+    host.netrun(&["rm", "c"]).ok();
+    assert_eq!(count(), "600");
+    drop(containerd);
+    drop(innocent);
+    host.sh("pkill -9 -f '^sleep [1]001'; rm -f /run/containerd/containerd.sock")
+        .ok();
+    host.start_containerd();
 }
