@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::lifecycle::LifecycleArgs;
 use super::options::process::ProcessArgs;
 use super::options::resources::ResourceArgs;
 use super::options::rights::RightsArgs;
@@ -183,6 +184,10 @@ pub struct ContainerArgs {
     /// Seconds between that signal and SIGKILL [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u32>,
+
+    /// What becomes of it.
+    #[command(flatten)]
+    pub life: LifecycleArgs,
 
     /// The OCI runtime, as containerd names it [default: io.containerd.runc.v2]
     #[arg(long, value_name = "RUNTIME", help_heading = "Resources")]

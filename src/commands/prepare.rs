@@ -87,7 +87,7 @@ pub async fn plan(
     args: &ContainerArgs,
     id: &ContainerId,
 ) -> Result<Plan, Failure> {
-    check_root()?;
+    check(args)?;
     let settings = &context.settings;
     let snapshotter = args
         .snapshotter
@@ -124,6 +124,9 @@ pub async fn plan(
         stdin: args.interactive,
         auto_remove: args.rm,
         labels: labels(args)?,
+        restart: args.life.restart,
+        health: args.life.health(&image.docker),
+        bound_to: args.life.bound_to()?,
         privileged: args.privileged,
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
@@ -172,6 +175,12 @@ fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
     let typed = args.process.expose.iter().flat_map(|ports| ports.0.clone());
     let all: BTreeSet<String> = of_image.chain(typed).collect();
     all.into_iter().collect()
+}
+
+/// Refuses what needs no look at anything else.
+fn check(args: &ContainerArgs) -> Result<(), Failure> {
+    check_root()?;
+    Ok(args.life.check(args.rm)?)
 }
 
 fn check_root() -> Result<(), Meaningless> {

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 
-use super::control::not_running;
 use super::error::Error;
 use super::host::Host;
 use crate::containerd::TaskState;
@@ -38,8 +37,8 @@ pub async fn write(host: &Host, record: &Record) -> Result<(), Error> {
 async fn process(host: &Host, id: &ContainerId) -> Result<u32, Error> {
     match host.client().await?.task(id.as_str()).await {
         Ok(task) if matches!(task.state, TaskState::Running | TaskState::Paused) => Ok(task.pid),
-        Ok(_) => Err(not_running(id)),
-        Err(error) if error.is_not_found() => Err(not_running(id)),
+        Ok(_) => Err(Error::not_running(id)),
+        Err(error) if error.is_not_found() => Err(Error::not_running(id)),
         Err(error) => Err(error.into()),
     }
 }

@@ -8,12 +8,12 @@ use std::os::fd::OwnedFd;
 use jiff::Timestamp;
 
 use super::attachment;
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::error::Error;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
 use super::steps::Step;
-use super::teardown::{Process, Scope, remove_tree, teardown};
+use super::teardown::{Process, Scope, teardown};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, Record};
@@ -183,7 +183,7 @@ pub async fn release(job: Job<'_>) {
     // What stays is found by the next command: a run directory without a supervisor.
     let _ = job
         .steps
-        .run(Step::Release, async { remove_tree(&job.paths.run) })
+        .run(Step::Release, async { claim::remove(job.paths) })
         .await;
 }
 

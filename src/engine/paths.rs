@@ -81,6 +81,11 @@ impl Paths {
         self.run.join("shm")
     }
 
+    /// How its health is, and the last answers of its check.
+    pub fn health(&self) -> PathBuf {
+        self.state.join("health")
+    }
+
     /// The log's current file; the older one has `.1` behind it.
     pub fn log(&self) -> PathBuf {
         self.state.join("log")
