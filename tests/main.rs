@@ -13,6 +13,15 @@ mod harness;
 mod inside;
 
 #[cfg(test)]
+mod flags_process;
+
+#[cfg(test)]
+mod flags_rights;
+
+#[cfg(test)]
+mod flags_storage;
+
+#[cfg(test)]
 mod architecture;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, output, session, views};
+use super::{error, further, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::settings::GlobalArgs;
@@ -15,7 +15,7 @@ use crate::commands::{
     attach, create, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
 };
 use crate::image::PullEvent;
-use crate::model::class::{Class, Failure};
+use crate::model::class::{Class, Explain, Failure};
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
@@ -37,6 +37,9 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
     session::check_terminal(wants_terminal(&verb))?;
     let context = match &verb {
         Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, &audience)?,
+        Verb::Further(verb) if verb.is_of_the_shell() => {
+            Context::without_adoption(global, &audience)?
+        }
         _ => Context::new(global, &audience).await?,
     };
     let style = Style::of(format.as_ref());
@@ -84,6 +87,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
         Verb::Version(_) => views::version(&context, format.as_ref()).await,
         Verb::Info(_) => views::info(&context, format.as_ref()).await,
+        Verb::Further(verb) => further::act(&context, verb, format.as_ref()).await,
         Verb::Steps(_) => show_steps(),
         Verb::Supervise(_) => Ok(0),
     }
@@ -123,22 +127,27 @@ async fn run_and_show(
 
 /// Prints a line for each that was done, and an error for each that was not; the exit code is that
 /// of the first failure.
-fn each_line<T: std::fmt::Display>(outcomes: Each<T>, style: Style) -> Result<u8, Failure> {
+pub(super) fn each_line<T: std::fmt::Display>(
+    outcomes: Each<T>,
+    style: Style,
+) -> Result<u8, Failure> {
     let mut first = 0;
     for outcome in outcomes {
         match outcome {
             Ok(done) => output::line(&done.to_string())?,
-            Err(failure) => {
-                error::report(failure.as_ref(), style);
-                first = if first == 0 {
-                    code(Family::Object, failure.class())
-                } else {
-                    first
-                };
-            }
+            Err(failure) => first = tell(failure.as_ref(), first, style),
         }
     }
     Ok(first)
+}
+
+/// Prints an error that does not end the verb; gives the exit code so far, which is the first one's.
+pub(super) fn tell(failure: &dyn Explain, first: u8, style: Style) -> u8 {
+    error::report(failure, style);
+    match first {
+        0 => code(Family::Object, failure.class()),
+        first => first,
+    }
 }
 
 /// Prints the exit statuses; the last one is the exit code.

@@ -5,6 +5,7 @@
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::Family;
+use super::further::Further;
 use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
@@ -68,6 +69,8 @@ pub enum Verb {
     Version(version::Args),
     Info(info::Args),
     Gc(gc::Args),
+    #[command(flatten)]
+    Further(Further),
     #[command(hide = true)]
     Supervise(supervise::Args),
     #[command(hide = true)]
@@ -91,6 +94,7 @@ impl Verb {
             Self::Inspect(args) => args.format.as_ref(),
             Self::Version(args) => args.format.as_ref(),
             Self::Info(args) => args.format.as_ref(),
+            Self::Further(verb) => verb.format(),
             _ => None,
         }
     }

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+pub mod complete;
 pub mod detach;
 pub mod dispatch;
 pub mod docker;
 pub mod error;
 pub mod exit;
 pub mod format;
+pub mod further;
+pub mod generate;
 pub mod grammar;
 pub mod output;
 pub mod progress;

@@ -10,6 +10,7 @@ pub mod etc;
 pub mod exec;
 pub mod exit;
 pub mod fifos;
+pub mod files;
 pub mod forgotten;
 pub mod health;
 pub mod host;

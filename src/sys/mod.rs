@@ -27,4 +27,5 @@ pub mod ready;
 pub mod rootfs;
 pub mod terminal;
 pub mod tree;
+pub mod usage;
 pub mod watch;

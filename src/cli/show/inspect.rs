@@ -4,7 +4,7 @@
 //! fields are docker's names for parts of the same.
 
 use oci_spec::image::Descriptor;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::exact_time;
 use super::host_config::{host_config, mount};
@@ -14,7 +14,7 @@ use crate::commands::inspect::Object;
 use crate::engine::paths::Paths;
 use crate::engine::view::{Status, View};
 use crate::image::Image;
-use crate::model::record::{Attachment, LogDriver};
+use crate::model::record::{Attachment, LogDriver, Record};
 use crate::model::reference::Reference;
 use crate::network::CniResult;
 
@@ -96,11 +96,23 @@ fn config(view: &View, spec: &Value) -> Value {
         "Cmd": process.command,
         "Entrypoint": null,
         "Image": record.image,
+        "Domainname": record.names.domain.clone().unwrap_or_default(),
+        "ExposedPorts": exposed(record),
         "WorkingDir": spec["process"]["cwd"],
         "Labels": record.labels,
         "StopSignal": process.stop_signal,
         "StopTimeout": process.stop_timeout,
     })
+}
+
+/// As docker has them: the keys of an object; nothing if there are none.
+fn exposed(record: &Record) -> Value {
+    let ports = record.exposed.iter();
+    let object: Map<String, Value> = ports.map(|port| (port.clone(), json!({}))).collect();
+    match object.is_empty() {
+        true => Value::Null,
+        false => Value::Object(object),
+    }
 }
 
 fn attachments(view: &View) -> Vec<Value> {

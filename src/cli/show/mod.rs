@@ -3,13 +3,16 @@
 //! Invariant: fields have docker's names and mean what docker's mean; further ones are ours.
 
 pub mod containers;
+pub mod events;
 mod host_config;
 pub mod images;
 pub mod info;
 pub mod inspect;
 pub mod logs;
 mod network_settings;
+pub mod stats;
 pub mod version;
+pub mod volumes;
 
 use std::error::Error;
 

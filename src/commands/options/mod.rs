@@ -14,6 +14,7 @@ pub mod words;
 
 use oci_spec::image::ImageConfiguration;
 
+pub use mounts::anonymous_name;
 pub use unfit::Unfit;
 
 use super::container::ContainerArgs;

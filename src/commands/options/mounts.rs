@@ -161,7 +161,10 @@ fn bind_source(path: &Path, create: bool) -> Result<PathBuf, Unfit> {
 }
 
 /// A name that nobody else has: 64 hexadecimal digits, as docker makes them.
-fn anonymous_name() -> Result<VolumeName, Unfit> {
+///
+/// # Errors
+/// The kernel's random numbers cannot be read.
+pub fn anonymous_name() -> Result<VolumeName, Unfit> {
     let mut bytes = [0; 32];
     let mut random = File::open("/dev/urandom").map_err(Unfit::Random)?;
     random.read_exact(&mut bytes).map_err(Unfit::Random)?;

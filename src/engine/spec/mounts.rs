@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Mount;
 
 use super::{Shm, SpecError, SpecRequest};
-use crate::model::isolation::Shared;
 use crate::model::record::{MountKind, MountPoint};
 
 /// The files on the host that a container sees as its `hosts`, `hostname` and `resolv.conf`.
@@ -120,7 +119,6 @@ fn shared_mount(default: (&str, &str, &str, &[&str]), request: &SpecRequest<'_>)
             let options = options.map(|o| if o.starts_with("size=") { &size } else { o });
             Some(mount(place.into(), default.1, default.2.into(), options))
         }
-        ("/dev/mqueue", _) if request.extras.ipc == Shared::Host => Some(bind(place.into())),
         _ => Some(default_mount(default, request.privileged)),
     }
 }

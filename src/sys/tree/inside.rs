@@ -50,6 +50,15 @@ impl Root {
         Ok(Root(nix::fcntl::open(path, flags, Mode::empty())?))
     }
 
+    /// A directory below as a root of its own.
+    ///
+    /// # Errors
+    /// There is no such directory.
+    pub fn below(&self, path: &Path) -> io::Result<Root> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        Ok(Root(self.lookup(path, flags)?))
+    }
+
     /// What `path` stands for; nothing if there is no such thing.
     ///
     /// # Errors
