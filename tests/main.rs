@@ -58,6 +58,9 @@ mod exec;
 mod life;
 
 #[cfg(test)]
+mod lifecycle;
+
+#[cfg(test)]
 mod smoke;
 
 #[cfg(test)]

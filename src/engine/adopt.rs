@@ -60,6 +60,7 @@ pub async fn adopt(
             let running = take_over(job, &mut record, fifos, &task, pipes).await?;
             Ok(Some(Up {
                 claim,
+                early: Vec::new(),
                 record,
                 running,
             }))

@@ -107,6 +107,11 @@ impl Claim {
         })
     }
 
+    /// Gives the socket back, to be taken once more.
+    pub fn give_listener(&mut self, listener: UnixListener) {
+        self.listener = Some(listener);
+    }
+
     /// The socket on which others ask: whoever has come already is waiting in it. To be taken once.
     pub fn take_listener(&mut self) -> Option<UnixListener> {
         self.listener.take()

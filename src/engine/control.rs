@@ -110,11 +110,22 @@ pub async fn stop(
     timeout: Option<u32>,
     signal: Option<i32>,
 ) -> Result<Option<Exit>, Error> {
-    match ask(host, id, &Request::Stop { timeout, signal }).await? {
-        Some(Event::Exited { exit, .. }) => Ok(Some(exit)),
-        Some(_) => Ok(None),
-        None => Ok(host.record(id).await?.exit),
+    for _ in 0..TRIES {
+        match ask(host, id, &Request::Stop { timeout, signal }).await? {
+            Some(Event::Exited { exit, .. }) => return Ok(Some(exit)),
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        let mut record = host.record(id).await?;
+        if record.restart.is_no() || record.stopped {
+            return Ok(record.exit);
+        }
+        // Whoever is about to start it again looks here, and can be asked from then on.
+        record.stopped = true;
+        let _lock = lock(&Paths::new(&host.namespace, id)).await?;
+        host.update(&record).await?;
     }
+    Err(Error::not_running(id))
 }
 
 /// Signals a container's process; after SIGKILL it has ended.

@@ -187,6 +187,15 @@ impl Error {
         }
     }
 
+    /// A command needs a container that runs now, not in a while.
+    pub fn restarting(id: &ContainerId) -> Error {
+        Error::WrongState {
+            id: id.clone(),
+            state: "waits to be started again",
+            hint: "try again when it runs; netrun stop ends the waiting",
+        }
+    }
+
     /// Names a file operation.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();

@@ -18,7 +18,7 @@ use super::report::Report;
 use super::serve::{close_stdin, tell};
 use super::spec::{self, ExecRequest};
 use super::stdio::Outputs;
-use super::supervise::Supervisor;
+use super::supervisor::Supervisor;
 use super::user_lookup;
 use crate::containerd::{self, Exited};
 use crate::model::record::Exit;

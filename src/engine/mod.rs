@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod attachment;
+pub mod bound;
 pub mod claim;
 pub mod control;
 pub mod daemon;
@@ -25,6 +26,7 @@ pub mod reach;
 pub mod ready;
 pub mod recover;
 pub mod report;
+pub mod restart;
 pub mod seccomp;
 pub mod serve;
 pub mod session;
@@ -32,6 +34,7 @@ pub mod spec;
 pub mod stdio;
 pub mod steps;
 pub mod supervise;
+pub mod supervisor;
 pub mod teardown;
 pub mod user;
 pub mod user_lookup;
