@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::error::Error;
@@ -134,6 +135,15 @@ pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
     // A run that was never brought down cleanly may have died anywhere in its ADD.
     let unfinished = !record.boot_id.is_empty() && record.exit.is_none();
     unfinished || netns_path(record).is_some_and(|path| netns::exists(&path)) || cached()
+}
+
+/// The result of an attachment as the plugins' own cache has it.
+pub fn cached_result(record: &Record, attachment: &Attachment) -> Option<Value> {
+    let (chain, cni_id) = (chain(attachment).ok()?, record.id.cni_id(&record.namespace));
+    let cache = chain.cache();
+    cache
+        .load(&attachment.network, &cni_id, &attachment.ifname)?
+        .result
 }
 
 /// Whether anything of a run may be left: it was begun and never ended, or its network is there.

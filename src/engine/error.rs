@@ -137,6 +137,12 @@ pub enum Error {
         /// Whose.
         id: ContainerId,
     },
+    /// containerd does not know whether a container runs.
+    #[error("containerd cannot tell whether container \"{id}\" runs: its shim does not answer")]
+    UnknownState {
+        /// Which.
+        id: ContainerId,
+    },
     /// The process did not end even by SIGKILL.
     #[error("the process of container \"{id}\" does not end after SIGKILL")]
     DoesNotEnd {
@@ -196,7 +202,7 @@ impl Explain for Error {
             | Error::Watch { source, .. } => io_class(source),
             Error::LeftBehind { .. } => Class::LeftBehind,
             Error::Reported(report) => report.class(),
-            Error::SupervisorGone { .. } => Class::Unavailable,
+            Error::SupervisorGone { .. } | Error::UnknownState { .. } => Class::Unavailable,
             Error::DoesNotEnd { .. } => Class::Timeout,
             Error::Abandoned
             | Error::Record { .. }
@@ -219,6 +225,11 @@ impl Explain for Error {
             Error::LeftBehind { .. } | Error::SupervisorGone { .. } => {
                 Some("netrun gc finishes what is left".to_owned())
             }
+            Error::UnknownState { .. } => Some(
+                "try again; if it stays so, the shim hangs: killing it (ps ax | grep containerd-shim) \
+                 ends the container"
+                    .to_owned(),
+            ),
             Error::Foreign { id } => Some(format!(
                 "remove it with what made it, for instance ctr container rm {id}"
             )),

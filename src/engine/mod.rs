@@ -11,6 +11,7 @@ pub mod exec;
 pub mod fifos;
 pub mod forgotten;
 pub mod host;
+pub mod inherit;
 pub mod launch;
 pub mod lines;
 pub mod log;

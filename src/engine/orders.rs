@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::attachment;
 use super::claim::Claim;
 use super::error::Error;
+use super::inherit::Inherited;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
 use super::steps::Step;
@@ -28,6 +29,10 @@ pub struct Up {
     pub record: Record,
     /// The process.
     pub running: Running,
+    /// containerd's record says all that this one says.
+    pub published: bool,
+    /// The detached execs of a supervisor before.
+    pub execs: Vec<Inherited>,
 }
 
 /// Creates a container and starts it.
@@ -61,7 +66,8 @@ pub async fn launch_new(
             Err(error)
         }
     };
-    finish_launch(job, claim, record, started, lock).await
+    // That it was started is still to be said.
+    finish_launch(job, (claim, lock), record, started, false).await
 }
 
 /// Starts a container that exists, with a fresh network namespace and fresh attachments.
@@ -95,16 +101,16 @@ pub async fn launch_existing(
         }
     };
     let started = launch::start(job, &mut record, Root::Existing, pipes, publish).await;
-    finish_launch(job, claim, record, started, lock).await
+    finish_launch(job, (claim, lock), record, started, publish).await
 }
 
 /// A launch that failed is taken down at once, by the one way down.
 async fn finish_launch(
     job: Job<'_>,
-    claim: Claim,
+    (claim, lock): (Claim, Lock),
     mut record: Record,
     started: Result<Running, Error>,
-    lock: Lock,
+    published: bool,
 ) -> Result<Option<Up>, Error> {
     let error = match started {
         Ok(running) => {
@@ -112,6 +118,8 @@ async fn finish_launch(
                 claim,
                 record,
                 running,
+                published,
+                execs: Vec::new(),
             }));
         }
         Err(error) => error,

@@ -17,8 +17,9 @@ use tokio::time::{sleep, timeout};
 use super::adopt;
 use super::claim::Claim;
 use super::error::Error;
+use super::exec;
 use super::host::Host;
-use super::launch::{Job, Running, publish_results};
+use super::launch::{self, Job, Running};
 use super::orders::{forget_lock, launch_existing, launch_new, release};
 use super::paths::{Paths, SOCKET};
 use super::protocol::{Assignment, Event, Launcher, MAX_LINE, Orders, Request};
@@ -78,7 +79,7 @@ pub struct Supervisor {
     pub outcome: watch::Sender<Option<Outcome>>,
     /// The cgroup that supervisors share, once this one has lived for a while.
     pub cgroup: RefCell<Option<Cgroup>>,
-    /// The record says what the networks gave.
+    /// The record says what the networks gave, and that it was started.
     pub published: Cell<bool>,
     /// Held while the record is written about the start.
     pub publishing: Mutex<()>,
@@ -119,7 +120,7 @@ impl Supervisor {
         }
     }
 
-    /// Writes what the networks gave into the record, once, and not after the end.
+    /// Writes what is known of the start into the record, once, and not after the end.
     pub async fn publish(&self) {
         let _publishing = self.publishing.lock().await;
         if self.going_down.get() || self.published.replace(true) {
@@ -131,7 +132,7 @@ impl Supervisor {
             paths: &self.paths,
         };
         let record = self.record.borrow().clone();
-        publish_results(job, &record).await;
+        launch::publish(job, &record).await;
     }
 
     /// Waits until the run is over.
@@ -204,12 +205,16 @@ async fn obey(
         paths,
         outcome: watch::Sender::new(None),
         cgroup: RefCell::new(None),
-        published: Cell::new(publish),
+        published: Cell::new(up.published),
         publishing: Mutex::new(()),
         going_down: Cell::new(false),
         execs: Cell::new(0),
         delivering: RwLock::new(()),
     });
+    for inherited in up.execs {
+        let ours = supervisor.clone();
+        tokio::task::spawn_local(async move { exec::look_after(&ours, inherited).await });
+    }
     run(supervisor, up.claim, control.take(), orders.client).await;
     Ok(())
 }
