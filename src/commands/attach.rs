@@ -4,7 +4,6 @@ use super::attached::{self, Attached, Heir};
 use super::context::Context;
 use super::values::parse;
 use crate::engine::control::not_running;
-use crate::engine::paths::Paths;
 use crate::engine::protocol::{Launcher, Request};
 use crate::engine::session::Session;
 use crate::model::class::Failure;
@@ -36,7 +35,7 @@ pub async fn attach(context: &Context<'_>, args: &Args) -> Result<Attached, Fail
     let record = context.host.record(id).await?;
     let terminal = record.process.terminal;
     let (pipes, ends) = attached::pipes(terminal)?;
-    let paths = Paths::new(&context.settings.namespace, id);
+    let paths = context.host.paths(id)?;
     let session = Session::open(id, &paths, &Request::Attach, ends).await?;
     let session = session.ok_or_else(|| not_running(id))?;
     let interactive = record.process.stdin && !args.no_stdin;

@@ -5,6 +5,7 @@
 use super::settings::{GlobalArgs, Settings};
 use crate::engine::host::Host;
 use crate::engine::recover;
+use crate::engine::steps::Fault;
 use crate::image::PullEvent;
 use crate::model::class::Failure;
 
@@ -25,6 +26,8 @@ pub struct Context<'a> {
     pub host: Host,
     /// Whoever is told.
     pub audience: &'a dyn Audience,
+    /// A fault that a test asks for.
+    pub fault: Option<Fault>,
 }
 
 impl<'a> Context<'a> {
@@ -34,7 +37,7 @@ impl<'a> Context<'a> {
     /// The settings cannot be known.
     pub async fn new(global: &GlobalArgs, audience: &'a dyn Audience) -> Result<Self, Failure> {
         let context = Context::without_adoption(global, audience)?;
-        for (namespace, id) in recover::orphans() {
+        for (namespace, id) in recover::orphans(&context.settings.address) {
             let adopted = recover::adopt(&context.settings.address, &namespace, &id).await;
             if let Err(error) = adopted {
                 audience.warn(&format!(
@@ -54,11 +57,14 @@ impl<'a> Context<'a> {
         audience: &'a dyn Audience,
     ) -> Result<Self, Failure> {
         let settings = Settings::resolve(global)?;
+        let fault = std::env::var("NETRUN_FAILPOINT").ok();
+        let fault = fault.map(|text| text.parse()).transpose()?;
         let host = Host::new(settings.address.clone(), settings.namespace.clone());
         Ok(Context {
             settings,
             host,
             audience,
+            fault,
         })
     }
 }

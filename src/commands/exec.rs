@@ -4,7 +4,6 @@ use super::attached::{self, Attached};
 use super::context::Context;
 use super::values::{EnvVar, parse};
 use crate::engine::control::not_running;
-use crate::engine::paths::Paths;
 use crate::engine::protocol::{Exec, Request};
 use crate::engine::session::{PipeEnds, Session};
 use crate::model::class::Failure;
@@ -81,7 +80,7 @@ pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>
     } else {
         ends
     };
-    let paths = Paths::new(&context.settings.namespace, id);
+    let paths = context.host.paths(id)?;
     let Some(mut session) = Session::open(id, &paths, &request, ends).await? else {
         context.host.record(id).await?;
         return Err(not_running(id).into());

@@ -71,7 +71,6 @@ pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure>
     let (address, namespace) = (&context.settings.address, &context.settings.namespace);
     let mut session = Session::spawn(address, namespace, &id)?;
     let plan = prepare::plan(context, &args.container, &id).await?;
-    let fault = std::env::var("NETRUN_FAILPOINT").ok();
     let orders = Orders {
         address: address.clone(),
         namespace: namespace.clone(),
@@ -81,7 +80,7 @@ pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure>
             true => Launcher::Leaves,
             false => Launcher::Owns,
         },
-        fault: fault.map(|text| text.parse()).transpose()?,
+        fault: context.fault,
     };
     if args.detach {
         session.order(&orders, PipeEnds::default()).await?;

@@ -6,7 +6,6 @@ use super::each::{Each, each};
 use super::values::parse;
 use crate::engine::claim::{Supervision, supervision};
 use crate::engine::control::start_orders;
-use crate::engine::paths::Paths;
 use crate::engine::protocol::Launcher;
 use crate::engine::session::{PipeEnds, Session};
 use crate::model::class::Failure;
@@ -48,11 +47,11 @@ pub async fn start(context: &Context<'_>, containers: &[ContainerId]) -> Each<Co
 /// # Errors
 /// Whatever kept it from running.
 pub async fn start_one(context: &Context<'_>, id: &ContainerId) -> Result<(), Failure> {
-    let paths = Paths::new(&context.settings.namespace, id);
+    let paths = context.host.paths(id)?;
     if supervision(&paths) == Supervision::Alive {
         return Ok(());
     }
-    let orders = start_orders(&context.host, id, Launcher::Leaves, None);
+    let orders = start_orders(&context.host, id, Launcher::Leaves, context.fault);
     let mut session = Session::launch(&orders, PipeEnds::default()).await?;
     session.started().await?;
     Ok(())
@@ -70,7 +69,7 @@ pub async fn start_attached(
     let record = context.host.record(id).await?;
     let terminal = record.process.terminal;
     let (pipes, ends) = attached::pipes(terminal)?;
-    let orders = start_orders(&context.host, id, Launcher::Stays, None);
+    let orders = start_orders(&context.host, id, Launcher::Stays, context.fault);
     let session = Session::launch(&orders, ends).await?;
     let heir = Heir::new(&context.settings, id, Launcher::Stays);
     Ok(Attached::wait(session, pipes, terminal, interactive, Some(heir)).await?)

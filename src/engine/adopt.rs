@@ -60,6 +60,11 @@ pub async fn adopt(
         }
         Err(error) => return Err(error),
     };
+    if !attachment::is_unfinished(&record) {
+        // Somebody else has finished it in the meantime, or all but the run directory was gone.
+        release(job).await;
+        return Ok(None);
+    }
     let fifos = Fifos::new(
         job.paths.fifos(""),
         record.process.terminal,
@@ -87,7 +92,7 @@ pub async fn adopt(
 /// The claim of a supervisor that died, or a fresh one where even its run directory is gone.
 async fn claim(job: Job<'_>) -> Result<Option<Claim>, Error> {
     match Claim::adopt(job.paths).await? {
-        None if !job.paths.run.is_dir() => Claim::fresh(job.paths),
+        None if !job.paths.run.is_dir() => Claim::fresh(job.paths, &job.host.address),
         claim => Ok(claim),
     }
 }
@@ -116,6 +121,7 @@ async fn take_over(
     pipes: Vec<OwnedFd>,
 ) -> Result<(Running, Vec<Inherited>), Error> {
     // Those that are there are left.
+    inherit::find_fifos(record, job.paths);
     fifos.make()?;
     let log = job.paths.log();
     let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;

@@ -146,14 +146,15 @@ pub fn cached_result(record: &Record, attachment: &Attachment) -> Option<Value> 
         .result
 }
 
-/// Whether anything of a run may be left: it was begun and never ended, or its network is there.
+/// Whether anything of a run, or of a container half-made, may be left: it was begun and never ended,
+/// or its network is there.
 pub fn is_unfinished(record: &Record) -> bool {
     let begun = !record.boot_id.is_empty();
     let attached = || {
         let mut attachments = record.network.attachments.iter();
         attachments.any(|attached| may_be_attached(record, attached))
     };
-    begun && (record.exit.is_none() || record.auto_remove || attached())
+    record.provisional || begun && (record.exit.is_none() || record.auto_remove || attached())
 }
 
 fn chain(attachment: &Attachment) -> Result<Chain, Report> {

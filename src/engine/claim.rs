@@ -12,10 +12,12 @@ use std::time::Duration;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use tokio::time::sleep;
 
+use super::address::mark;
 use super::error::Error;
 use super::paths::{ALIVE, Paths};
 use super::teardown::remove_tree;
 use crate::sys::lock::Lock;
+use crate::sys::process::start_time;
 
 /// The claim; dropping it gives the container up, as dying does.
 #[derive(Debug)]
@@ -23,16 +25,20 @@ pub struct Claim {
     _alive: Lock,
 }
 
+/// What a run directory in the making is named, before the pid of who makes it: a leading dot is in
+/// no container's name.
+const DRAFT: &str = ".";
+
 /// How often, and how long, an adopter tries for a lock that others may be looking at.
 const ADOPT_TRIES: u32 = 20;
 const ADOPT_PAUSE: Duration = Duration::from_millis(5);
 
 impl Claim {
-    /// Claims a container that nobody runs. None if there is a run directory already, held or not.
+    /// Claims a container of the containerd at `address` that nobody runs. None if there is a run directory already, held or not.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn fresh(paths: &Paths) -> Result<Option<Claim>, Error> {
+    pub fn fresh(paths: &Paths, address: &Path) -> Result<Option<Claim>, Error> {
         let failed = |source| Error::file("make", &paths.run)(source);
         let parent = paths.run.parent().unwrap_or(Path::new("/"));
         let mut directory = fs::DirBuilder::new();
@@ -41,14 +47,14 @@ impl Claim {
             .recursive(true)
             .create(parent)
             .map_err(failed)?;
-        // A leading dot is in no container's name.
-        let draft = parent.join(format!(".{}", std::process::id()));
+        let draft = parent.join(format!("{DRAFT}{}", std::process::id()));
         remove_tree(&draft)?;
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&draft)
             .map_err(failed)?;
-        let outcome = Claim::move_into_place(&draft, &paths.run);
+        let marked = mark(&draft, address);
+        let outcome = marked.and_then(|()| Claim::move_into_place(&draft, &paths.run));
         if !matches!(outcome, Ok(Some(_))) {
             remove_tree(&draft)?;
         }
@@ -93,6 +99,19 @@ impl Claim {
     }
 }
 
+/// Removes the run directories that somebody began to make in `parent` and did not live to finish.
+pub fn sweep_drafts(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(DRAFT));
+        let dead = |pid: u32| start_time(pid).is_none();
+        if pid.and_then(|pid| pid.parse().ok()).is_some_and(dead) {
+            // What cannot be removed is in nobody's way.
+            let _ = remove_tree(&entry.path());
+        }
+    }
+}
+
 /// What a run directory says about a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supervision {
@@ -111,5 +130,24 @@ pub fn supervision(paths: &Paths) -> Supervision {
         Ok(false) => Supervision::Dead,
         Err(_) if paths.run.is_dir() => Supervision::Dead,
         Err(_) => Supervision::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_drafts_of_the_dead_are_swept() {
+        let top = std::env::temp_dir().join(format!("netrun-drafts-{}", std::process::id()));
+        let own = format!(".{}", std::process::id());
+        for name in [&own, ".4194305", ".hidden", "web"] {
+            fs::create_dir_all(top.join(name)).unwrap();
+        }
+        sweep_drafts(&top);
+        let exists = |name: &str| top.join(name).exists();
+        assert!(exists(&own) && exists(".hidden") && exists("web"));
+        assert!(!exists(".4194305"));
+        fs::remove_dir_all(top).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::etc;
 use super::host::Host;
 use super::launch::{self, Job};
-use super::orders::release;
+use super::orders::{release, was_written};
 use super::paths::Paths;
 use super::plan::Plan;
 use super::protocol::{Assignment, Event, Launcher, Orders, Request};
@@ -28,30 +28,39 @@ const TRIES: usize = 3;
 ///
 /// # Errors
 /// The first failure; what was made is undone.
-pub async fn create(host: &Host, plan: &Plan) -> Result<(), Error> {
-    let record = &plan.record;
-    let paths = Paths::new(&record.namespace, &record.id);
-    let steps = Steps::new();
+pub async fn create(host: &Host, mut plan: Plan, fault: Option<Fault>) -> Result<(), Error> {
+    let paths = host.paths(&plan.record.id)?;
+    let steps = Steps::of_command(fault);
     let job = Job {
         host,
         steps: &steps,
         paths: &paths,
     };
     let lock = lock(&paths).await?;
-    launch::create_record(job, plan).await?;
-    let made = async {
-        launch::prepare_root(job, plan).await?;
-        job.steps
-            .run(Step::Files, async { etc::make(&paths, record) })
-            .await
+    // Until its maker says that it is whole, whoever finds it finds something half-made.
+    plan.record.provisional = true;
+    let mut record = plan.record.clone();
+    let error = match make(job, &plan).await {
+        Ok(()) => return Ok(()),
+        Err(error @ Error::NameTaken { .. }) => return Err(error),
+        Err(error) => error,
     };
-    let Err(error) = made.await else {
-        return Ok(());
-    };
-    let mut record = record.clone();
+    if !was_written(job, &record).await {
+        return Err(error);
+    }
     teardown(job, &mut record, Scope::Container, Process::Unknown).await?;
     drop(lock.remove(&paths.lock));
     Err(error)
+}
+
+async fn make(job: Job<'_>, plan: &Plan) -> Result<(), Error> {
+    launch::create_record(job, plan).await?;
+    launch::prepare_root(job, plan).await?;
+    let mut record = plan.record.clone();
+    let files = async { etc::make(job.paths, &record, &job.host.address) };
+    job.steps.run(Step::Files, files).await?;
+    record.provisional = false;
+    job.steps.run(Step::Results, job.host.update(&record)).await
 }
 
 async fn lock(paths: &Paths) -> Result<Lock, Error> {
@@ -79,7 +88,7 @@ pub fn start_orders(
 
 /// Asks a supervisor for something that ends with its last event. None if there is no supervisor.
 async fn ask(host: &Host, id: &ContainerId, request: &Request) -> Result<Option<Event>, Error> {
-    let paths = Paths::new(&host.namespace, id);
+    let paths = host.paths(id)?;
     let session = Session::open(id, &paths, request, PipeEnds::default()).await?;
     let Some(mut session) = session else {
         return Ok(None);
@@ -162,8 +171,14 @@ pub async fn settle(host: &Host, id: &ContainerId) -> Result<(), Error> {
 ///
 /// # Errors
 /// There is none, it runs and `force` is not given, or something is left behind.
-pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Taken>, Error> {
-    let paths = Paths::new(&host.namespace, id);
+pub async fn remove(
+    host: &Host,
+    id: &ContainerId,
+    force: bool,
+    fault: Option<Fault>,
+) -> Result<Vec<Taken>, Error> {
+    let paths = host.paths(id)?;
+    let steps = Steps::of_command(fault);
     for _ in 0..TRIES {
         if supervision(&paths) != Supervision::Alive {
             break;
@@ -178,7 +193,12 @@ pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Ta
             }
         }
     }
-    remove_stopped(host, id, &paths).await
+    let job = Job {
+        host,
+        steps: &steps,
+        paths: &paths,
+    };
+    remove_stopped(job, id).await
 }
 
 /// A process that has ended is no obstacle, even if its supervisor is still at work.
@@ -195,16 +215,11 @@ async fn check_ended(host: &Host, id: &ContainerId) -> Result<(), Error> {
     }
 }
 
-async fn remove_stopped(host: &Host, id: &ContainerId, paths: &Paths) -> Result<Vec<Taken>, Error> {
+async fn remove_stopped(job: Job<'_>, id: &ContainerId) -> Result<Vec<Taken>, Error> {
+    let (host, paths) = (job.host, job.paths);
     // Where a supervisor died, its run directory goes as well.
     let claim = Claim::adopt(paths).await?;
     let lock = lock(paths).await?;
-    let steps = Steps::new();
-    let job = Job {
-        host,
-        steps: &steps,
-        paths,
-    };
     let mut record = match host.record(id).await {
         Ok(record) => record,
         Err(error) => {
@@ -222,5 +237,5 @@ async fn remove_stopped(host: &Host, id: &ContainerId, paths: &Paths) -> Result<
         release(job).await;
     }
     drop(lock.remove(&paths.lock));
-    Ok(steps.taken())
+    Ok(job.steps.taken())
 }

@@ -39,6 +39,22 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// The name belongs to another containerd of this host.
+    #[error("container \"{id}\" belongs to the containerd at {}", .address.display())]
+    Elsewhere {
+        /// Which.
+        id: ContainerId,
+        /// The other containerd's socket.
+        address: PathBuf,
+    },
+    /// There is a network namespace of the container's name already.
+    #[error("there is a network namespace {} already, which netrun did not make for \"{id}\"", .path.display())]
+    NetnsTaken {
+        /// The container that would have had it.
+        id: ContainerId,
+        /// Its path.
+        path: PathBuf,
+    },
     /// A record was not written by netrun, or by a newer one.
     #[error("the record of container \"{id}\" cannot be read")]
     Record {
@@ -191,8 +207,10 @@ impl Explain for Error {
         match self {
             Error::Containerd(error) => error.class(),
             Error::NoSuchContainer { .. } => Class::NotFound,
-            Error::NameTaken { .. } => Class::AlreadyExists,
-            Error::WrongState { .. } | Error::Foreign { .. } => Class::WrongState,
+            Error::NameTaken { .. } | Error::NetnsTaken { .. } => Class::AlreadyExists,
+            Error::WrongState { .. } | Error::Foreign { .. } | Error::Elsewhere { .. } => {
+                Class::WrongState
+            }
             Error::RecordTooLarge { .. } => Class::InvalidInput,
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
@@ -217,6 +235,14 @@ impl Explain for Error {
             Error::NoSuchContainer { .. } => Some("netrun ps -a lists all containers".to_owned()),
             Error::NameTaken { id, .. } => Some(format!(
                 "remove it (netrun rm -f {id}), or choose another --name"
+            )),
+            Error::Elsewhere { address, .. } => Some(format!(
+                "netrun --address {} ..., or choose another --name",
+                address.display()
+            )),
+            Error::NetnsTaken { path, .. } => Some(format!(
+                "choose another --name, or remove it (ip netns del {})",
+                path.file_name().unwrap_or_default().display()
             )),
             Error::WrongState { hint, .. } if !hint.is_empty() => Some((*hint).to_owned()),
             Error::Attach { source, .. }

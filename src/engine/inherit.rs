@@ -4,11 +4,15 @@
 //! ended or drained anew: none blocks on a full FIFO for ever.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::fifos::Fifos;
 use super::launch::Job;
+use super::paths::Paths;
 use super::stdio::Outputs;
+use crate::model::record::Record;
+use crate::sys::process::shims;
 
 /// SIGKILL.
 const KILL: u32 = 9;
@@ -58,6 +62,29 @@ pub async fn execs(job: Job<'_>, id: &str) -> Vec<Inherited> {
         }
     }
     inherited
+}
+
+/// FIFOs whose directory is gone live on in the shim: they get their names again, as links to it.
+pub fn find_fifos(record: &Record, paths: &Paths) {
+    let directory = paths.fifos("");
+    if directory.exists() || fs::create_dir(&directory).is_err() {
+        return;
+    }
+    for shim in shims(record.namespace.as_str(), record.id.as_str()) {
+        let open = fs::read_dir(format!("/proc/{}/fd", shim.pid));
+        for descriptor in open.into_iter().flatten().flatten() {
+            let target = fs::read_link(descriptor.path()).unwrap_or_default();
+            let path = target
+                .to_str()
+                .and_then(|text| text.strip_suffix(" (deleted)"));
+            if let Some(path) = path.map(Path::new)
+                && path.parent() == Some(&directory)
+            {
+                // The shim holds each more than once; the first will do.
+                let _ = symlink(descriptor.path(), path);
+            }
+        }
+    }
 }
 
 fn directories(run: &Path) -> Vec<(String, PathBuf)> {

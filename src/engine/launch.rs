@@ -149,7 +149,9 @@ pub async fn start(
         record.process.stdin,
     );
     job.steps
-        .run(Step::Files, async { etc::make(job.paths, record) })
+        .run(Step::Files, async {
+            etc::make(job.paths, record, &job.host.address)
+        })
         .await?;
     let outputs = job
         .steps

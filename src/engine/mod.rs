@@ -1,5 +1,6 @@
 //! The life of a container: plan, spec, launch, supervise, teardown, recover.
 
+pub mod address;
 pub mod adopt;
 pub mod attachment;
 pub mod claim;

@@ -17,7 +17,7 @@ use super::steps::Step;
 use super::teardown::{Process, Scope, remove_tree, teardown};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
-use crate::model::record::{Exit, Record};
+use crate::model::record::{Exit, NetworkMode, Record};
 use crate::sys::lock::Lock;
 
 /// What a launch, or an adoption, results in.
@@ -47,6 +47,10 @@ pub async fn launch_new(
 ) -> Result<Option<Up>, Error> {
     let id = plan.record.id.clone();
     let (claim, lock) = take(job, &id).await?;
+    if let Err(error) = name_is_free(job, &plan.record).await {
+        release(job).await;
+        return Err(error);
+    }
     plan.record.provisional = true;
     launch::begin(&mut plan.record)?;
     let mut record = plan.record.clone();
@@ -57,9 +61,7 @@ pub async fn launch_new(
             return Err(error);
         }
         Err(error) => {
-            // Whether it was written is anybody's guess; another's must not be taken for ours.
-            let written = job.host.record(&id).await;
-            if !written.is_ok_and(|written| written.created == record.created) {
+            if !was_written(job, &record).await {
                 release(job).await;
                 return Err(error);
             }
@@ -68,6 +70,36 @@ pub async fn launch_new(
     };
     // That it was started is still to be said.
     finish_launch(job, (claim, lock), record, started, false).await
+}
+
+/// Whether a record was written by a call that failed; another's must not be taken for ours.
+pub async fn was_written(job: Job<'_>, record: &Record) -> bool {
+    let written = job.host.record(&record.id).await;
+    written.is_ok_and(|written| written.created == record.created)
+}
+
+/// Whatever has the name already must not be taken for ours: we would undo it.
+async fn name_is_free(job: Job<'_>, record: &Record) -> Result<(), Error> {
+    let Err(taken) = free_netns(record) else {
+        return Ok(());
+    };
+    match job.host.record(&record.id).await {
+        Ok(_) => Err(Error::NameTaken {
+            id: record.id.clone(),
+            state: "exists",
+        }),
+        Err(_) => Err(taken),
+    }
+}
+
+fn free_netns(record: &Record) -> Result<(), Error> {
+    match &record.network.mode {
+        NetworkMode::Own(path) if path.symlink_metadata().is_ok() => Err(Error::NetnsTaken {
+            id: record.id.clone(),
+            path: path.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Starts a container that exists, with a fresh network namespace and fresh attachments.
@@ -83,10 +115,8 @@ pub async fn launch_existing(
     let (claim, lock) = take(job, id).await?;
     let begun = async {
         let mut record = job.host.record(id).await?;
-        if attachment::is_unfinished(&record) {
-            // A reboot, or a supervisor that died, left its last run unfinished.
-            teardown(job, &mut record, Scope::Run, Process::Unknown).await?;
-        }
+        finish_last(job, &mut record).await?;
+        free_netns(&record)?;
         launch::begin(&mut record)?;
         job.steps
             .run(Step::Record, job.host.update(&record))
@@ -102,6 +132,22 @@ pub async fn launch_existing(
     };
     let started = launch::start(job, &mut record, Root::Existing, pipes, publish).await;
     finish_launch(job, (claim, lock), record, started, publish).await
+}
+
+/// A reboot, or somebody who died, left the last run unfinished, or the container half-made.
+async fn finish_last(job: Job<'_>, record: &mut Record) -> Result<(), Error> {
+    if record.provisional {
+        teardown(job, record, Scope::Container, Process::Unknown).await?;
+        return Err(Error::WrongState {
+            id: record.id.clone(),
+            state: "was half made when netrun was killed, and is gone now",
+            hint: "make it again",
+        });
+    }
+    match attachment::is_unfinished(record) {
+        true => teardown(job, record, Scope::Run, Process::Unknown).await,
+        false => Ok(()),
+    }
 }
 
 /// A launch that failed is taken down at once, by the one way down.
@@ -167,8 +213,16 @@ async fn take(job: Job<'_>, id: &ContainerId) -> Result<(Claim, Lock), Error> {
 async fn claim(job: Job<'_>, id: &ContainerId) -> Result<Claim, Error> {
     let claimed = job
         .steps
-        .run(Step::Claim, async { Claim::fresh(job.paths) })
+        .run(Step::Claim, async {
+            Claim::fresh(job.paths, &job.host.address)
+        })
         .await?;
+    if let Err(elsewhere) = job.host.paths(id) {
+        if claimed.is_some() {
+            release(job).await;
+        }
+        return Err(elsewhere);
+    }
     claimed.ok_or_else(|| Error::NameTaken {
         id: id.clone(),
         state: "is running",

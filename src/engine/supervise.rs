@@ -39,7 +39,7 @@ use crate::sys::lock::Lock;
 const KEEP_CONNECTION: Duration = Duration::from_secs(1);
 
 /// The cgroup that all supervisors share.
-const CGROUP: &str = "netrun";
+pub const CGROUP: &str = "netrun";
 
 /// A foreground run that is shorter than this does not write its addresses into the record.
 const SHORT_RUN: Duration = Duration::from_millis(100);
