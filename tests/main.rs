@@ -25,6 +25,9 @@ mod crash;
 mod gc;
 
 #[cfg(test)]
+mod adoption;
+
+#[cfg(test)]
 mod ps;
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ use super::progress::PullProgress;
 use super::{error, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
+use crate::commands::interrupt::interruptible;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
     attach, create, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
 };
 use crate::image::PullEvent;
 use crate::model::class::{Class, Failure};
+use crate::model::id::ContainerId;
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
@@ -42,13 +44,12 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
     let style = Style::of(format.as_ref());
     match verb {
         Verb::Run(args) => {
-            let outcome = run::run(&context, &args).await?;
+            let outcome = interruptible(&context, run::run(&context, &args)).await?;
             audience.0.finish();
             show_run(&args, outcome).await
         }
         Verb::Create(args) => {
-            output::line(create::create(&context, &args).await?.as_str())?;
-            Ok(0)
+            show_created(&interruptible(&context, create::create(&context, &args)).await?)
         }
         Verb::Start(args) if args.attach || args.interactive => {
             let [id] = args.containers.as_slice() else {
@@ -79,7 +80,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
         Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
         Verb::Pull(args) => {
-            let image = pull::pull(&context, &args).await?;
+            let image = interruptible(&context, pull::pull(&context, &args)).await?;
             audience.0.finish();
             output::line(&image.name)?;
             Ok(0)
@@ -91,6 +92,11 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Steps(_) => show_steps(),
         Verb::Supervise(_) => Ok(0),
     }
+}
+
+fn show_created(id: &ContainerId) -> Result<u8, Failure> {
+    output::line(id.as_str())?;
+    Ok(0)
 }
 
 fn show_steps() -> Result<u8, Failure> {

@@ -16,7 +16,7 @@ use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
 use crate::sys::pidfd::PidFd;
-use crate::sys::process::with_environment;
+use crate::sys::process::{self, with_environment};
 
 /// How often, and how long apart, plugins without a supervisor are looked for until they are killed.
 const PLUGIN_TRIES: u32 = 60;
@@ -121,6 +121,13 @@ async fn sweep_patiently(sweep: &Sweep<'_>) -> Swept {
     sweep.run().await
 }
 
+/// Whether a namespace of the container's name can be ours: we made one since the machine was booted.
+pub fn made_netns(record: &Record) -> bool {
+    // Who cannot know what boot this is must take it for the one.
+    let here = |boot_id: String| boot_id == record.boot_id;
+    !record.boot_id.is_empty() && process::boot_id().map_or(true, here)
+}
+
 /// Whether the network may still hold something of this attachment.
 pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
     let cached = || {
@@ -132,9 +139,11 @@ pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
             found.is_some()
         })
     };
+    let named =
+        || made_netns(record) && netns_path(record).is_some_and(|path| netns::exists(&path));
     // A run that was never brought down cleanly may have died anywhere in its ADD.
     let unfinished = !record.boot_id.is_empty() && record.exit.is_none();
-    unfinished || netns_path(record).is_some_and(|path| netns::exists(&path)) || cached()
+    unfinished || named() || cached()
 }
 
 /// The result of an attachment as the plugins' own cache has it.

@@ -265,7 +265,8 @@ async fn network_down(job: Job<'_>, record: &Record, thorough: bool) -> Vec<Erro
             pass.note(detached);
         }
     }
-    if let (NetworkMode::Own(path), true) = (&record.network.mode, pass.failures.is_empty()) {
+    let ours = pass.failures.is_empty() && attachment::made_netns(record);
+    if let (NetworkMode::Own(path), true) = (&record.network.mode, ours) {
         let remove = async { remove_netns(path) };
         pass.note(job.steps.run(Step::NetnsRemove, remove).await);
     }

@@ -31,6 +31,8 @@ pub enum Class {
     CommandNotFound,
     /// The command to run exists but cannot be invoked (exit code 126).
     CommandNotExecutable,
+    /// A signal of this number came in the middle (exit code 128 and the number).
+    Interrupted(i32),
     /// Anything else: an effect failed for a reason of its own.
     Failed,
 }
