@@ -140,17 +140,21 @@ fn what_lost_its_run_directory_is_found_by_its_record() {
         ])
         .ok();
     }
+    eventually(Duration::from_secs(5), "the record is final", || {
+        (record(&host, "ended")["provisional"] == false).then_some(())
+    });
     kill_supervisors(&host);
     host.sh("pkill -9 -f '[c]ontainerd-shim.*-id ended'; rm -r /run/netrun/default/*; sleep 1")
         .ok();
-    host.netrun(&["gc"]).ok();
+    let before = record(&host, "ended");
+    let gc = host.netrun(&["gc"]).ok();
     let states = host
         .netrun(&["ps", "-a", "--format", "{{.Names}} {{.State}}"])
         .ok();
     let expected = ["ended exited", "runs running"];
     assert!(
         expected.iter().all(|line| states.stdout.contains(line)),
-        "{states}"
+        "{states}\n{gc}\n{before}"
     );
     host.netrun(&["stop", "-t", "0", "runs"]).ok();
     // Not one line is missing, though the FIFOs had no name for a while.

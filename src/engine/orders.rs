@@ -140,7 +140,7 @@ async fn finish_last(job: Job<'_>, record: &mut Record) -> Result<(), Error> {
         teardown(job, record, Scope::Container, Process::Unknown).await?;
         return Err(Error::WrongState {
             id: record.id.clone(),
-            state: "was half made when netrun was killed, and is gone now",
+            state: "was left half made or half removed, and is gone now",
             hint: "make it again",
         });
     }

@@ -68,7 +68,7 @@ steps! {
     Kill = "kill",
     /// Read the FIFOs to their end.
     Drain = "drain",
-    /// Write the exit status into the record.
+    /// Write into the record how the process ended, or that the container is being removed.
     Exit = "exit",
     /// Delete the task.
     TaskDelete = "task-delete",
