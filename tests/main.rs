@@ -22,6 +22,9 @@ mod long;
 mod crash;
 
 #[cfg(test)]
+mod control;
+
+#[cfg(test)]
 mod gc;
 
 #[cfg(test)]

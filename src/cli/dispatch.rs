@@ -43,20 +43,18 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
     };
     let style = Style::of(format.as_ref());
     match verb {
-        Verb::Run(args) => {
-            let outcome = interruptible(&context, run::run(&context, &args)).await?;
-            audience.0.finish();
-            show_run(&args, outcome).await
-        }
+        Verb::Run(args) => run_and_show(&context, &audience, &args).await,
         Verb::Create(args) => {
-            show_created(&interruptible(&context, create::create(&context, &args)).await?)
+            let mut signals = session::catch_signals()?;
+            let create = create::create(&context, &args);
+            show_created(&interruptible(&context, signals.interrupt(), create).await?)
         }
         Verb::Start(args) if args.attach || args.interactive => {
             let [id] = args.containers.as_slice() else {
                 return Err(session::SessionError::OneAtATime.into());
             };
             let attached = start::start_attached(&context, id, args.interactive).await?;
-            session::drive(attached, session::Role::Client).await
+            session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Start(args) => each_line(start::start(&context, &args.containers).await, style),
         Verb::Stop(args) => each_line(stop::stop(&context, &args).await, style),
@@ -67,20 +65,22 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Exec(args) => match exec::exec(&context, &args).await? {
             Some(attached) => {
                 let role = session::Role::Owner { timings: false };
-                session::drive(attached, role).await
+                session::drive(attached, role, session::catch_signals()?).await
             }
             None => Ok(0),
         },
         Verb::Attach(args) => {
             let attached = attach::attach(&context, &args).await?;
-            session::drive(attached, session::Role::Client).await
+            session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
         Verb::Logs(args) => views::logs(&context, &args).await,
         Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
         Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
         Verb::Pull(args) => {
-            let image = interruptible(&context, pull::pull(&context, &args)).await?;
+            let mut signals = session::catch_signals()?;
+            let pull = pull::pull(&context, &args);
+            let image = interruptible(&context, signals.interrupt(), pull).await?;
             audience.0.finish();
             output::line(&image.name)?;
             Ok(0)
@@ -106,7 +106,14 @@ fn show_steps() -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure> {
+async fn run_and_show(
+    context: &Context<'_>,
+    audience: &People,
+    args: &run::Args,
+) -> Result<u8, Failure> {
+    let mut signals = session::catch_signals()?;
+    let outcome = run::run(context, args, signals.interrupt()).await?;
+    audience.0.finish();
     match outcome {
         run::Outcome::Detached { id, steps } => {
             output::line(id.as_str())?;
@@ -119,7 +126,7 @@ async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure
             let role = session::Role::Owner {
                 timings: args.container.timings,
             };
-            session::drive(*attached, role).await
+            session::drive(*attached, role, signals).await
         }
     }
 }

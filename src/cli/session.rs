@@ -95,11 +95,11 @@ pub fn check_terminal(wanted: bool) -> Result<(), SessionError> {
 }
 
 /// Connects our streams, signals and window to a process that runs, until it has ended or we have
-/// left; gives its exit status, or 0.
+/// left; gives its exit status, or 0. `signals` are passed on, those that came before, too.
 ///
 /// # Errors
 /// What the supervisor met, or our own streams.
-pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
+pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Result<u8, Failure> {
     let Attached {
         session,
         pipes,
@@ -108,7 +108,6 @@ pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
         steps: _,
         heir,
     } = attached;
-    let mut signals = Signals::catch().map_err(prepare("catch signals"))?;
     let (sender, news) = unbounded_channel();
     // Raw before the first output: what a terminal shows has its line ends already.
     let keys = terminal && stdin.is_some() && io::stdin().is_terminal();
@@ -147,6 +146,14 @@ pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
         show_timings(&steps);
     }
     Ok(u8::try_from(exit.status).unwrap_or(u8::MAX))
+}
+
+/// Begins to catch the signals that a session passes on.
+///
+/// # Errors
+/// The event loop cannot watch signals.
+pub fn catch_signals() -> Result<Signals, SessionError> {
+    Signals::catch().map_err(prepare("catch signals"))
 }
 
 fn prepare(action: &'static str) -> impl FnOnce(io::Error) -> SessionError {

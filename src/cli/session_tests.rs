@@ -92,7 +92,10 @@ async fn the_second_interrupt_kills_and_the_status_comes_back() {
         drop((out, err));
     };
     // Signals are caught first: what is polled first has begun before the other raises one.
-    let (end, ()) = futures_util::join!(drive(attached(session, pipes), OWNER), played);
+    let (end, ()) = futures_util::join!(
+        drive(attached(session, pipes), OWNER, Signals::catch().unwrap()),
+        played
+    );
     assert_eq!(end.unwrap(), 137);
 }
 
@@ -104,7 +107,10 @@ async fn a_supervisor_that_dies_is_an_error_after_the_last_output() {
     let played = async {
         drop((supervisor, out, err));
     };
-    let (end, ()) = futures_util::join!(drive(attached(session, pipes), OWNER), played);
+    let (end, ()) = futures_util::join!(
+        drive(attached(session, pipes), OWNER, Signals::catch().unwrap()),
+        played
+    );
     assert_eq!(end.unwrap_err().class(), Class::Unavailable);
 }
 

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use super::settings::Settings;
 use crate::engine::error::Error;
-use crate::engine::paths::Paths;
-use crate::engine::protocol::{Assignment, Launcher, Orders, Request};
+use crate::engine::host::Host;
+use crate::engine::protocol::{Assignment, Event, Launcher, Orders, Request};
+use crate::engine::reach::reach;
 use crate::engine::session::{PipeEnds, Pipes, Session};
 use crate::engine::steps::Taken;
 use crate::model::id::{ContainerId, Namespace};
@@ -72,13 +73,36 @@ impl Heir {
         }
         // Another command may have been faster.
         let (pipes, ends) = self::pipes(terminal)?;
-        let paths = Paths::new(&self.namespace, &self.id);
-        let session = Session::open(&self.id, &paths, &Request::Attach, ends).await?;
-        Ok(session.map(|session| (session, pipes)))
+        let host = Host::new(self.address.clone(), self.namespace.clone());
+        let reached = reach(&host, &self.id, &Request::Attach, ends).await?;
+        Ok(reached.and_then(|(session, first)| {
+            matches!(first, Event::Started { .. }).then_some((session, pipes))
+        }))
     }
 }
 
 impl Attached {
+    /// Takes the streams of what a supervisor was asked for. None if it did not start.
+    pub fn reached(
+        (session, first): (Session, Event),
+        pipes: Pipes,
+        terminal: bool,
+        interactive: bool,
+        heir: Option<Heir>,
+    ) -> Option<Attached> {
+        let Event::Started { steps, stdin } = first else {
+            return None;
+        };
+        Some(Attached {
+            session,
+            pipes,
+            stdin: stdin.filter(|_| interactive),
+            terminal,
+            steps,
+            heir,
+        })
+    }
+
     /// Waits for the start of what a session was opened for.
     ///
     /// # Errors

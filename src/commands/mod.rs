@@ -15,6 +15,7 @@ pub mod info;
 pub mod inspect;
 pub mod interrupt;
 pub mod kill;
+pub mod lifecycle;
 pub mod logs;
 pub mod prepare;
 pub mod ps;

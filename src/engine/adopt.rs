@@ -3,7 +3,6 @@
 //! Invariant: the shim holds both ends of the FIFOs, so nothing was lost in between; what is found
 //! half-made is taken down, by the one way down; what may run is never taken for ended.
 
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use super::claim::Claim;
 use super::error::Error;
 use super::fifos::Fifos;
 use super::inherit::{self, Inherited};
-use super::launch::{Job, Running};
+use super::launch::{self, Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
 use super::stdio::Outputs;
@@ -26,7 +25,6 @@ use crate::containerd::{Task, TaskState};
 use crate::model::id::ContainerId;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
-use crate::sys::pidfd::PidFd;
 use crate::sys::process;
 
 /// How long a task may be in a state that containerd cannot name, and how often it is asked.
@@ -130,8 +128,6 @@ async fn take_over(
         .attach(pipes)
         .map_err(Error::file("attach to", job.paths.fifos("")))?;
     let execs = inherit::execs(job, record.id.as_str()).await;
-    // The socket of the dead supervisor is in the way of ours.
-    let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
     let known = record.clone();
     complete(record, task);
     if *record != known {
@@ -139,7 +135,7 @@ async fn take_over(
         job.steps.run(Step::Results, update).await?;
     }
     let running = Running {
-        pidfd: PidFd::open(task.pid).ok(),
+        pidfd: launch::open_process(record, task.pid),
         pid: task.pid,
         fifos,
         outputs: Rc::new(outputs),

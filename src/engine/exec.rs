@@ -16,7 +16,7 @@ use super::fifos::Fifos;
 use super::inherit::{self, Inherited};
 use super::protocol::{Event, Exec, Request};
 use super::report::Report;
-use super::serve::tell;
+use super::serve::{close_stdin, tell};
 use super::spec::{self, ExecRequest};
 use super::stdio::Outputs;
 use super::supervise::Supervisor;
@@ -70,8 +70,15 @@ pub async fn serve(
     }
 }
 
-/// Looks after a detached exec that another supervisor began, to its end.
-pub async fn look_after(supervisor: &Supervisor, added: Inherited) {
+/// Goes on with the detached execs that another supervisor began.
+pub fn inherit(supervisor: &Rc<Supervisor>, execs: Vec<Inherited>) {
+    for inherited in execs {
+        let ours = supervisor.clone();
+        tokio::task::spawn_local(async move { look_after(&ours, inherited).await });
+    }
+}
+
+async fn look_after(supervisor: &Supervisor, added: Inherited) {
     // Nobody is left to be told how it ended.
     let _ = ended(supervisor, &added.exec_id).await;
     clear(supervisor, &added).await;
@@ -127,7 +134,11 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
     let (container, _) = supervisor.host.container(&id).await?;
     let spec: Spec = serde_json::from_slice(&container.spec).map_err(unreadable)?;
     let own = spec.process().clone().unwrap_or_default();
-    let root = PathBuf::from(format!("/proc/{}/root", supervisor.running.pid));
+    let root = match supervisor.running.pidfd {
+        Some(_) => PathBuf::from(format!("/proc/{}/root", supervisor.running.pid)),
+        // The pid is not one of ours: without names there are still numbers.
+        None => PathBuf::from("/nonexistent"),
+    };
     let user = match &wanted.user {
         Some(user) => Some(user_lookup::in_root(&id, user, &root)?),
         None => None,
@@ -148,7 +159,7 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
 
 /// Waits for the end, obeying the client; says how it ended.
 async fn follow(
-    supervisor: &Supervisor,
+    supervisor: &Rc<Supervisor>,
     channel: &mut Channel,
     added: &Inherited,
     detach: bool,
@@ -197,7 +208,7 @@ async fn ended(supervisor: &Supervisor, exec_id: &str) -> Result<Exited, Error> 
             Ok::<_, Error>(client.wait_process(id.as_str(), exec_id).await?)
         };
         match wait.await {
-            Err(error) if error.class() == Class::Unavailable => {
+            Err(error) if error.class() != Class::NotFound && !supervisor.ended() => {
                 supervisor.host.release();
                 sleep(WAIT_PAUSE).await;
             }
@@ -217,8 +228,11 @@ async fn clear(supervisor: &Supervisor, added: &Inherited) {
     }
 }
 
-async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
+async fn obey(supervisor: &Rc<Supervisor>, exec_id: &str, request: Request) {
     let id = supervisor.id();
+    if request == Request::CloseStdin {
+        return close_stdin(supervisor, exec_id);
+    }
     let Ok(client) = supervisor.host.client().await else {
         return;
     };
@@ -235,7 +249,6 @@ async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
         Request::Resize { width, height } => {
             drop(client.resize(id.as_str(), exec_id, (width, height)).await);
         }
-        Request::CloseStdin => drop(client.close_stdin(id.as_str(), exec_id).await),
         _ => {}
     }
 }

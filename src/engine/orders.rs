@@ -8,16 +8,18 @@ use std::os::fd::OwnedFd;
 use jiff::Timestamp;
 
 use super::attachment;
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::error::Error;
 use super::inherit::Inherited;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
-use super::steps::Step;
-use super::teardown::{Process, Scope, remove_tree, teardown};
+use super::protocol::Request;
+use super::steps::{Step, Steps};
+use super::teardown::{Process, Scope, teardown};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, NetworkMode, Record};
+use crate::sys::channel::Channel;
 use crate::sys::lock::Lock;
 
 /// What a launch, or an adoption, results in.
@@ -33,6 +35,24 @@ pub struct Up {
     pub published: bool,
     /// The detached execs of a supervisor before.
     pub execs: Vec<Inherited>,
+}
+
+/// Launches, and says so to the steps if the client that wants it is gone in between.
+pub async fn attended<T>(
+    launch: impl Future<Output = T>,
+    client: Option<&mut Channel>,
+    steps: &Steps,
+) -> T {
+    tokio::pin!(launch);
+    if let Some(client) = client {
+        tokio::select! {
+            biased;
+            done = &mut launch => return done,
+            // Until it is told of the start it has nothing to say.
+            _ = client.receive::<Request>() => steps.abandon(),
+        }
+    }
+    launch.await
 }
 
 /// Creates a container and starts it.
@@ -245,7 +265,7 @@ pub async fn release(job: Job<'_>) {
     // What stays is found by the next command: a run directory without a supervisor.
     let _ = job
         .steps
-        .run(Step::Release, async { remove_tree(&job.paths.run) })
+        .run(Step::Release, async { claim::remove(job.paths) })
         .await;
 }
 

@@ -75,8 +75,11 @@ pub enum Request {
         /// The signal that asks; its own if none.
         signal: Option<i32>,
     },
-    /// Make it stop at once, and remove everything; say when it is gone.
-    Remove,
+    /// Remove everything; say when it is gone.
+    Remove {
+        /// Make it stop at once if it runs, else that is refused.
+        force: bool,
+    },
     /// Signal the process of this connection: the exec's, else the container's.
     Signal {
         /// The signal's number.

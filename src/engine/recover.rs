@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::address::elsewhere;
 use super::attachment;
-use super::claim::{Supervision, supervision, sweep_drafts};
+use super::claim::{self, Supervision, supervision};
 use super::control;
 use super::error::Error;
 use super::host::{Host, record_of};
@@ -130,6 +130,13 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
             take_over(host, &id, &mut swept, DIED).await;
         }
     }
+    match claim::sweep(&host.namespace) {
+        Ok(paths) => swept.done.extend(paths.iter().map(|path| {
+            let path = path.display();
+            format!("{path}: removed what was half made or half removed")
+        })),
+        Err(error) => swept.failures.push(error),
+    }
     settle(host).await;
     let client = host.client().await?;
     let mut known = BTreeSet::new();
@@ -141,7 +148,6 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
         }
     }
     sweep_state(host, &known, &mut swept).await;
-    sweep_drafts(&Path::new(RUN).join(host.namespace.as_str()));
     cgroup::remove_empty(CGROUP);
     Ok(swept)
 }

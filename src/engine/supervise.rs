@@ -9,8 +9,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join, ready};
-use jiff::Timestamp;
+use futures_util::future::ready;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc::WeakSender;
 use tokio::sync::{Mutex, RwLock, watch};
 use tokio::time::{sleep, timeout};
 
@@ -18,20 +19,20 @@ use super::adopt;
 use super::claim::Claim;
 use super::error::Error;
 use super::exec;
+use super::exit;
 use super::host::Host;
 use super::launch::{self, Job, Running};
-use super::orders::{forget_lock, launch_existing, launch_new, release};
-use super::paths::{Paths, SOCKET};
+use super::orders::{attended, forget_lock, launch_existing, launch_new, release};
+use super::paths::Paths;
 use super::protocol::{Assignment, Event, Launcher, MAX_LINE, Orders, Request};
 use super::report::Report;
 use super::serve;
 use super::steps::Steps;
-use super::teardown::{self, Scope, UNKNOWN_STATUS, teardown};
-use crate::containerd::Exited;
+use super::teardown::{self, Scope, teardown};
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, Record};
 use crate::sys::cgroup::Cgroup;
-use crate::sys::channel::{Channel, accept, listen};
+use crate::sys::channel::{Channel, accept};
 use crate::sys::lock::Lock;
 
 /// How long the connection to containerd is kept after a start: what ends sooner is a short job, and
@@ -47,9 +48,8 @@ const SHORT_RUN: Duration = Duration::from_millis(100);
 /// How long clients may take to read their last event.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How often, and how long apart, containerd is asked for an exit status while it cannot be reached.
-const STATUS_TRIES: u32 = 20;
-const STATUS_PAUSE: Duration = Duration::from_millis(500);
+/// How long after a connection could not be taken the next one is tried.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What there is to tell when a run is over.
 #[derive(Debug, Clone)]
@@ -97,12 +97,23 @@ impl Supervisor {
         self.record.borrow().id.clone()
     }
 
+    /// Whether the first process has ended; without a pidfd, as far as we have been told.
+    pub fn ended(&self) -> bool {
+        match &self.running.pidfd {
+            Some(pidfd) => pidfd.has_ended(),
+            None => self.going_down.get(),
+        }
+    }
+
     /// Signals the first process.
     ///
     /// # Errors
     /// The process has ended, or containerd refuses.
     pub async fn signal(&self, number: i32) -> Result<(), Error> {
         let id = self.id();
+        if self.running.pidfd.is_some() && self.ended() {
+            return Err(Error::not_running(&id));
+        }
         match &self.running.pidfd {
             Some(pidfd) => {
                 let failed = |source| Error::Supervisor {
@@ -151,8 +162,10 @@ impl Supervisor {
 /// The supervisor's whole life. Failures are told to whoever gave the orders.
 pub async fn supervise(mut control: Channel, host: Host) {
     // Whether containerd can be reached is told when it is needed.
-    let (orders, _) = join(control.receive::<Orders>(), host.client()).await;
-    let Ok(Some((orders, pipes))) = orders else {
+    let orders = control
+        .receive::<Orders>()
+        .map(|orders| orders.ok().flatten());
+    let Some((orders, pipes)) = meanwhile(orders, host.client()).await else {
         return;
     };
     if let Err(error) = obey(host, orders, pipes, &mut Some(control)).await {
@@ -160,6 +173,23 @@ pub async fn supervise(mut control: Channel, host: Host) {
         if let Some(control) = control {
             // Whoever gave the orders may be gone.
             let _ = control.send(&Event::Failed(Report::of(&error)), &[]).await;
+        }
+    }
+}
+
+/// Waits for something, and gets ready for it meanwhile: no longer than that can still be of use.
+async fn meanwhile<T, U>(
+    wanted: impl Future<Output = Option<T>>,
+    ready: impl Future<Output = U>,
+) -> Option<T> {
+    tokio::pin!(wanted, ready);
+    tokio::select! {
+        biased;
+        _ = &mut ready => wanted.await,
+        got = &mut wanted => {
+            let got = got?;
+            ready.await;
+            Some(got)
         }
     }
 }
@@ -183,6 +213,8 @@ async fn obey(
         paths: &paths,
     };
     let publish = orders.client == Launcher::Leaves;
+    // Nobody has learned the name of a container that is new.
+    let is_new = matches!(orders.task, Assignment::Run(_));
     let launch = async {
         match orders.task {
             Assignment::Run(plan) => launch_new(job, *plan, pipes, publish).await,
@@ -190,7 +222,7 @@ async fn obey(
             Assignment::Adopt => adopt::adopt(job, &orders.id, pipes).await,
         }
     };
-    let wanted_by = control.as_mut().filter(|_| orders.client == Launcher::Owns);
+    let wanted_by = control.as_mut().filter(|_| is_new);
     let up = match attended(launch, wanted_by, &steps).await {
         Ok(Some(up)) => up,
         Ok(None) => return Ok(()),
@@ -211,38 +243,26 @@ async fn obey(
         execs: Cell::new(0),
         delivering: RwLock::new(()),
     });
-    for inherited in up.execs {
-        let ours = supervisor.clone();
-        tokio::task::spawn_local(async move { exec::look_after(&ours, inherited).await });
-    }
+    exec::inherit(&supervisor, up.execs);
     run(supervisor, up.claim, control.take(), orders.client).await;
     Ok(())
 }
 
-/// Launches, and says so to the steps if the client that wants it is gone in between.
-async fn attended<T>(
-    launch: impl Future<Output = T>,
-    client: Option<&mut Channel>,
-    steps: &Steps,
-) -> T {
-    tokio::pin!(launch);
-    if let Some(client) = client {
-        tokio::select! {
-            biased;
-            done = &mut launch => return done,
-            // Until it is told of the start it has nothing to say.
-            _ = client.receive::<Request>() => steps.abandon(),
-        }
-    }
-    launch.await
-}
-
 /// From the start to the end.
-async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>, client: Launcher) {
+async fn run(
+    supervisor: Rc<Supervisor>,
+    mut claim: Claim,
+    control: Option<Channel>,
+    client: Launcher,
+) {
     let (clients, mut all_told) = tokio::sync::mpsc::channel::<()>(1);
     spawn_helpers(&supervisor, control, client, &clients);
+    if let Some(listener) = claim.take_listener() {
+        let served = serve_clients(supervisor.clone(), listener, clients.downgrade());
+        tokio::task::spawn_local(served);
+    }
 
-    let known = gone(&supervisor).await;
+    let known = exit::gone(&supervisor).await;
     supervisor.going_down.set(true);
     let outcome = take_down(&supervisor, known).await;
     supervisor.cgroup.borrow_mut().take();
@@ -271,20 +291,6 @@ fn spawn_helpers(
             drop(held);
         });
     }
-    if let Ok(listener) = listen(&supervisor.paths.run, SOCKET) {
-        let (ours, held) = (supervisor.clone(), clients.downgrade());
-        tokio::task::spawn_local(async move {
-            while let Ok(mut channel) = accept(&listener, MAX_LINE).await {
-                let (ours, held) = (ours.clone(), held.upgrade());
-                tokio::task::spawn_local(async move {
-                    if let Ok(Some((request, pipes))) = channel.receive::<Request>().await {
-                        serve::client(&ours, channel, request, pipes).await;
-                    }
-                    drop(held);
-                });
-            }
-        });
-    }
     let ours = supervisor.clone();
     tokio::task::spawn_local(async move {
         if client != Launcher::Leaves {
@@ -296,61 +302,25 @@ fn spawn_helpers(
         ours.host.release();
         // Costly on some kernels, and of no use to a short run.
         *ours.cgroup.borrow_mut() = Some(Cgroup::enter(CGROUP));
+        ours.host.keep_released(KEEP_CONNECTION).await;
     });
 }
 
-/// Waits until the process is gone; says how it ended where that is known at once.
-async fn gone(supervisor: &Supervisor) -> Option<Exit> {
-    match &supervisor.running.pidfd {
-        Some(pidfd) => {
-            // An event loop that fails is followed by asking containerd, which waits as well.
-            let _ = pidfd.ended().await;
-            None
-        }
-        None => Some(exit_status(supervisor).await),
-    }
-}
-
-/// Finds out how the process ended. The pidfd runs ahead of the shim: only Wait knows when
-/// containerd does.
-async fn exit_status(supervisor: &Supervisor) -> Exit {
-    let id = supervisor.id();
-    for _ in 0..STATUS_TRIES {
-        let waited = match supervisor.host.client().await {
-            Ok(client) => client.wait_process(id.as_str(), "").await,
-            Err(Error::Containerd(error)) => Err(error),
-            Err(_) => break,
+/// Serves whoever asks, from those on who came during the launch.
+async fn serve_clients(ours: Rc<Supervisor>, listener: UnixListener, held: WeakSender<()>) {
+    loop {
+        let Ok(mut channel) = accept(&listener, MAX_LINE).await else {
+            // It may have left already, or descriptors are short for a while.
+            sleep(ACCEPT_PAUSE).await;
+            continue;
         };
-        match waited {
-            Ok(Exited { status, at }) => {
-                let reason = None;
-                return Exit { status, at, reason };
+        let (ours, held) = (ours.clone(), held.upgrade());
+        tokio::task::spawn_local(async move {
+            if let Ok(Some((request, pipes))) = channel.receive::<Request>().await {
+                serve::client(&ours, channel, request, pipes).await;
             }
-            Err(error) if error.is_not_found() => break,
-            Err(_) => {
-                supervisor.host.release();
-                sleep(STATUS_PAUSE).await;
-            }
-        }
-    }
-    forgotten_exit(supervisor)
-}
-
-/// containerd has forgotten the task: the kernel may know.
-fn forgotten_exit(supervisor: &Supervisor) -> Exit {
-    let status = supervisor
-        .running
-        .pidfd
-        .as_ref()
-        .and_then(|pidfd| pidfd.exit_status());
-    let reason = match status {
-        Some(_) => None,
-        None => Some("containerd does not know the container's process any more".to_owned()),
-    };
-    Exit {
-        status: status.unwrap_or(UNKNOWN_STATUS),
-        at: Timestamp::now(),
-        reason,
+            drop(held);
+        });
     }
 }
 
@@ -372,7 +342,7 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
     let process = teardown::Process::Gone {
         exit: match known {
             Some(exit) => ready(exit).boxed_local(),
-            None => exit_status(supervisor).boxed_local(),
+            None => exit::status(supervisor).boxed_local(),
         },
         outputs: &supervisor.running.outputs,
     };
@@ -381,9 +351,48 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
         release(job).await;
         forget_lock(job, scope, lock.ok());
     }
-    let exit = record.exit.unwrap_or_else(|| forgotten_exit(supervisor));
+    let exit = record.exit.unwrap_or_else(|| exit::forgotten(supervisor));
     match down {
         Err(error) => Outcome::Failed(Report::of(&error)),
         Ok(()) => Outcome::Down(exit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn without_orders_nothing_is_waited_for() {
+        let containerd_hangs = || pending::<()>();
+        assert_eq!(
+            meanwhile(async { None::<()> }, containerd_hangs()).await,
+            None
+        );
+        let (sender, orders) = tokio::sync::oneshot::channel::<()>();
+        let dies_later = async {
+            sleep(Duration::from_millis(1)).await;
+            drop(sender);
+        };
+        let waiting = meanwhile(orders.map(Result::ok), containerd_hangs());
+        assert_eq!(futures_util::join!(dies_later, waiting).1, None);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn with_orders_what_was_begun_is_finished() {
+        let ready = Cell::new(false);
+        let gets_ready = async {
+            sleep(Duration::from_millis(1)).await;
+            ready.set(true);
+        };
+        assert_eq!(meanwhile(async { Some(1) }, gets_ready).await, Some(1));
+        assert!(ready.get());
+        let orders = async {
+            sleep(Duration::from_millis(1)).await;
+            Some(2)
+        };
+        assert_eq!(meanwhile(orders, async {}).await, Some(2));
     }
 }

@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::health;
 use super::host::{Host, record_of};
 use super::paths::Paths;
 use super::teardown::UNKNOWN_STATUS;
 use crate::containerd::{Container, Task, TaskState};
+use crate::model::health::Health;
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, NetworkMode, Record};
 use crate::model::time::rough;
@@ -172,6 +174,13 @@ impl View {
             spec: container.spec,
             record,
         }
+    }
+
+    /// How it is; nothing if nobody checks.
+    pub fn health(&self) -> Option<Health> {
+        self.record.health.as_ref()?;
+        let paths = Paths::new(&self.record.namespace, &self.record.id);
+        Some(health::read(&paths))
     }
 
     /// The names of its networks, in order: `host` for the host's, `none` for none at all.

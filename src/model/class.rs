@@ -27,12 +27,12 @@ pub enum Class {
     Unsupported,
     /// Something of ours is still there; `netrun gc` finishes it.
     LeftBehind,
+    /// A signal of this number called it off (exit code 128 and the number).
+    Interrupted(u8),
     /// The command to run does not exist in the container (exit code 127).
     CommandNotFound,
     /// The command to run exists but cannot be invoked (exit code 126).
     CommandNotExecutable,
-    /// A signal of this number came in the middle (exit code 128 and the number).
-    Interrupted(i32),
     /// Anything else: an effect failed for a reason of its own.
     Failed,
 }
