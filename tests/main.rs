@@ -28,6 +28,9 @@ mod control;
 mod gc;
 
 #[cfg(test)]
+mod adoption;
+
+#[cfg(test)]
 mod ps;
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ use super::progress::PullProgress;
 use super::{error, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
+use crate::commands::interrupt::interruptible;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
     attach, create, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
 };
 use crate::image::PullEvent;
 use crate::model::class::{Class, Failure};
+use crate::model::id::ContainerId;
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
@@ -43,8 +45,9 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
     match verb {
         Verb::Run(args) => run_and_show(&context, &audience, &args).await,
         Verb::Create(args) => {
-            output::line(create::create(&context, &args).await?.as_str())?;
-            Ok(0)
+            let mut signals = session::catch_signals()?;
+            let create = create::create(&context, &args);
+            show_created(&interruptible(&context, signals.interrupt(), create).await?)
         }
         Verb::Start(args) if args.attach || args.interactive => {
             let [id] = args.containers.as_slice() else {
@@ -75,7 +78,9 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
         Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
         Verb::Pull(args) => {
-            let image = pull::pull(&context, &args).await?;
+            let mut signals = session::catch_signals()?;
+            let pull = pull::pull(&context, &args);
+            let image = interruptible(&context, signals.interrupt(), pull).await?;
             audience.0.finish();
             output::line(&image.name)?;
             Ok(0)
@@ -87,6 +92,11 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Steps(_) => show_steps(),
         Verb::Supervise(_) => Ok(0),
     }
+}
+
+fn show_created(id: &ContainerId) -> Result<u8, Failure> {
+    output::line(id.as_str())?;
+    Ok(0)
 }
 
 fn show_steps() -> Result<u8, Failure> {

@@ -13,6 +13,7 @@ pub mod gc;
 pub mod images;
 pub mod info;
 pub mod inspect;
+pub mod interrupt;
 pub mod kill;
 pub mod lifecycle;
 pub mod logs;

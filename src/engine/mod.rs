@@ -1,5 +1,6 @@
 //! The life of a container: plan, spec, launch, supervise, teardown, recover.
 
+pub mod address;
 pub mod adopt;
 pub mod attachment;
 pub mod bound;
@@ -14,6 +15,7 @@ pub mod fifos;
 pub mod forgotten;
 pub mod health;
 pub mod host;
+pub mod inherit;
 pub mod launch;
 pub mod lines;
 pub mod log;
