@@ -91,9 +91,9 @@ fn a_shim_that_does_not_answer_ends_nothing() {
         .ok();
     kill_supervisors(&host);
     host.sh("pkill -STOP -f '[c]ontainerd-shim.*-id c'").ok();
-    let said = host.netrun(&["ps"]);
+    let said = host.netrun(&["gc"]);
     host.sh("pkill -CONT -f '[c]ontainerd-shim.*-id c'").ok();
-    assert!(said.stderr.contains("warning"), "{said}");
+    said.fails(5, &["cannot tell", "shim"]);
     host.netrun(&["exec", "c", "true"]).ok();
     host.netrun(&["rm", "-f", "c"]).ok();
     host.assert_clean();
@@ -211,6 +211,39 @@ fn a_create_that_fails_leaves_nothing() {
             .run()
             .fails(1, &["injected"]);
         host.assert_clean();
+    }
+}
+
+#[test]
+fn a_removal_that_was_killed_is_finished() {
+    let host = FakeHost::new();
+    for point in [
+        "task-delete:before",
+        "snapshot-remove:after",
+        "files-remove:after",
+        "record-remove:before",
+    ] {
+        let fault = format!("{point}:kill-supervisor");
+        let stopped = || {
+            host.netrun(&["create", "--name", "c", ALPINE, "true"]).ok();
+            let rm = host.netrun_cmd(&["rm", "c"]);
+            let killed = rm.env("NETRUN_FAILPOINT", &fault).run();
+            assert_eq!(killed.code, 137, "{point}: {killed}");
+        };
+        stopped();
+        host.netrun(&["gc"]).ok();
+        host.assert_clean();
+        stopped();
+        host.netrun(&["start", "c"]).fails(4, &["half removed"]);
+        host.assert_clean();
+        // Of one that runs its supervisor is killed, and the next command finishes what it was told.
+        host.netrun_cmd(&["run", "-d", "--name", "c", ALPINE, "sleep", "1000"])
+            .env("NETRUN_FAILPOINT", &fault)
+            .run()
+            .ok();
+        let remove = host.netrun(&["rm", "-f", "c"]);
+        host.netrun(&["gc"]).ok();
+        assert!(host.settle(Duration::from_secs(5)).is_empty(), "{remove}");
     }
 }
 
