@@ -92,6 +92,11 @@ impl FakeHost {
         self.plugins.set(Some(set));
     }
 
+    /// The path of one plugin of a set.
+    pub fn plugin(set: PluginSet, name: &str) -> String {
+        fixtures::plugins(set).join(name).display().to_string()
+    }
+
     /// A second machine, joined to this one by a cable: this one is `10.99.0.1/24` and `fd99::1/64` on
     /// `wire0`, the other `10.99.0.2/24` and `fd99::2/64`.
     pub fn peer(&self) -> FakeHost {
@@ -161,7 +166,12 @@ impl FakeHost {
     /// Runs a shell line to its end.
     #[must_use]
     pub fn sh(&self, line: &str) -> Output {
-        self.cmd("sh").args(&["-c", line]).run()
+        self.sh_cmd(line).run()
+    }
+
+    /// A shell line, to be started in a special way.
+    pub fn sh_cmd(&self, line: &str) -> Cmd<'_> {
+        self.cmd("sh").args(&["-c", line])
     }
 
     /// Runs `ctr` with these arguments to its end.

@@ -44,7 +44,7 @@ fn transfer(host: &FakeHost, inwards: bool) -> Duration {
     let listen = "exec 3>&1; busybox nc -l -p 7000 -e sh -c 'wc -c >&3'";
     let send = "head -c 2000000 /dev/zero | busybox nc";
     let inside = |line: &str| host.netrun_cmd(&["exec", "one", "sh", "-c", line]);
-    let outside = |line: &str| host.cmd("sh").args(&["-c", line]);
+    let outside = |line: &str| host.sh_cmd(line);
     let (listener, sender) = match inwards {
         true => (inside(listen), outside(&format!("{send} {near} 7000"))),
         false => (outside(listen), inside(&format!("{send} 10.20.22.1 7000"))),
