@@ -46,6 +46,9 @@ mod supervisor;
 mod terminal;
 
 #[cfg(test)]
+mod vm;
+
+#[cfg(test)]
 mod stdio;
 
 #[cfg(test)]

@@ -87,6 +87,10 @@ impl FakeHost {
     }
 
     /// Has commands find their plugins in this set, by `CNI_PATH`.
+    #[expect(
+        clippy::print_stdout,
+        reason = "shown if the test fails, and only then"
+    )]
     pub fn use_plugins(&self, set: PluginSet) {
         println!("with the plugins {set:?}");
         self.plugins.set(Some(set));

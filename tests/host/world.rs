@@ -103,6 +103,10 @@ const BY_DESIGN: &[(&str, &str)] = &[
     ("file /var/lib/cni/networks/*/lock", "host-local's lock"),
     ("dir /var/lib/cni/results", "libcni's cache"),
     ("dir /run/cni/tuning", "tuning's, for what it will restore"),
+    (
+        "iptables * -A CNI-HOSTPORT-SETMARK *",
+        "the portmap plugin's mark rule",
+    ),
     ("file /run/xtables.lock", "iptables' lock"),
     (
         "iptables * -N CNI-FORWARD",

@@ -9,6 +9,7 @@ mod dhcp;
 mod ipam;
 mod links;
 mod meta;
+mod portmap;
 mod tap;
 
 use serde_json::{Value, json};
