@@ -64,6 +64,7 @@ pub fn require_tools() {
             ("iptables", "iptables"),
             ("jq", "jq"),
             ("zstd", "zstd"),
+            ("dnsmasq", "dnsmasq-base"),
         ];
         let found = |tool: &str| {
             let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
