@@ -22,6 +22,9 @@ mod long;
 mod crash;
 
 #[cfg(test)]
+mod control;
+
+#[cfg(test)]
 mod gc;
 
 #[cfg(test)]
@@ -59,6 +62,9 @@ mod exec;
 
 #[cfg(test)]
 mod life;
+
+#[cfg(test)]
+mod lifecycle;
 
 #[cfg(test)]
 mod smoke;

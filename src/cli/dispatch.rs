@@ -41,11 +41,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
     };
     let style = Style::of(format.as_ref());
     match verb {
-        Verb::Run(args) => {
-            let outcome = run::run(&context, &args).await?;
-            audience.0.finish();
-            show_run(&args, outcome).await
-        }
+        Verb::Run(args) => run_and_show(&context, &audience, &args).await,
         Verb::Create(args) => {
             output::line(create::create(&context, &args).await?.as_str())?;
             Ok(0)
@@ -55,7 +51,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
                 return Err(session::SessionError::OneAtATime.into());
             };
             let attached = start::start_attached(&context, id, args.interactive).await?;
-            session::drive(attached, session::Role::Client).await
+            session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Start(args) => each_line(start::start(&context, &args.containers).await, style),
         Verb::Stop(args) => each_line(stop::stop(&context, &args).await, style),
@@ -66,13 +62,13 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Exec(args) => match exec::exec(&context, &args).await? {
             Some(attached) => {
                 let role = session::Role::Owner { timings: false };
-                session::drive(attached, role).await
+                session::drive(attached, role, session::catch_signals()?).await
             }
             None => Ok(0),
         },
         Verb::Attach(args) => {
             let attached = attach::attach(&context, &args).await?;
-            session::drive(attached, session::Role::Client).await
+            session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
         Verb::Logs(args) => views::logs(&context, &args).await,
@@ -100,7 +96,14 @@ fn show_steps() -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure> {
+async fn run_and_show(
+    context: &Context<'_>,
+    audience: &People,
+    args: &run::Args,
+) -> Result<u8, Failure> {
+    let mut signals = session::catch_signals()?;
+    let outcome = run::run(context, args, signals.interrupt()).await?;
+    audience.0.finish();
     match outcome {
         run::Outcome::Detached { id, steps } => {
             output::line(id.as_str())?;
@@ -113,7 +116,7 @@ async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure
             let role = session::Role::Owner {
                 timings: args.container.timings,
             };
-            session::drive(*attached, role).await
+            session::drive(*attached, role, signals).await
         }
     }
 }

@@ -31,9 +31,11 @@ pub const NOT_SUPPORTED: u8 = 125;
 /// | object  | 5    | something is left behind; `netrun gc` finishes it |
 /// | object  | 6    | containerd or a plugin cannot be reached |
 /// | both    | 125  | netrun does not have it yet |
+/// | both    | 128+n | signal n called it off |
 pub fn code(family: Family, class: Class) -> u8 {
     match (family, class) {
         (_, Class::Unsupported) => NOT_SUPPORTED,
+        (_, Class::Interrupted(signal)) => 128 + signal,
         (Family::Process, Class::Timeout) => 124,
         (Family::Process, Class::CommandNotExecutable) => 126,
         (Family::Process, Class::CommandNotFound) => 127,
@@ -74,6 +76,7 @@ mod tests {
             (CommandNotFound, 127, 1),
             (CommandNotExecutable, 126, 1),
             (Failed, 125, 1),
+            (Interrupted(15), 143, 143),
         ];
         for (class, process, object) in table {
             assert_eq!(code(Family::Process, class), process, "{class:?}");

@@ -2,11 +2,19 @@
 //!
 //! Invariant: a command that touches containers has first taken over from dead supervisors.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
 use super::settings::{GlobalArgs, Settings};
 use crate::engine::host::Host;
 use crate::engine::recover;
 use crate::image::PullEvent;
 use crate::model::class::Failure;
+
+/// How long a command waits for adoptions that may not concern it.
+const ADOPTION: Duration = Duration::from_secs(1);
 
 /// Whoever is told what is going on: the CLI.
 pub trait Audience {
@@ -34,14 +42,15 @@ impl<'a> Context<'a> {
     /// The settings cannot be known.
     pub async fn new(global: &GlobalArgs, audience: &'a dyn Audience) -> Result<Self, Failure> {
         let context = Context::without_adoption(global, audience)?;
-        for (namespace, id) in recover::orphans() {
+        let adoptions = recover::orphans().into_iter().map(async |(namespace, id)| {
             let adopted = recover::adopt(&context.settings.address, &namespace, &id).await;
             if let Err(error) = adopted {
-                audience.warn(&format!(
-                    "container {id}: its supervisor had died, and {error}"
-                ));
+                let text = format!("container {id}: its supervisor had died, and {error}");
+                audience.warn(&text);
             }
-        }
+        });
+        // What takes longer goes on by itself; a command that names the container waits for it.
+        let _ = timeout(ADOPTION, join_all(adoptions)).await;
         Ok(context)
     }
 

@@ -92,7 +92,7 @@ pub async fn plan(
     args: &ContainerArgs,
     id: &ContainerId,
 ) -> Result<Plan, Failure> {
-    check_root()?;
+    check(args)?;
     let settings = &context.settings;
     let snapshotter = args
         .snapshotter
@@ -124,6 +124,9 @@ pub async fn plan(
         terminal: args.tty,
         stdin: args.interactive,
         auto_remove: args.rm,
+        restart: args.life.restart,
+        health: args.life.health(&image.docker),
+        bound_to: args.life.bound_to()?,
         labels: args
             .labels
             .iter()
@@ -146,6 +149,12 @@ pub async fn plan(
         network,
     };
     Ok(plan::plan(&request, &facts)?)
+}
+
+/// Refuses what needs no look at anything else.
+fn check(args: &ContainerArgs) -> Result<(), Failure> {
+    check_root()?;
+    Ok(args.life.check(args.rm)?)
 }
 
 fn check_root() -> Result<(), Meaningless> {

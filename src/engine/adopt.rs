@@ -4,29 +4,34 @@
 //! half-made is taken down, by the one way down.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::claim::Claim;
 use super::error::Error;
-use super::launch::{Job, Running};
+use super::fifos::Fifos;
+use super::launch::{self, Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
-use super::stdio::{Fifos, Outputs};
+use super::stdio::Outputs;
 use super::teardown::{Process, Scope, teardown};
 use crate::containerd::{Task, TaskState};
 use crate::model::id::ContainerId;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
-use crate::sys::pidfd::PidFd;
 
 /// SIGKILL.
 const KILL: u32 = 9;
 
-/// Takes over a container. None if there is nothing that runs (any more).
+/// Takes over a container; its output goes to `pipes`, too. None if there is nothing that runs (any more).
 ///
 /// # Errors
 /// containerd cannot be reached, or something is left behind: the next command tries again.
-pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> {
+pub async fn adopt(
+    job: Job<'_>,
+    id: &ContainerId,
+    pipes: Vec<OwnedFd>,
+) -> Result<Option<Up>, Error> {
     let Some(claim) = Claim::adopt(job.paths).await? else {
         return Ok(None);
     };
@@ -52,9 +57,10 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
     let task = job.host.client().await?.task(id.as_str()).await;
     match task {
         Ok(task) if matches!(task.state, TaskState::Running | TaskState::Paused) => {
-            let running = take_over(job, &mut record, fifos, &task).await?;
+            let running = take_over(job, &mut record, fifos, &task, pipes).await?;
             Ok(Some(Up {
                 claim,
+                early: Vec::new(),
                 record,
                 running,
             }))
@@ -73,15 +79,17 @@ async fn take_over(
     record: &mut Record,
     fifos: Fifos,
     task: &Task,
+    pipes: Vec<OwnedFd>,
 ) -> Result<Running, Error> {
     let log = job.paths.log();
     let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
     let outputs = Outputs::open(&fifos, Some(writer))?;
+    outputs
+        .attach(pipes)
+        .map_err(Error::file("attach to", job.paths.fifos("")))?;
     end_execs(job, record.id.as_str()).await;
-    // The socket of the dead supervisor is in the way of ours.
-    let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
     record.provisional = false;
-    let pidfd = PidFd::open(task.pid).ok();
+    let pidfd = launch::open_process(record, task.pid);
     Ok(Running {
         pidfd,
         pid: task.pid,

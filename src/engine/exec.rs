@@ -9,15 +9,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oci_spec::runtime::Spec;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::error::Error;
+use super::fifos::Fifos;
 use super::protocol::{Event, Exec, Request};
 use super::report::Report;
-use super::serve::tell;
+use super::serve::{close_stdin, tell};
 use super::spec::{self, ExecRequest};
-use super::stdio::{Fifos, Outputs};
-use super::supervise::Supervisor;
+use super::stdio::Outputs;
+use super::supervisor::Supervisor;
 use super::user_lookup;
 use crate::containerd::{self, Exited};
 use crate::model::record::Exit;
@@ -29,6 +30,9 @@ const KILL: u32 = 9;
 /// How long the FIFOs of an ended exec may take to reach their end; a process it left running in the
 /// background may hold them open.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long after a failed wait the next one begins.
+const WAIT_PAUSE: Duration = Duration::from_millis(500);
 
 /// A process that was added.
 struct Added {
@@ -50,10 +54,10 @@ pub async fn serve(
     let exec_id = format!("{}-{number}", std::process::id());
     let directory = supervisor.paths.fifos(&exec_id);
     let fifos = Fifos::new(directory, wanted.terminal, wanted.stdin);
-    let event = match add(supervisor, &exec_id, &fifos, &wanted, pipes).await {
+    match add(supervisor, &exec_id, &fifos, &wanted, pipes).await {
         Err(error) => {
             fifos.remove();
-            return tell(&channel, &Event::Failed(Report::of(&error))).await;
+            tell(&channel, &Event::Failed(Report::of(&error))).await;
         }
         Ok(outputs) => {
             let added = Added {
@@ -64,10 +68,11 @@ pub async fn serve(
             tell(&channel, &started(supervisor, &added)).await;
             let event = follow(supervisor, &mut channel, &added, wanted.detach).await;
             added.fifos.remove();
-            event
+            let _delivering = supervisor.delivering.read().await;
+            tell(&channel, &event).await;
+            added.outputs.delivered().await;
         }
-    };
-    tell(&channel, &event).await;
+    }
 }
 
 fn started(supervisor: &Supervisor, added: &Added) -> Event {
@@ -116,7 +121,11 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
     let (container, _) = supervisor.host.container(&id).await?;
     let spec: Spec = serde_json::from_slice(&container.spec).map_err(unreadable)?;
     let own = spec.process().clone().unwrap_or_default();
-    let root = PathBuf::from(format!("/proc/{}/root", supervisor.running.pid));
+    let root = match supervisor.running.pidfd {
+        Some(_) => PathBuf::from(format!("/proc/{}/root", supervisor.running.pid)),
+        // The pid is not one of ours: without names there are still numbers.
+        None => PathBuf::from("/nonexistent"),
+    };
     let user = match &wanted.user {
         Some(user) => Some(user_lookup::in_root(&id, user, &root)?),
         None => None,
@@ -137,7 +146,7 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
 
 /// Waits for the end, obeying the client; says how it ended.
 async fn follow(
-    supervisor: &Supervisor,
+    supervisor: &Rc<Supervisor>,
     channel: &mut Channel,
     added: &Added,
     detach: bool,
@@ -147,7 +156,7 @@ async fn follow(
         Ok(client) => client,
         Err(error) => return Event::Failed(Report::of(&error)),
     };
-    let wait = client.wait_process(id.as_str(), &added.exec_id);
+    let wait = wait(supervisor, &client, &added.exec_id);
     tokio::pin!(wait);
     let mut attended = !detach;
     let waited = loop {
@@ -168,9 +177,7 @@ async fn follow(
             }
         }
     };
-    if timeout(DRAIN, added.outputs.drained()).await.is_err() {
-        added.outputs.abandon();
-    }
+    added.outputs.drain(DRAIN).await;
     // With its container gone the exec is gone as well.
     let _ = client.delete_exec(id.as_str(), &added.exec_id).await;
     match waited {
@@ -186,8 +193,26 @@ async fn follow(
     }
 }
 
-async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
+/// Waits for the end of an exec, across restarts of containerd.
+async fn wait(
+    supervisor: &Supervisor,
+    client: &containerd::Client,
+    exec_id: &str,
+) -> Result<Exited, containerd::Error> {
     let id = supervisor.id();
+    loop {
+        match client.wait_process(id.as_str(), exec_id).await {
+            Err(error) if !error.is_not_found() && !supervisor.ended() => sleep(WAIT_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn obey(supervisor: &Rc<Supervisor>, exec_id: &str, request: Request) {
+    let id = supervisor.id();
+    if request == Request::CloseStdin {
+        return close_stdin(supervisor, exec_id);
+    }
     let Ok(client) = supervisor.host.client().await else {
         return;
     };
@@ -204,7 +229,6 @@ async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
         Request::Resize { width, height } => {
             drop(client.resize(id.as_str(), exec_id, (width, height)).await);
         }
-        Request::CloseStdin => drop(client.close_stdin(id.as_str(), exec_id).await),
         _ => {}
     }
 }

@@ -4,6 +4,10 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::error::Error;
 use crate::containerd::{Client, Container};
@@ -18,6 +22,7 @@ pub struct Host {
     /// The namespace.
     pub namespace: Namespace,
     client: RefCell<Option<Client>>,
+    connected: Notify,
 }
 
 impl Host {
@@ -27,6 +32,7 @@ impl Host {
             address,
             namespace,
             client: RefCell::default(),
+            connected: Notify::new(),
         }
     }
 
@@ -41,12 +47,22 @@ impl Host {
         }
         let client = Client::connect(&self.address, self.namespace.as_str()).await?;
         *self.client.borrow_mut() = Some(client.clone());
+        self.connected.notify_one();
         Ok(client)
     }
 
     /// Lets the connection go; calls under way keep theirs.
     pub fn release(&self) {
         self.client.borrow_mut().take();
+    }
+
+    /// Lets every connection go that is made from now on, when it has lasted so long. Never ends.
+    pub async fn keep_released(&self, after: Duration) {
+        loop {
+            self.connected.notified().await;
+            sleep(after).await;
+            self.release();
+        }
     }
 
     /// Reads the record of a container of ours.

@@ -15,11 +15,12 @@ use tokio::time::timeout;
 use super::attachment;
 use super::error::Error;
 use super::etc;
+use super::fifos::Fifos;
 use super::host::{Host, encode};
 use super::log::Writer;
 use super::paths::Paths;
 use super::plan::Plan;
-use super::stdio::{Fifos, Outputs};
+use super::stdio::Outputs;
 use super::steps::{Step, Steps};
 use super::user_lookup;
 use crate::containerd::{Container, Mount};
@@ -167,7 +168,7 @@ pub async fn start(
             etc::fill(job.paths, record, &results)
         })
         .await?;
-    let pidfd = PidFd::open(pid).ok();
+    let pidfd = open_process(record, pid);
     keep_results(record, &results);
     let start = job.steps.run(Step::Start, start_process(job.host, record));
     match publish {
@@ -182,6 +183,15 @@ pub async fn start(
         fifos,
         outputs: Rc::new(outputs),
     })
+}
+
+/// Opens a container's process by the pid that containerd tells. None if that pid means nothing, or
+/// somebody else, to us: containerd may live in another pid namespace, and is asked instead then.
+pub fn open_process(record: &Record, pid: u32) -> Option<PidFd> {
+    let pidfd = PidFd::open(pid).ok()?;
+    // Every container has a cgroup of its own by this name. What is read after the process was
+    // opened is its own, unless it has ended.
+    process::in_cgroup(pid, &record.id.netns_name(&record.namespace)).then_some(pidfd)
 }
 
 fn open_stdio(job: Job<'_>, fifos: &Fifos, pipes: Vec<OwnedFd>) -> Result<Outputs, Error> {

@@ -8,12 +8,13 @@ use std::os::fd::OwnedFd;
 use jiff::Timestamp;
 
 use super::attachment;
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::error::Error;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
+use super::restart::{self, Early, Rested};
 use super::steps::Step;
-use super::teardown::{Process, Scope, remove_tree, teardown};
+use super::teardown::{Process, Scope, teardown};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, Record};
@@ -24,6 +25,8 @@ use crate::sys::lock::Lock;
 pub struct Up {
     /// The claim.
     pub claim: Claim,
+    /// Those who asked before it ran.
+    pub early: Vec<Early>,
     /// The record.
     pub record: Record,
     /// The process.
@@ -75,6 +78,40 @@ pub async fn launch_existing(
     publish: bool,
 ) -> Result<Option<Up>, Error> {
     let (claim, lock) = take(job, id).await?;
+    let by_somebody = |record: &mut Record| {
+        record.restarts = 0;
+        record.stopped = false;
+    };
+    launch_again(job, id, (claim, lock), by_somebody, (pipes, publish)).await
+}
+
+/// Starts a container by its restart policy, once its turn has come. None if it shall not be.
+///
+/// # Errors
+/// As [`launch_existing`].
+pub async fn relaunch(job: Job<'_>, id: &ContainerId, quick: u32) -> Result<Option<Up>, Error> {
+    let Some(Rested { claim, early }) = restart::rest(job, id, quick).await? else {
+        return Ok(None);
+    };
+    let lock = match lock(job).await {
+        Ok(lock) => lock,
+        Err(error) => {
+            release(job).await;
+            return Err(error);
+        }
+    };
+    let by_policy = |record: &mut Record| record.restarts += 1;
+    let up = launch_again(job, id, (claim, lock), by_policy, (Vec::new(), true)).await?;
+    Ok(up.map(|up| Up { early, ..up }))
+}
+
+async fn launch_again(
+    job: Job<'_>,
+    id: &ContainerId,
+    (claim, lock): (Claim, Lock),
+    note: impl FnOnce(&mut Record),
+    (pipes, publish): (Vec<OwnedFd>, bool),
+) -> Result<Option<Up>, Error> {
     let begun = async {
         let mut record = job.host.record(id).await?;
         if attachment::is_unfinished(&record) {
@@ -82,6 +119,7 @@ pub async fn launch_existing(
             teardown(job, &mut record, Scope::Run, Process::Unknown).await?;
         }
         launch::begin(&mut record)?;
+        note(&mut record);
         job.steps
             .run(Step::Record, job.host.update(&record))
             .await?;
@@ -110,6 +148,7 @@ async fn finish_launch(
         Ok(running) => {
             return Ok(Some(Up {
                 claim,
+                early: Vec::new(),
                 record,
                 running,
             }));
@@ -183,7 +222,7 @@ pub async fn release(job: Job<'_>) {
     // What stays is found by the next command: a run directory without a supervisor.
     let _ = job
         .steps
-        .run(Step::Release, async { remove_tree(&job.paths.run) })
+        .run(Step::Release, async { claim::remove(job.paths) })
         .await;
 }
 

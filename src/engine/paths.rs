@@ -70,6 +70,11 @@ impl Paths {
         self.state.join("resolv.conf")
     }
 
+    /// How its health is, and the last answers of its check.
+    pub fn health(&self) -> PathBuf {
+        self.state.join("health")
+    }
+
     /// The log's current file; the older one has `.1` behind it.
     pub fn log(&self) -> PathBuf {
         self.state.join("log")

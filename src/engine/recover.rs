@@ -12,14 +12,14 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::attachment;
-use super::claim::{Supervision, supervision};
+use super::claim::{self, Supervision, supervision};
 use super::control;
 use super::error::Error;
 use super::host::{Host, record_of};
 use super::launch::Job;
 use super::orders::forget_lock;
 use super::paths::{LOCKS, Paths, RUN, STATE};
-use super::protocol::{Assignment, Event, Orders};
+use super::protocol::{Assignment, Event, Launcher, Orders};
 use super::session::{PipeEnds, Session};
 use super::steps::Steps;
 use super::teardown::{Process, Scope, remove_tree, teardown};
@@ -88,7 +88,7 @@ pub async fn adopt(address: &Path, namespace: &Namespace, id: &ContainerId) -> R
         namespace: namespace.clone(),
         id: id.clone(),
         task: Assignment::Adopt,
-        foreground: false,
+        client: Launcher::Leaves,
         fault: None,
     };
     let mut session = Session::launch(&orders, PipeEnds::default()).await?;
@@ -129,6 +129,13 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
         if namespace == host.namespace {
             take_over(host, &id, &mut swept).await;
         }
+    }
+    match claim::sweep(&host.namespace) {
+        Ok(paths) => swept.done.extend(paths.iter().map(|path| {
+            let path = path.display();
+            format!("{path}: removed what was half made or half removed")
+        })),
+        Err(error) => swept.failures.push(error),
     }
     settle(host).await;
     let client = host.client().await?;

@@ -24,9 +24,9 @@ use crate::sys::netns;
 /// How long a killed process may take to end.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long the FIFOs of an ended process may take to reach their end: a process that left the
-/// container's pid namespace can hold them open for ever.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the FIFOs of an ended process may take to reach their end. On a busy machine the shim may
+/// be slow; a process that left the container's pid namespace can hold them open for ever.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// SIGKILL.
 const KILL: u32 = 9;
@@ -184,12 +184,6 @@ impl<'a> Pass<'a> {
 /// The status of a process whose end nobody saw.
 pub const UNKNOWN_STATUS: u32 = 255;
 
-async fn drain(outputs: &Outputs) {
-    if timeout(DRAIN_DEADLINE, outputs.drained()).await.is_err() {
-        outputs.abandon();
-    }
-}
-
 /// Kills whatever runs, and waits for its end. None if containerd knows no task.
 async fn kill(job: Job<'_>, record: &Record) -> Result<Option<Exited>, Error> {
     let client = job.host.client().await?;
@@ -230,7 +224,7 @@ async fn task_down(
     let mut pass = Pass::new(job);
     if let Process::Gone { exit, outputs } = process {
         let drain = async {
-            drain(outputs).await;
+            outputs.drain(DRAIN_DEADLINE).await;
             Ok(())
         };
         let (drained, exit) = join(job.steps.run(Step::Drain, drain), exit).await;

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::health::HealthCheck;
 use super::id::{ContainerId, Namespace};
+use super::restart::RestartPolicy;
 
 /// The key of the containerd extension that holds the record, and its type URL.
 pub const EXTENSION: &str = "netrun.record";
@@ -57,12 +59,40 @@ pub struct Record {
     /// Remove everything when it ends (`--rm`).
     #[serde(default)]
     pub auto_remove: bool,
+    /// What happens when its process ends by itself.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_no")]
+    pub restart: RestartPolicy,
+    /// How often it was started again by its policy since somebody started it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// Somebody stopped it: it is not started again by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// How its health is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
+    /// The process with whose end it ends (`--bind-pid`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<BoundTo>,
     /// When the last start reached `Tasks.Start`; absent before, and from the next start on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// How the last run ended; absent before and during a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A process of the host, told apart from later ones of the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundTo {
+    /// Its pid.
+    pub pid: u32,
+    /// When it was started, in clock ticks since the boot (proc(5), `stat` field 22).
+    pub start_time: u64,
 }
 
 /// Where the container's network lives and what is attached.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{FsType, fstatfs};
 
 use super::lock::Lock;
@@ -109,6 +109,25 @@ fn enter_and_pin(path: &Path) -> io::Result<()> {
     let here = Some("/proc/thread-self/ns/net");
     mount(here, path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
     Ok(())
+}
+
+/// Does `work` in the namespace at `path`, or where we are. It runs on a thread of its own and may
+/// wait.
+///
+/// # Errors
+/// The namespace cannot be entered; what `work` meets.
+pub async fn within<T: Send + 'static>(
+    path: Option<&Path>,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let namespace = path.map(File::open).transpose()?;
+    on_a_thread(move || {
+        if let Some(namespace) = namespace {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        }
+        work()
+    })
+    .await
 }
 
 /// Runs `work` on a thread that ends with it.

@@ -96,6 +96,20 @@ pub fn start_time(pid: u32) -> Option<u64> {
     }
 }
 
+/// Whether a process is in a cgroup that has, or lies below one that has, this name.
+pub fn in_cgroup(pid: u32, name: &str) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    lies_in(&text, name)
+}
+
+/// Lines `hierarchy:controllers:path`; in some hierarchies of cgroup v1 it may be elsewhere.
+fn lies_in(text: &str, name: &str) -> bool {
+    let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths
+        .flat_map(|path| path.split('/'))
+        .any(|part| part == name)
+}
+
 /// The id of the running kernel's boot.
 ///
 /// # Errors
@@ -109,6 +123,23 @@ pub fn boot_id() -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cgroup_is_known_by_one_whole_part_of_its_path() {
+        let v1 = "12:pids:/netrun-web\n1:name=systemd:/init\n0::/\n";
+        assert!(lies_in(v1, "netrun-web"));
+        assert!(lies_in("0::/../../netrun-web/init.scope\n", "netrun-web"));
+        for other in [
+            "",
+            "0::/\n",
+            "0::/netrun-web2\n",
+            "0::/system.slice/netrun\n",
+        ] {
+            assert!(!lies_in(other, "netrun-web"), "{other}");
+        }
+        assert!(!in_cgroup(std::process::id(), "netrun-web"));
+        assert!(!in_cgroup(u32::MAX, "netrun-web"));
+    }
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
