@@ -37,6 +37,9 @@ mod ps;
 mod network;
 
 #[cfg(test)]
+mod plugins;
+
+#[cfg(test)]
 mod input;
 
 #[cfg(test)]
@@ -47,6 +50,9 @@ mod supervisor;
 
 #[cfg(test)]
 mod terminal;
+
+#[cfg(test)]
+mod vm;
 
 #[cfg(test)]
 mod stdio;
