@@ -112,7 +112,11 @@ fn namespaces_of_the_host_and_of_others() {
         "readlink /proc/self/ns/cgroup",
     );
     assert_ne!(format!("{own}\n"), namespace("cgroup"));
+}
 
+#[test]
+fn namespaces_of_others() {
+    let host = FakeHost::new();
     let first = [
         "run",
         "-d",

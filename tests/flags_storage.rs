@@ -218,8 +218,11 @@ fn the_verbs_of_volumes() {
     let dangling = volume(&["ls", "-q", "--filter", "dangling=false"]).ok();
     assert_eq!(dangling.text(), "used");
     // Without -a only those without a name of their own go.
-    assert_eq!(volume(&["prune", "-f"]).ok().lines()[0], anonymous);
-    assert_eq!(volume(&["prune", "-f", "-a"]).ok().lines()[0], "a");
+    let pruned = |args: &[&str]| volume(args).ok().text().to_owned();
+    volume(&["prune"]).fails(2, &["-f"]);
+    let title = "Deleted Volumes:";
+    assert_eq!(pruned(&["prune", "-f"]), format!("{title}\n{anonymous}"));
+    assert_eq!(pruned(&["prune", "-f", "-a"]), format!("{title}\na"));
     assert_eq!(volume(&["ls", "-q"]).ok().text(), "used");
     host.netrun(&["rm", "c"]).ok();
     volume(&["rm", "-f", "used", "never"]).ok();

@@ -13,6 +13,15 @@ mod harness;
 mod inside;
 
 #[cfg(test)]
+mod commands_files;
+
+#[cfg(test)]
+mod commands_scripts;
+
+#[cfg(test)]
+mod commands_upkeep;
+
+#[cfg(test)]
 mod flags_process;
 
 #[cfg(test)]
@@ -37,10 +46,16 @@ mod control;
 mod gc;
 
 #[cfg(test)]
+mod adoption;
+
+#[cfg(test)]
 mod ps;
 
 #[cfg(test)]
 mod network;
+
+#[cfg(test)]
+mod plugins;
 
 #[cfg(test)]
 mod input;
@@ -55,6 +70,9 @@ mod supervisor;
 mod terminal;
 
 #[cfg(test)]
+mod vm;
+
+#[cfg(test)]
 mod stdio;
 
 #[cfg(test)]
@@ -65,6 +83,9 @@ mod exec;
 
 #[cfg(test)]
 mod life;
+
+#[cfg(test)]
+mod lifecycle;
 
 #[cfg(test)]
 mod smoke;

@@ -7,15 +7,17 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, further, output, session, views};
+use super::{error, further, output, session, show, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
+use crate::commands::interrupt::interruptible;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
+    attach, create, env_out, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
 };
 use crate::image::PullEvent;
 use crate::model::class::{Class, Explain, Failure};
+use crate::model::id::ContainerId;
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
@@ -35,19 +37,14 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
 async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<u8, Failure> {
     let audience = People(pull_progress(&verb));
     session::check_terminal(wants_terminal(&verb))?;
-    let context = match &verb {
-        Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, &audience)?,
-        Verb::Further(verb) if verb.is_of_the_shell() => {
-            Context::without_adoption(global, &audience)?
-        }
-        _ => Context::new(global, &audience).await?,
-    };
+    let context = context(global, &verb, &audience).await?;
     let style = Style::of(format.as_ref());
     match verb {
-        Verb::Run(args) => run_and_show(&context, &audience, &args).await,
+        Verb::Run(args) => run_and_show(&context, &audience, &args, format.as_ref()).await,
         Verb::Create(args) => {
-            output::line(create::create(&context, &args).await?.as_str())?;
-            Ok(0)
+            let mut signals = session::catch_signals()?;
+            let create = create::create(&context, &args);
+            show_created(&interruptible(&context, signals.interrupt(), create).await?)
         }
         Verb::Start(args) if args.attach || args.interactive => {
             let [id] = args.containers.as_slice() else {
@@ -78,7 +75,9 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
         Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
         Verb::Pull(args) => {
-            let image = pull::pull(&context, &args).await?;
+            let mut signals = session::catch_signals()?;
+            let pull = pull::pull(&context, &args);
+            let image = interruptible(&context, signals.interrupt(), pull).await?;
             audience.0.finish();
             output::line(&image.name)?;
             Ok(0)
@@ -93,6 +92,26 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
     }
 }
 
+fn show_created(id: &ContainerId) -> Result<u8, Failure> {
+    output::line(id.as_str())?;
+    Ok(0)
+}
+
+/// What the verb works with; those that touch no container take over from no supervisor.
+async fn context<'a>(
+    global: &GlobalArgs,
+    verb: &Verb,
+    audience: &'a People,
+) -> Result<Context<'a>, Failure> {
+    match verb {
+        Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, audience),
+        Verb::Further(verb) if verb.is_of_the_shell() => {
+            Context::without_adoption(global, audience)
+        }
+        _ => Context::new(global, audience).await,
+    }
+}
+
 fn show_steps() -> Result<u8, Failure> {
     for step in crate::engine::steps::Step::ALL {
         output::line(step.name())?;
@@ -104,12 +123,19 @@ async fn run_and_show(
     context: &Context<'_>,
     audience: &People,
     args: &run::Args,
+    format: Option<&Format>,
 ) -> Result<u8, Failure> {
     let mut signals = session::catch_signals()?;
     let outcome = run::run(context, args, signals.interrupt()).await?;
     audience.0.finish();
     match outcome {
         run::Outcome::Detached { id, steps } => {
+            if let Some(format) = format {
+                let started = env_out::started(context, &id, steps).await?;
+                let document = show::started::show(&started, format)?;
+                output::results(document.as_bytes())?;
+                return Ok(0);
+            }
             output::line(id.as_str())?;
             if args.container.timings {
                 session::show_timings(&steps);

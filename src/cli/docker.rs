@@ -3,7 +3,11 @@
 //! Invariant: the lists are docker's (29) whole, whether netrun has a thing or not; so nothing is
 //! struck off when something is built, and the table in `docs/docker.md` is made from them.
 
+use std::borrow::Cow;
+
 use clap::Command;
+
+use super::words::NotSupported;
 
 /// The verbs of docker's command line, those of its plugins that come with it included, and those
 /// that are an object and what to do with it.
@@ -93,6 +97,99 @@ const OPTIONS: &[(&str, &str)] = &[
     ("search", "-f --filter --format --limit --no-trunc"),
 ];
 
+/// What docker also calls by an object and what to do with it: the noun, its verb, and the verb that
+/// does the same.
+const NOUNS: &[(&str, &str, &str)] = &[
+    ("container", "ls", "ps"),
+    ("container", "list", "ps"),
+    ("container", "ps", "ps"),
+    ("container", "remove", "rm"),
+    ("image", "ls", "images"),
+    ("image", "list", "images"),
+    ("image", "rm", "rmi"),
+    ("image", "remove", "rmi"),
+    ("system", "info", "info"),
+    ("system", "events", "events"),
+];
+
+/// The verbs that docker's `container` and `image` also have under the same names.
+const SAME: &[(&str, &str)] = &[
+    (
+        "container",
+        "attach commit cp create diff exec export inspect kill logs pause port rename restart rm \
+         run start stats stop top unpause update wait",
+    ),
+    (
+        "image",
+        "build history import inspect load pull push save tag",
+    ),
+];
+
+/// The words from the verb on, without the noun that docker's users may put before it.
+pub fn without_noun(words: &[String]) -> Cow<'_, [String]> {
+    let [noun, verb, rest @ ..] = words else {
+        return Cow::Borrowed(words);
+    };
+    let other = NOUNS.iter().find(|(n, v, _)| n == noun && v == verb);
+    if let Some((_, _, same)) = other {
+        let mut words = vec![(*same).to_owned()];
+        words.extend_from_slice(rest);
+        return Cow::Owned(words);
+    }
+    let mut lists = SAME.iter().filter(|(known, _)| known == noun);
+    let same = lists.any(|(_, verbs)| verbs.split_whitespace().any(|known| known == verb));
+    match same {
+        true => Cow::Borrowed(&words[1..]),
+        false => Cow::Borrowed(words),
+    }
+}
+
+/// The words of a command line; where our name is `docker` (a link), docker's own general options are
+/// taken away if they say nothing to us, and refused if they do.
+pub fn without_its_options(words: Vec<String>) -> Result<Vec<String>, NotSupported> {
+    let name = words
+        .first()
+        .map(|program| program.rsplit('/').next().unwrap_or_default());
+    if name != Some("docker") {
+        return Ok(words);
+    }
+    let mut kept: Vec<String> = words[..1].to_vec();
+    let mut rest = words[1..].iter();
+    while let Some(word) = rest.next() {
+        let (option, value) = match word.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        match option {
+            "-D" | "--debug" => {}
+            "-l" | "--log-level" => drop(value.or_else(|| rest.next().cloned())),
+            "-H" | "--host" | "-c" | "--context" => {
+                let value = value.or_else(|| rest.next().cloned()).unwrap_or_default();
+                // There is but one containerd; docker's own socket is as good as its name.
+                if value != "default" && !value.starts_with("unix://") {
+                    return Err(general(option));
+                }
+            }
+            "--config" | "--tls" | "--tlscacert" | "--tlscert" | "--tlskey" | "--tlsverify" => {
+                return Err(general(option));
+            }
+            _ => {
+                kept.push(word.clone());
+                kept.extend(rest.cloned());
+                break;
+            }
+        }
+    }
+    Ok(kept)
+}
+
+fn general(option: &str) -> NotSupported {
+    NotSupported::Option {
+        verb: "docker".to_owned(),
+        option: option.to_owned(),
+    }
+}
+
 /// Whether docker has this verb.
 pub fn has_verb(verb: &str) -> bool {
     VERBS.split_whitespace().any(|known| known == verb)
@@ -126,7 +223,8 @@ pub fn table(root: &Command) -> String {
             missing.push(format!("`{verb}`"));
             continue;
         };
-        let known = |option: &&str| has(command, option) || has(root, option);
+        // Of the general options only this one is docker's, too.
+        let known = |option: &&str| has(command, option) || *option == "--format";
         let (there, not): (Vec<&str>, Vec<&str>) = options(verb).partition(known);
         let list = |options: Vec<&str>| match options.is_empty() {
             true => String::new(),
@@ -175,5 +273,43 @@ mod tests {
         assert!(has_option("create", "-p") && !has_option("stop", "-p"));
         assert!(!has_option("run", "--pub") && !has_option("run", ""));
         assert!(has_verb("compose") && !has_verb("gc"));
+    }
+
+    #[test]
+    fn under_dockers_name_its_general_options_say_nothing() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (typed, kept) in [
+            (
+                "/usr/bin/docker -D --log-level debug ps -D",
+                "/usr/bin/docker ps -D",
+            ),
+            ("docker -H unix:///var/run/docker.sock ps", "docker ps"),
+            (
+                "docker --context=default run -l a=b x",
+                "docker run -l a=b x",
+            ),
+            ("netrun -D ps", "netrun -D ps"),
+        ] {
+            assert_eq!(without_its_options(words(typed)).unwrap(), words(kept));
+        }
+        for refused in ["docker -H tcp://build:2376 ps", "docker --config /x ps"] {
+            assert!(without_its_options(words(refused)).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn nouns_are_taken_away_where_a_verb_says_the_same() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (typed, meant) in [
+            ("container ls -a", "ps -a"),
+            ("container run alpine", "run alpine"),
+            ("image rm x", "rmi x"),
+            ("system info", "info"),
+            ("container prune", "container prune"),
+            ("volume ls", "volume ls"),
+            ("ps", "ps"),
+        ] {
+            assert_eq!(*without_noun(&words(typed)), words(meant), "{typed}");
+        }
     }
 }

@@ -89,6 +89,7 @@ impl Verb {
     /// The `--format` that stood among its own options.
     fn format(&self) -> Option<&String> {
         match self {
+            Self::Run(args) => args.format.as_ref(),
             Self::Ps(args) => args.format.as_ref(),
             Self::Images(args) => args.format.as_ref(),
             Self::Inspect(args) => args.format.as_ref(),

@@ -57,7 +57,8 @@ pub fn main() -> ExitCode {
 fn read_words() -> Result<Vec<String>, UsageError> {
     let not_text = |word: std::ffi::OsString| UsageError::NotText(format!("{word:?}"));
     let words = std::env::args_os().map(|word| word.into_string().map_err(not_text));
-    words.collect()
+    let words: Vec<String> = words.collect::<Result<_, _>>()?;
+    Ok(docker::without_its_options(words)?)
 }
 
 fn read_request(words: &[String]) -> Result<(Cli, Option<Format>), UsageError> {
@@ -79,7 +80,7 @@ fn refuse(error: &UsageError, words: &[String]) -> u8 {
 
 /// The family of a verb whose command line could not be parsed.
 fn family_of_words(words: &[String]) -> Family {
-    match words::verb(&Cli::command(), words) {
+    match words::verb(&Cli::command(), words).as_deref() {
         Some("run" | "exec" | "wait") => Family::Process,
         _ => Family::Object,
     }

@@ -49,7 +49,8 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
         general,
         ..Line::default()
     };
-    let [verb, rest @ ..] = rest else {
+    let rest = docker::without_noun(rest);
+    let [verb, rest @ ..] = &*rest else {
         return Ok(untouched(words));
     };
     let Some(command) = root
@@ -61,16 +62,37 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
             false => Ok(untouched(words)),
         };
     };
-    let verb = Verb { root, command };
+    let (path, command, rest) = innermost(command, rest);
+    let verb = Verb {
+        root,
+        command,
+        name: path.join(" "),
+    };
     verb.arrange(&mut line, rest)?;
     let program = words.first().cloned();
-    Ok(line.arranged(program, command.get_name()))
+    Ok(line.arranged(program, path))
+}
+
+/// The verb below a verb, as in `volume create`: its names, itself, and the words behind it.
+fn innermost<'c, 'w>(
+    command: &'c Command,
+    rest: &'w [String],
+) -> (Vec<&'c str>, &'c Command, &'w [String]) {
+    let (mut path, mut command, mut rest) = (vec![command.get_name()], command, rest);
+    while let [word, more @ ..] = rest
+        && let Some(below) = command.find_subcommand(word)
+        && below.get_name() != "help"
+    {
+        path.push(below.get_name());
+        (command, rest) = (below, more);
+    }
+    (path, command, rest)
 }
 
 /// The verb of a command line, as typed: the first word that is no general option nor its value.
-pub fn verb<'w>(root: &Command, words: &'w [String]) -> Option<&'w str> {
+pub fn verb(root: &Command, words: &[String]) -> Option<String> {
     let (_, rest) = general(root, words)?;
-    rest.first().map(String::as_str)
+    docker::without_noun(rest).first().cloned()
 }
 
 /// The options before the verb, and the words from the verb on; nothing if an option is unknown.
@@ -105,10 +127,10 @@ struct Line {
 }
 
 impl Line {
-    fn arranged(self, program: Option<String>, verb: &str) -> Arranged {
+    fn arranged(self, program: Option<String>, verb: Vec<&str>) -> Arranged {
         let mut words: Vec<String> = program.into_iter().collect();
         words.extend(self.general.into_words());
-        words.push(verb.to_owned());
+        words.extend(verb.into_iter().map(str::to_owned));
         words.extend(self.options.into_words());
         words.extend(self.words);
         Arranged {
@@ -122,6 +144,8 @@ impl Line {
 struct Verb<'a> {
     root: &'a Command,
     command: &'a Command,
+    /// With those that it stands below: `volume create`.
+    name: String,
 }
 
 impl Verb<'_> {
@@ -166,7 +190,7 @@ impl Verb<'_> {
             }
             Err(unknown) => unknown,
         };
-        if docker::has_option(self.command.get_name(), &unknown) {
+        if docker::has_option(&self.name, &unknown) {
             return Err(self.not_supported(unknown));
         }
         let general = read(self.root, word, next).ok().filter(|reading| {
@@ -215,7 +239,7 @@ impl Verb<'_> {
             .find_map(|c| by_long(c, name));
         match known {
             Some(arg) => !matches!(arg.get_id().as_str(), "help" | "version"),
-            None => docker::has_option(self.command.get_name(), &format!("--{name}")),
+            None => docker::has_option(&self.name, &format!("--{name}")),
         }
     }
 
@@ -235,7 +259,7 @@ impl Verb<'_> {
     }
 
     fn not_supported(&self, option: String) -> NotSupported {
-        let verb = self.command.get_name().to_owned();
+        let verb = self.name.clone();
         NotSupported::Option { verb, option }
     }
 }

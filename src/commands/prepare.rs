@@ -180,6 +180,7 @@ fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
 /// Refuses what needs no look at anything else.
 fn check(args: &ContainerArgs) -> Result<(), Failure> {
     check_root()?;
+    args.process.check_platform()?;
     Ok(args.life.check(args.rm)?)
 }
 

@@ -149,7 +149,7 @@ pub async fn containers(context: &Context<'_>, filters: &[PruneFilter]) -> Resul
             continue;
         }
         let id = view.record.id;
-        match control::remove(&context.host, &id, false).await {
+        match control::remove(&context.host, &id, false, None).await {
             Ok(_) => pruned.containers.push(id),
             // Somebody started it, or removed it, in the meantime.
             Err(Error::WrongState { .. } | Error::NoSuchContainer { .. }) => {}

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::each::{Each, each};
 use super::values::parse;
-use crate::engine::control;
+use crate::engine::{control, volumes};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 
@@ -29,16 +29,27 @@ pub struct Args {
     pub containers: Vec<ContainerId>,
 }
 
-/// Removes the containers, all at once.
+/// Removes the containers, all at once. By force one that does not exist is no failure, only not among
+/// the removed, as docker has it.
 pub async fn rm(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
-    each(&args.containers, async |id| {
-        match control::remove(&context.host, &id, args.force).await {
-            Err(error) if args.force && error.class() == Class::NotFound => Ok(id),
-            outcome => {
-                outcome?;
-                Ok(id)
+    let removed = each(&args.containers, async |id| {
+        // Which volumes are its own is not known any more once it is gone.
+        let record = match args.volumes {
+            true => context.host.record(&id).await.ok(),
+            false => None,
+        };
+        match control::remove(&context.host, &id, args.force, context.fault).await {
+            Err(error) if args.force && error.class() == Class::NotFound => {
+                context.audience.warn(&error.to_string());
+                return Ok(None);
             }
+            outcome => drop(outcome?),
         }
-    })
-    .await
+        if let Some(record) = record {
+            volumes::remove_anonymous(&context.host, &record).await?;
+        }
+        Ok(Some(id))
+    });
+    let removed = removed.await.into_iter();
+    removed.filter_map(Result::transpose).collect()
 }

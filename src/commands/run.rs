@@ -10,13 +10,15 @@ use super::attached::{self, Attached, Heir};
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
-use super::prepare;
+use super::interrupt::abandon_pull;
 use super::values::parse;
+use super::{env_out, pidfile, prepare};
 use crate::engine::control;
 use crate::engine::protocol::{Assignment, Launcher, Orders};
 use crate::engine::ready::until_ready;
 use crate::engine::session::{PipeEnds, Session};
 use crate::engine::steps::Taken;
+use crate::engine::view;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 use crate::model::ready::Readiness;
@@ -61,6 +63,14 @@ pub struct Args {
     /// How long to wait for that
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub wait_timeout: Duration,
+
+    /// With -d: append NAME_IP= and more to a file, for GITHUB_ENV or a shell's source
+    #[arg(long, value_name = "PATH", requires = "detach")]
+    pub env_out: Option<PathBuf>,
+
+    /// With -d: print more than its name: json, or a template such as '{{.IPAddress}}'
+    #[arg(long, value_name = "FORMAT", requires = "detach")]
+    pub format: Option<String>,
 
     /// How the container is made.
     #[command(flatten)]
@@ -117,9 +127,12 @@ pub async fn run(
     let plan = tokio::select! {
         biased;
         plan = prepare::plan(context, &args.container, &id) => plan?,
-        signal = &mut interrupt => return Err(CalledOff { signal }.into()),
+        signal = &mut interrupt => {
+            abandon_pull(context).await;
+            return Err(CalledOff { signal }.into());
+        }
     };
-    let fault = std::env::var("NETRUN_FAILPOINT").ok();
+    pidfile::make_way(context, &args.container, &id).await?;
     let orders = Orders {
         address: address.clone(),
         namespace: namespace.clone(),
@@ -129,7 +142,7 @@ pub async fn run(
             true => Launcher::Leaves,
             false => Launcher::Owns,
         },
-        fault: fault.map(|text| text.parse()).transpose()?,
+        fault: context.fault,
     };
     if args.detach {
         session.order(&orders, PipeEnds::default()).await?;
@@ -137,6 +150,8 @@ pub async fn run(
         if let Some(readiness) = &args.wait {
             ready(context, args, &id, readiness, interrupt).await?;
         }
+        pidfile::write(context, &args.container, &id).await?;
+        report(context, args, &id).await?;
         cidfile.map(|file| file.write(&id)).transpose()?;
         return Ok(Outcome::Detached { id, steps });
     }
@@ -144,6 +159,7 @@ pub async fn run(
     let (pipes, ends) = attached::pipes(terminal)?;
     session.order(&orders, ends).await?;
     let (session, stdin, steps) = started(session, interrupt).await?;
+    pidfile::write(context, &args.container, &id).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;
     Ok(Outcome::Attached(Box::new(Attached {
         session,
@@ -153,6 +169,14 @@ pub async fn run(
         steps,
         heir: Some(Heir::new(&context.settings, &id, Launcher::Owns)),
     })))
+}
+
+/// Tells scripts of it where that is wanted.
+async fn report(context: &Context<'_>, args: &Args, id: &ContainerId) -> Result<(), Failure> {
+    if let Some(path) = &args.env_out {
+        env_out::append(path, &view::one(&context.host, id).await?)?;
+    }
+    Ok(())
 }
 
 /// Waits until the container is ready. One that is not, and was to be removed, is gone then.
@@ -168,13 +192,13 @@ async fn ready(
         biased;
         waited = until_ready(host, id, readiness, args.wait_timeout) => {
             if waited.is_err() && args.container.rm {
-                control::remove(host, id, true).await?;
+                control::remove(host, id, true, None).await?;
             }
             return Ok(waited?);
         }
         signal = interrupt => signal,
     };
-    control::remove(host, id, true).await?;
+    control::remove(host, id, true, None).await?;
     Err(CalledOff { signal }.into())
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::error::Error;
-use super::supervise::Supervisor;
+use super::supervisor::Supervisor;
 use super::teardown::UNKNOWN_STATUS;
 use crate::containerd::Exited;
 use crate::model::class::{Class, Explain};

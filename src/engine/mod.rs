@@ -1,7 +1,9 @@
 //! The life of a container: plan, spec, launch, supervise, teardown, recover.
 
+pub mod address;
 pub mod adopt;
 pub mod attachment;
+pub mod bound;
 pub mod claim;
 pub mod control;
 pub mod daemon;
@@ -14,6 +16,7 @@ pub mod files;
 pub mod forgotten;
 pub mod health;
 pub mod host;
+pub mod inherit;
 pub mod join;
 pub mod launch;
 pub mod lines;
@@ -29,6 +32,7 @@ pub mod reach;
 pub mod ready;
 pub mod recover;
 pub mod report;
+pub mod restart;
 pub mod seccomp;
 pub mod serve;
 pub mod session;
@@ -36,6 +40,7 @@ pub mod spec;
 pub mod stdio;
 pub mod steps;
 pub mod supervise;
+pub mod supervisor;
 pub mod teardown;
 pub mod user;
 pub mod user_lookup;

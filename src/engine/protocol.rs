@@ -54,6 +54,11 @@ pub enum Assignment {
     Start,
     /// Go on where a supervisor died.
     Adopt,
+    /// Wait for some time, then start a container again, as its policy says.
+    Restart {
+        /// How many runs in a row were short: the more, the longer is waited.
+        quick: u32,
+    },
 }
 
 /// What a client asks of a supervisor. The first request on a connection decides what it is for.

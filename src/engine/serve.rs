@@ -13,10 +13,11 @@ use super::error::Error;
 use super::exec;
 use super::protocol::{Event, Launcher, Request};
 use super::report::Report;
-use super::supervise::{Outcome, Supervisor};
+use super::supervisor::{Outcome, Supervisor};
 use crate::model::class::{Class, Explain};
 use crate::model::signal::Signal;
 use crate::sys::channel::Channel;
+use crate::sys::usage::is_frozen;
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -40,6 +41,7 @@ pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, client:
         Err(_) => Left::Vanished,
     };
     if client == Launcher::Owns && left == Left::Vanished {
+        supervisor.stopped.set(true);
         stop(supervisor, None, None).await;
         // One that only called the launch off, too late, waits for the end.
         tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
@@ -70,8 +72,13 @@ pub async fn client(
             tell(&channel, &event).await;
         }
         Request::Stop { timeout, signal } => {
+            supervisor.stopped.set(true);
             stop(supervisor, timeout, signal).await;
-            tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
+            let outcome = supervisor.over().await;
+            // Without an answer it asks again, and reaches the successor.
+            if !supervisor.appointed.get() {
+                tell(&channel, &farewell(supervisor, outcome)).await;
+            }
         }
         Request::Remove { force: false } if !supervisor.ended() => {
             refuse(&channel, &Error::running(&supervisor.id())).await;
@@ -81,6 +88,7 @@ pub async fn client(
             supervisor.going_down.set(true);
             // A process that has ended already needs no signal.
             let _ = supervisor.signal(KILL).await;
+            thaw(supervisor).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
         }
         Request::Signal { number } => match kill(supervisor, number).await {
@@ -103,6 +111,11 @@ async fn refuse(channel: &Channel, error: &Error) {
 
 /// Signals the process; after SIGKILL, as docker has it, it is seen to have ended.
 async fn kill(supervisor: &Supervisor, number: i32) -> Result<(), Error> {
+    let stops = supervisor.record.borrow().process.stop_signal.parse();
+    if number == KILL || stops.is_ok_and(|stops: Signal| stops.number() == number) {
+        // Who kills it wants it to end.
+        supervisor.stopped.set(true);
+    }
     supervisor.signal(number).await?;
     if number == KILL {
         // One that the kernel cannot end now ends later; it was told.
@@ -212,12 +225,23 @@ pub fn close_stdin(supervisor: &Rc<Supervisor>, exec_id: &str) {
     });
 }
 
+/// A frozen container takes no signal, not even SIGKILL, until it goes on.
+async fn thaw(supervisor: &Supervisor) {
+    if is_frozen(supervisor.running.pid)
+        && let Ok(client) = supervisor.host.client().await
+    {
+        // One that went on in the meantime needs no help.
+        let _ = client.resume_task(supervisor.id().as_str()).await;
+    }
+}
+
 /// Asks the process to stop; when its time is up, makes it.
-async fn stop(supervisor: &Supervisor, seconds: Option<u32>, number: Option<i32>) {
+pub async fn stop(supervisor: &Supervisor, seconds: Option<u32>, number: Option<i32>) {
     supervisor.going_down.set(true);
     let process = supervisor.record.borrow().process.clone();
     let own = process.stop_signal.parse().unwrap_or(Signal::TERM).number();
     let asked: Result<(), Error> = supervisor.signal(number.unwrap_or(own)).await;
+    thaw(supervisor).await;
     let patience = Duration::from_secs(seconds.unwrap_or(process.stop_timeout).into());
     let waited = timeout(patience, process_ended(supervisor));
     if asked.is_err() || waited.await.is_err() {

@@ -3,7 +3,6 @@
 //! Invariant: it holds its claim as long as it lives; what it starts it takes down; idle it waits on
 //! a pidfd, two FIFOs and a socket, and holds no connection to containerd.
 
-use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,24 +11,27 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::WeakSender;
-use tokio::sync::{Mutex, RwLock, watch};
 use tokio::time::{sleep, timeout};
 
 use super::adopt;
+use super::bound;
 use super::claim::Claim;
 use super::error::Error;
+use super::exec;
 use super::exit;
+use super::health;
 use super::host::Host;
-use super::launch::{Job, Running, publish_results};
-use super::orders::{forget_lock, launch_existing, launch_new, release};
+use super::launch::Job;
+use super::orders::{attended, forget_lock, launch_existing, launch_new, relaunch, release};
 use super::paths::Paths;
 use super::protocol::{Assignment, Event, Launcher, MAX_LINE, Orders, Request};
 use super::report::Report;
+use super::restart::{self, Early};
 use super::serve;
 use super::steps::Steps;
+use super::supervisor::{Outcome, Supervisor};
 use super::teardown::{self, Scope, teardown};
-use crate::model::id::ContainerId;
-use crate::model::record::{Exit, Record};
+use crate::model::record::Exit;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::channel::{Channel, accept};
 use crate::sys::lock::Lock;
@@ -39,7 +41,7 @@ use crate::sys::lock::Lock;
 const KEEP_CONNECTION: Duration = Duration::from_secs(1);
 
 /// The cgroup that all supervisors share.
-const CGROUP: &str = "netrun";
+pub const CGROUP: &str = "netrun";
 
 /// A foreground run that is shorter than this does not write its addresses into the record.
 const SHORT_RUN: Duration = Duration::from_millis(100);
@@ -49,114 +51,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long after a connection could not be taken the next one is tried.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What there is to tell when a run is over.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// The process ended, and its run is down; the container, too, if it was to be removed.
-    Down(Exit),
-    /// Something is left behind.
-    Failed(Report),
-}
-
-/// A running container and its supervisor's hands on it.
-#[derive(Debug)]
-pub struct Supervisor {
-    /// containerd.
-    pub host: Host,
-    /// The steps taken.
-    pub steps: Steps,
-    /// Where things lie.
-    pub paths: Paths,
-    /// The container's record.
-    pub record: RefCell<Record>,
-    /// The process.
-    pub running: Running,
-    /// Remove the container when it ends.
-    pub remove: Cell<bool>,
-    /// Says how it ended, once it has.
-    pub outcome: watch::Sender<Option<Outcome>>,
-    /// The cgroup that supervisors share, once this one has lived for a while.
-    pub cgroup: RefCell<Option<Cgroup>>,
-    /// The record says what the networks gave.
-    pub published: Cell<bool>,
-    /// Held while the record is written about the start.
-    pub publishing: Mutex<()>,
-    /// It has ended, or was told to.
-    pub going_down: Cell<bool>,
-    /// How many execs there were: their names come from it.
-    pub execs: Cell<u64>,
-    /// Held for reading while a client has output of an exec to take.
-    pub delivering: RwLock<()>,
-}
-
-impl Supervisor {
-    /// The name of the container.
-    pub fn id(&self) -> ContainerId {
-        self.record.borrow().id.clone()
-    }
-
-    /// Whether the first process has ended; without a pidfd, as far as we have been told.
-    pub fn ended(&self) -> bool {
-        match &self.running.pidfd {
-            Some(pidfd) => pidfd.has_ended(),
-            None => self.going_down.get(),
-        }
-    }
-
-    /// Signals the first process.
-    ///
-    /// # Errors
-    /// The process has ended, or containerd refuses.
-    pub async fn signal(&self, number: i32) -> Result<(), Error> {
-        let id = self.id();
-        if self.running.pidfd.is_some() && self.ended() {
-            return Err(Error::not_running(&id));
-        }
-        match &self.running.pidfd {
-            Some(pidfd) => {
-                let failed = |source| Error::Supervisor {
-                    action: "signal through",
-                    id,
-                    source,
-                };
-                pidfd.signal(number).map_err(failed)
-            }
-            None => {
-                let number = u32::try_from(number).unwrap_or(0);
-                let client = self.host.client().await?;
-                Ok(client.kill_process(id.as_str(), "", number, false).await?)
-            }
-        }
-    }
-
-    /// Writes what the networks gave into the record, once, and not after the end.
-    pub async fn publish(&self) {
-        let _publishing = self.publishing.lock().await;
-        if self.going_down.get() || self.published.replace(true) {
-            return;
-        }
-        let job = Job {
-            host: &self.host,
-            steps: &self.steps,
-            paths: &self.paths,
-        };
-        let record = self.record.borrow().clone();
-        publish_results(job, &record).await;
-    }
-
-    /// Waits until the run is over.
-    pub async fn over(&self) -> Outcome {
-        let mut outcome = self.outcome.subscribe();
-        loop {
-            if let Some(outcome) = outcome.borrow_and_update().clone() {
-                return outcome;
-            }
-            // The sender lives as long as we do.
-            let _ = outcome.changed().await;
-        }
-    }
-}
 
 /// The supervisor's whole life. Failures are told to whoever gave the orders.
 pub async fn supervise(mut control: Channel, host: Host) {
@@ -212,6 +106,11 @@ async fn obey(
         paths: &paths,
     };
     let publish = orders.client == Launcher::Leaves;
+    let adopted = matches!(orders.task, Assignment::Adopt);
+    let quick = match orders.task {
+        Assignment::Restart { quick } => quick,
+        _ => 0,
+    };
     // Nobody has learned the name of a container that is new.
     let is_new = matches!(orders.task, Assignment::Run(_));
     let launch = async {
@@ -219,60 +118,53 @@ async fn obey(
             Assignment::Run(plan) => launch_new(job, *plan, pipes, publish).await,
             Assignment::Start => launch_existing(job, &orders.id, pipes, publish).await,
             Assignment::Adopt => adopt::adopt(job, &orders.id, pipes).await,
+            Assignment::Restart { quick } => relaunch(job, &orders.id, quick).await,
         }
     };
     let wanted_by = control.as_mut().filter(|_| is_new);
     let up = match attended(launch, wanted_by, &steps).await {
         Ok(Some(up)) => up,
+        Ok(None) if adopted => {
+            restart::after_adoption(&host, &orders.id).await;
+            return Ok(());
+        }
         Ok(None) => return Ok(()),
         Err(error) => return Err((error, control.take())),
     };
-    let supervisor = Rc::new(Supervisor {
-        remove: Cell::new(up.record.auto_remove),
-        record: RefCell::new(up.record),
-        running: up.running,
+    let supervisor = Rc::new(Supervisor::new(
+        up.record,
+        up.running,
         host,
         steps,
         paths,
-        outcome: watch::Sender::new(None),
-        cgroup: RefCell::new(None),
-        published: Cell::new(publish),
-        publishing: Mutex::new(()),
-        going_down: Cell::new(false),
-        execs: Cell::new(0),
-        delivering: RwLock::new(()),
-    });
-    run(supervisor, up.claim, control.take(), orders.client).await;
+        up.published,
+    ));
+    exec::inherit(&supervisor, up.execs);
+    tokio::task::spawn_local(health::watch(supervisor.clone(), adopted));
+    tokio::task::spawn_local(bound::watch(supervisor.clone()));
+    let clients = Clients {
+        launcher: control.take(),
+        is: orders.client,
+        early: up.early,
+    };
+    run(supervisor, up.claim, clients, quick).await;
     Ok(())
 }
 
-/// Launches, and says so to the steps if the client that wants it is gone in between.
-async fn attended<T>(
-    launch: impl Future<Output = T>,
-    client: Option<&mut Channel>,
-    steps: &Steps,
-) -> T {
-    tokio::pin!(launch);
-    if let Some(client) = client {
-        tokio::select! {
-            biased;
-            done = &mut launch => return done,
-            // Until it is told of the start it has nothing to say.
-            _ = client.receive::<Request>() => steps.abandon(),
-        }
-    }
-    launch.await
+/// Those who are there from the beginning.
+struct Clients {
+    /// Who gave the orders.
+    launcher: Option<Channel>,
+    /// What that one is to the container.
+    is: Launcher,
+    /// Who asked before it ran.
+    early: Vec<Early>,
 }
 
-/// From the start to the end.
-async fn run(
-    supervisor: Rc<Supervisor>,
-    mut claim: Claim,
-    control: Option<Channel>,
-    client: Launcher,
-) {
+/// From the start to the end. `quick` runs before this one were short.
+async fn run(supervisor: Rc<Supervisor>, mut claim: Claim, there: Clients, quick: u32) {
     let (clients, mut all_told) = tokio::sync::mpsc::channel::<()>(1);
-    spawn_helpers(&supervisor, control, client, &clients);
+    spawn_helpers(&supervisor, there, &clients);
     if let Some(listener) = claim.take_listener() {
         let served = serve_clients(supervisor.clone(), listener, clients.downgrade());
         tokio::task::spawn_local(served);
@@ -282,8 +174,15 @@ async fn run(
     supervisor.going_down.set(true);
     let outcome = take_down(&supervisor, known).await;
     supervisor.cgroup.borrow_mut().take();
+    note_late_stop(&supervisor).await;
     // Whoever is told must find the container free: to be removed, started again, or adopted.
     drop(claim);
+    if matches!(outcome, Outcome::Down(_)) && !supervisor.remove.get() {
+        let record = supervisor.record.borrow().clone();
+        let always = supervisor.again.get();
+        let successor = restart::appoint(&supervisor.host, &record, always, quick).await;
+        supervisor.appointed.set(successor);
+    }
     supervisor.outcome.send_replace(Some(outcome));
     drop(clients);
     // Each client's task holds a sender; the channel ends when the last one has been told.
@@ -295,15 +194,22 @@ async fn run(
 
 fn spawn_helpers(
     supervisor: &Rc<Supervisor>,
-    control: Option<Channel>,
-    client: Launcher,
+    there: Clients,
     clients: &tokio::sync::mpsc::Sender<()>,
 ) {
-    if let Some(control) = control {
+    let client = there.is;
+    if let Some(control) = there.launcher {
         let ours = supervisor.clone();
         let held = clients.clone();
         tokio::task::spawn_local(async move {
             serve::launcher(&ours, control, client).await;
+            drop(held);
+        });
+    }
+    for early in there.early {
+        let (ours, held) = (supervisor.clone(), clients.clone());
+        tokio::task::spawn_local(async move {
+            serve::client(&ours, early.channel, early.request, early.pipes).await;
             drop(held);
         });
     }
@@ -320,6 +226,19 @@ fn spawn_helpers(
         *ours.cgroup.borrow_mut() = Some(Cgroup::enter(CGROUP));
         ours.host.keep_released(KEEP_CONNECTION).await;
     });
+}
+
+/// Somebody may have stopped it while it was taken down already: that it ended by itself stands in
+/// the record then, and that it is to stay so does not.
+async fn note_late_stop(supervisor: &Supervisor) {
+    let mut record = supervisor.record.borrow().clone();
+    let policy = !record.restart.is_no() && !supervisor.remove.get();
+    if policy && supervisor.stopped.get() && !record.stopped {
+        record.stopped = true;
+        // Where it cannot be written nobody is appointed all the same.
+        let _ = supervisor.host.update(&record).await;
+        supervisor.record.replace(record);
+    }
 }
 
 /// Serves whoever asks, from those on who came during the launch.
@@ -355,6 +274,7 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
         false => Scope::Run,
     };
     let mut record = supervisor.record.borrow().clone();
+    record.stopped = supervisor.stopped.get();
     let process = teardown::Process::Gone {
         exit: match known {
             Some(exit) => ready(exit).boxed_local(),
@@ -367,7 +287,9 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
         release(job).await;
         forget_lock(job, scope, lock.ok());
     }
-    let exit = record.exit.unwrap_or_else(|| exit::forgotten(supervisor));
+    let exit = record.exit.clone();
+    let exit = exit.unwrap_or_else(|| exit::forgotten(supervisor));
+    supervisor.record.replace(record);
     match down {
         Err(error) => Outcome::Failed(Report::of(&error)),
         Ok(()) => Outcome::Down(exit),
@@ -376,6 +298,7 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::future::pending;
 
     use super::*;

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::claim::{Supervision, supervision};
 use super::error::Error;
 use super::health;
 use super::host::{Host, record_of};
 use super::paths::Paths;
 use super::teardown::UNKNOWN_STATUS;
 use crate::containerd::{Container, Task, TaskState};
-use crate::model::health::Health;
+use crate::model::health::{Health, HealthStatus};
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, NetworkMode, Record};
 use crate::model::time::rough;
@@ -32,16 +33,19 @@ pub enum Status {
     Running,
     /// Its process is frozen.
     Paused,
+    /// Its process has ended, and it is about to be started again.
+    Restarting,
     /// Its process has ended.
     Exited,
 }
 
 impl Status {
     /// Every status.
-    pub const ALL: [Status; 4] = [
+    pub const ALL: [Status; 5] = [
         Status::Created,
         Status::Running,
         Status::Paused,
+        Status::Restarting,
         Status::Exited,
     ];
 
@@ -51,6 +55,7 @@ impl Status {
             Status::Created => "created",
             Status::Running => "running",
             Status::Paused => "paused",
+            Status::Restarting => "restarting",
             Status::Exited => "exited",
         }
     }
@@ -114,6 +119,10 @@ impl State {
             (Status::Created, _) => "Created".to_owned(),
             (Status::Running, _) => format!("Up {}", up()),
             (Status::Paused, _) => format!("Up {} (Paused)", up()),
+            (Status::Restarting, Some(exit)) => {
+                format!("Restarting ({}) {} ago", exit.status, age(exit.at, now))
+            }
+            (Status::Restarting, None) => "Restarting".to_owned(),
             (Status::Exited, Some(exit)) => {
                 format!("Exited ({}) {} ago", exit.status, age(exit.at, now))
             }
@@ -141,8 +150,12 @@ pub struct View {
 
 impl View {
     fn new(container: Container, record: Record, task: Option<&Task>, asked: Timestamp) -> View {
+        let mut state = State::of(&record, task, asked);
+        if state.status == Status::Exited && !record.restart.is_no() && waits(&record) {
+            state.status = Status::Restarting;
+        }
         View {
-            state: State::of(&record, task, asked),
+            state,
             spec: container.spec,
             record,
         }
@@ -153,6 +166,18 @@ impl View {
         self.record.health.as_ref()?;
         let paths = Paths::new(&self.record.namespace, &self.record.id);
         Some(health::read(&paths))
+    }
+
+    /// Its state in docker's words: `Up 5 minutes (healthy)`.
+    pub fn phrase(&self, now: Timestamp) -> String {
+        let phrase = self.state.phrase(now);
+        match self.health().filter(|_| self.state.status.is_live()) {
+            None => phrase,
+            Some(health) if health.status == HealthStatus::Starting => {
+                format!("{phrase} (health: starting)")
+            }
+            Some(health) => format!("{phrase} ({})", health.status),
+        }
     }
 
     /// The names of its networks, in order: `host` for the host's, `none` for none at all.
@@ -193,6 +218,11 @@ impl View {
             .flat_map(|result| result.container_addresses())
             .collect()
     }
+}
+
+/// Whether somebody waits to start it again.
+fn waits(record: &Record) -> bool {
+    supervision(&Paths::new(&record.namespace, &record.id)) == Supervision::Alive
 }
 
 /// All containers of a namespace.

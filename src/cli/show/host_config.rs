@@ -43,6 +43,10 @@ pub(super) fn host_config(view: &View, spec: &Value) -> Value {
         "Dns": record.names.dns,
         "DnsSearch": record.names.dns_search,
         "DnsOptions": record.names.dns_options,
+        "RestartPolicy": {
+            "Name": record.restart.name(),
+            "MaximumRetryCount": record.restart.most(),
+        },
         "ExtraHosts": add_hosts,
     })
 }

@@ -47,6 +47,7 @@ fn container(view: &View) -> Value {
         "Args": words.get(1..).unwrap_or_default(),
         "State": state(view),
         "Image": record.image,
+        "RestartCount": record.restarts,
         "Driver": record.snapshotter,
         "Platform": "linux",
         "LogPath": match record.log.driver {
@@ -74,12 +75,13 @@ fn state(view: &View) -> Value {
         "Status": state.status.name(),
         "Running": state.status.is_live(),
         "Paused": state.status == Status::Paused,
-        "Restarting": false,
+        "Restarting": state.status == Status::Restarting,
         "Dead": false,
         "Pid": state.pid,
         "ExitCode": exit.map_or(0, |exit| exit.status),
         "Error": exit.and_then(|exit| exit.reason.clone()).unwrap_or_default(),
         "StartedAt": state.started.map_or(NEVER.to_owned(), exact_time),
+        "Health": view.health(),
         "FinishedAt": exit.map_or(NEVER.to_owned(), |exit| exact_time(exit.at)),
     })
 }

@@ -10,6 +10,7 @@ pub mod info;
 pub mod inspect;
 pub mod logs;
 mod network_settings;
+pub mod started;
 pub mod stats;
 pub mod version;
 pub mod volumes;
