@@ -96,7 +96,7 @@ fn processes_and_usage() {
 fn events_are_dockers() {
     let host = FakeHost::new();
     let args = ["events", "--format", "json", "--filter", "type=container"];
-    let mut watching = host.netrun_cmd(&args).spawn();
+    let watching = host.netrun_cmd(&args).spawn();
     running(&host, "other");
     // Once it tells of this one, it listens.
     watching.expect("\"other\"");

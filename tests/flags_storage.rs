@@ -23,6 +23,7 @@ fn paths_of_the_host() {
     host.announce("* /tmp/*");
     host.write("/tmp/site/index", "hello");
     host.write("/tmp/one-file", "single");
+    host.sh("mount --make-shared /tmp").ok();
     let options = [
         "-v",
         "/tmp/site:/rw",
@@ -149,7 +150,7 @@ fn volumes_outlive_containers_unless_they_have_no_name() {
 fn others_volumes_and_the_images() {
     let host = FakeHost::new();
     host.announce("* /tmp/*");
-    host.write("/tmp/bound/x", "bound");
+    host.write("/tmp/bound/x", "bound\n");
     let owner = [
         "create",
         "--name",

@@ -146,7 +146,7 @@ pub struct Watching<'a> {
 pub async fn events<'a>(context: &'a Context<'a>, args: &'a Args) -> Result<Watching<'a>, Failure> {
     let client = context.host.client().await?;
     let namespace = context.settings.namespace.as_str();
-    let events = client.events(namespace).await.map_err(Error::from)?;
+    let events = client.events(namespace);
     let mut seen = HashMap::new();
     for container in client.list_containers().await.map_err(Error::from)? {
         if let Ok(record) = record_of(&container) {

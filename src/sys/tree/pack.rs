@@ -87,7 +87,9 @@ impl<W: Write> Packer<W> {
 
     fn directory(&mut self, directory: OwnedFd, shown: &Path) -> io::Result<()> {
         let mut header = header(&fstat(&directory)?, EntryType::Directory);
-        self.builder.append_data(&mut header, shown, io::empty())?;
+        // With a slash behind it, as tar writes the names of directories.
+        let named = shown.join("");
+        self.builder.append_data(&mut header, named, io::empty())?;
         if is_made_up(&directory)? {
             return Ok(());
         }
