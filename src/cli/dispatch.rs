@@ -29,7 +29,10 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(supervise::NoEventLoop)?;
-    runtime.block_on(act(&cli.global, cli.verb, format))
+    match &cli.verb {
+        Verb::Cni(args) => runtime.block_on(views::cni(&cli.global, args, format.as_ref())),
+        _ => runtime.block_on(act(&cli.global, cli.verb, format)),
+    }
 }
 
 async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<u8, Failure> {
@@ -89,7 +92,8 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Version(_) => views::version(&context, format.as_ref()).await,
         Verb::Info(_) => views::info(&context, format.as_ref()).await,
         Verb::Steps(_) => show_steps(),
-        Verb::Supervise(_) => Ok(0),
+        // They have been dealt with before there was a context.
+        Verb::Supervise(_) | Verb::Cni(_) => Ok(0),
     }
 }
 

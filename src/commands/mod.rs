@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod attached;
 pub mod cidfile;
+pub mod cni;
 pub mod container;
 pub mod context;
 pub mod create;

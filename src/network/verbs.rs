@@ -1,4 +1,4 @@
-//! CHECK, STATUS, GC and VERSION.
+//! CHECK, STATUS and VERSION.
 //!
 //! Invariant: a verb that the configuration's version does not have is not sent to any plugin.
 
@@ -9,10 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::RuntimeConf;
 use super::chain::{Callee, Chain};
-use super::detach::Failures;
 use super::locks::LockError;
 use super::plugin::PluginError;
-use super::request::{self, ValidAttachment};
+use super::request;
 use super::result::{CniResult, ResultError};
 use super::validate::InvalidParameter;
 use super::version;
@@ -65,14 +64,6 @@ pub enum VerbError {
         /// What failed.
         source: Box<PluginError>,
     },
-    /// Plugins failed on GC; all have been called.
-    #[error("GC of network \"{network}\" failed")]
-    Gc {
-        /// The network.
-        network: String,
-        /// Every failure.
-        source: Failures,
-    },
 }
 
 impl Explain for VerbError {
@@ -84,7 +75,6 @@ impl Explain for VerbError {
             Self::NotAttached { .. } => Class::NotFound,
             Self::KeptResult { source, .. } => source.class(),
             Self::Plugin { source, .. } => source.class(),
-            Self::Gc { source, .. } => source.0.first().map_or(Class::Failed, Explain::class),
         }
     }
 
@@ -94,7 +84,6 @@ impl Explain for VerbError {
                 Some("set \"cniVersion\" to 0.4.0 or higher in the network's file".to_owned())
             }
             Self::Plugin { source, .. } => source.hint(),
-            Self::Gc { source, .. } => source.0.first().and_then(Explain::hint),
             _ => None,
         }
     }
@@ -192,40 +181,6 @@ impl Chain {
         Ok(())
     }
 
-    /// Tells every plugin which attachments are still wanted; it may free what belongs to any
-    /// other. So `valid` must name everybody's attachments, not only the caller's.
-    pub async fn gc(&self, valid: &[ValidAttachment]) -> Result<(), VerbError> {
-        if self.list.gc_disabled() || self.list.version() < version::STATUS_AND_GC {
-            return Ok(());
-        }
-        let _alone = self.locks.gc().await?;
-        let nobody = RuntimeConf::default();
-        let mut failures = Vec::new();
-        for plugin in self.list.plugins() {
-            let request = request::gc(&self.list, plugin, valid);
-            let called = self.call_by_type(plugin.plugin_type(), "GC", &nobody, request);
-            failures.extend(called.await.err());
-        }
-        match failures.is_empty() {
-            true => Ok(()),
-            false => Err(VerbError::Gc {
-                network: self.list.name().to_owned(),
-                source: Failures(failures),
-            }),
-        }
-    }
-
-    /// Every attachment in the cache, of whatever network and runtime, as [`Chain::gc`] takes it.
-    pub fn cached_attachments(&self) -> Vec<ValidAttachment> {
-        let cached = self.cache.list().into_iter();
-        cached
-            .map(|one| ValidAttachment {
-                container_id: one.container_id,
-                ifname: one.if_name,
-            })
-            .collect()
-    }
-
     /// Asks every plugin which versions it speaks.
     pub async fn version(&self) -> Result<Vec<PluginVersions>, VerbError> {
         let mut versions = Vec::new();
@@ -264,7 +219,7 @@ impl Chain {
         })
     }
 
-    async fn call_by_type(
+    pub(super) async fn call_by_type(
         &self,
         plugin: &str,
         command: &'static str,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: fields have docker's names and mean what docker's mean; further ones are ours.
 
+pub mod cni;
 pub mod containers;
 pub mod images;
 pub mod info;

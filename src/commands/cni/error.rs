@@ -1,0 +1,66 @@
+//! Why a verb of `netrun cni` fails, beside what the plugins and the networks' files say.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::model::class::{Class, Explain};
+use crate::network::cache::CachedAttachment;
+use crate::network::sweep::SweepError;
+
+/// Why a verb of `netrun cni` fails.
+#[derive(Debug, thiserror::Error)]
+pub enum CniError {
+    /// The namespace's path is relative, to a directory that is gone.
+    #[error("cannot tell where {} is", path.display())]
+    Path {
+        /// As given.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A variable is not UTF-8.
+    #[error("the variable {0} is not UTF-8")]
+    NotText(&'static str),
+    /// The namespace has an interface of that name, made by an attachment.
+    #[error(
+        "{} has an interface \"{}\" already, by \"{}\" on network \"{}\"",
+        netns.display(), held.if_name, held.container_id, held.network_name
+    )]
+    Taken {
+        /// The namespace.
+        netns: PathBuf,
+        /// The attachment.
+        held: Box<CachedAttachment>,
+    },
+    /// Plugins could not detach, and what they left could not be swept.
+    #[error("the namespace {} is gone, and something of its attachment is left", netns.display())]
+    Left {
+        /// The namespace.
+        netns: PathBuf,
+        /// What could not be swept.
+        source: SweepError,
+    },
+}
+
+impl Explain for CniError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Path { .. } => Class::NotFound,
+            Self::NotText(_) => Class::InvalidInput,
+            Self::Taken { .. } => Class::AlreadyExists,
+            Self::Left { source, .. } => source.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Taken { netns, held } => Some(format!(
+                "netrun cni del {} {} detaches it; or choose another name with --ifname",
+                held.network_name,
+                netns.display()
+            )),
+            Self::Left { source, .. } => source.hint(),
+            Self::Path { .. } | Self::NotText(_) => None,
+        }
+    }
+}
