@@ -31,6 +31,9 @@ mod ps;
 mod network;
 
 #[cfg(test)]
+mod recording;
+
+#[cfg(test)]
 mod input;
 
 #[cfg(test)]
