@@ -184,8 +184,11 @@ impl Cache {
         ifname: &str,
     ) -> Option<CachedAttachment> {
         let value = read(&self.path(network, container_id, ifname))?;
-        if value.get("kind").and_then(Value::as_str) == Some(KIND) {
-            return serde_json::from_value(value).ok();
+        match value.get("kind").and_then(Value::as_str) {
+            Some(KIND) => return serde_json::from_value(value).ok(),
+            // A format that comes after ours. libcni would take it for a bare result without keys.
+            Some(_) => return None,
+            None => {}
         }
         Some(CachedAttachment {
             container_id: container_id.to_owned(),
@@ -388,7 +391,9 @@ mod tests {
         let legacy = cache.load("legacy", "default-web", "eth0").unwrap();
         assert_eq!(legacy.result, Some(json!({"cniVersion": "0.4.0"})));
         assert_eq!(legacy.config(), None);
-        assert_eq!(cache.load("broken", "default-web", "eth0"), None);
+        for network in ["broken", "other", "absent"] {
+            assert_eq!(cache.load(network, "default-web", "eth0"), None);
+        }
     }
 
     proptest! {
