@@ -34,6 +34,9 @@ mod network;
 mod recording;
 
 #[cfg(test)]
+mod cni;
+
+#[cfg(test)]
 mod input;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Invariant: every plugin is called, also after another has failed; failures are collected.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -14,9 +15,11 @@ use super::locks::LockError;
 use super::plugin::PluginError;
 use super::request;
 use super::result::CniResult;
+use super::sweep::{Sweep, SweepError};
 use super::validate::InvalidParameter;
 use super::version;
 use crate::model::class::{Class, Explain};
+use crate::sys::netns;
 
 /// Why a container could not be detached from a network.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,16 @@ pub enum DetachError {
     /// A lock could not be taken; nothing was done.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The namespace is gone, and what the plugins could not reach for that could not be swept.
+    #[error("the namespace {} is gone, and something of \"{container_id}\" is left of it", netns.display())]
+    Left {
+        /// The namespace.
+        netns: PathBuf,
+        /// The container id that plugins see.
+        container_id: String,
+        /// The first that could not be swept.
+        source: SweepError,
+    },
     /// Plugins failed; all the others have been called.
     #[error("cannot detach \"{container_id}\" from network \"{network}\"")]
     Plugins {
@@ -60,6 +73,7 @@ impl Explain for DetachError {
         match self {
             Self::Parameter(error) => error.class(),
             Self::Lock(error) => error.class(),
+            Self::Left { source, .. } => source.class(),
             Self::Plugins { source, .. } => source.0.first().map_or(Class::Failed, Explain::class),
         }
     }
@@ -67,6 +81,7 @@ impl Explain for DetachError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Plugins { source, .. } => source.0.first().and_then(Explain::hint),
+            Self::Left { source, .. } => source.hint(),
             _ => None,
         }
     }
@@ -100,6 +115,37 @@ impl Chain {
             container_id: id.clone(),
             source: Failures(failures),
         })
+    }
+
+    /// Detaches a container by what the cache has of it, and sweeps what plugins cannot reach where
+    /// the network namespace is gone.
+    pub async fn del_and_sweep(&self, conf: &RuntimeConf) -> Result<(), DetachError> {
+        let kept = self
+            .cache
+            .load(self.list.name(), &conf.container_id, &conf.ifname);
+        let config = kept.and_then(|kept| kept.config());
+        let outcome = self.del(conf, None).await;
+        // What a plugin that cannot be asked knows, no sweep does.
+        let unasked = |error: &DetachError| error.class() == Class::Unavailable;
+        if netns::exists(&conf.netns) || outcome.as_ref().is_err_and(unasked) {
+            return outcome;
+        }
+        let sweep = Sweep {
+            list: config.as_ref().unwrap_or(&self.list),
+            container_id: &conf.container_id,
+            ifname: &conf.ifname,
+        };
+        match sweep.run().await.failures.into_iter().next() {
+            Some(source) => Err(DetachError::Left {
+                netns: conf.netns.clone(),
+                container_id: conf.container_id.clone(),
+                source,
+            }),
+            None => {
+                self.forget(conf);
+                Ok(())
+            }
+        }
     }
 
     /// Takes an attachment out of the cache: for a caller that has seen nothing of it is left

@@ -66,7 +66,7 @@ impl Chain {
         let mut detached = Vec::new();
         let mut failures = Vec::new();
         for attachment in self.cache.list().into_iter().filter(&ours) {
-            match self.del(&attachment.runtime_conf(), None).await {
+            match self.del_and_sweep(&attachment.runtime_conf()).await {
                 Ok(()) => detached.push(attachment),
                 Err(DetachError::Plugins { source, .. }) => failures.extend(source.0),
                 Err(error) => return Err(error.into()),

@@ -9,10 +9,8 @@ use std::path::{Path, PathBuf};
 use super::error::CniError;
 use super::{Args, Attachment, Gc, Verb};
 use crate::commands::settings::{GlobalArgs, Settings};
-use crate::model::class::{Class, Explain, Failure};
+use crate::model::class::Failure;
 use crate::network::cache::{self, Cache, CachedAttachment};
-use crate::network::detach::DetachError;
-use crate::network::sweep::Sweep;
 use crate::network::verbs::PluginVersions;
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf, cnitool, config};
 use crate::sys::netns;
@@ -88,24 +86,7 @@ impl Tool {
 
     async fn del(&self, words: &Attachment) -> Result<(), Failure> {
         let (chain, conf) = self.attached(words)?;
-        let outcome = chain.del(&conf, None).await;
-        // What a plugin that cannot be asked knows, no sweep does.
-        let unasked = |error: &DetachError| error.class() == Class::Unavailable;
-        if netns::exists(&conf.netns) || outcome.as_ref().is_err_and(unasked) {
-            return Ok(outcome?);
-        }
-        // The plugins cannot reach what lived in it; what is left on the host is known by name.
-        let sweep = Sweep {
-            list: chain.list(),
-            container_id: &conf.container_id,
-            ifname: &conf.ifname,
-        };
-        if let Some(source) = sweep.run().await.failures.into_iter().next() {
-            let netns = conf.netns;
-            return Err(CniError::Left { netns, source }.into());
-        }
-        chain.forget(&conf);
-        Ok(())
+        Ok(chain.del_and_sweep(&conf).await?)
     }
 
     async fn gc(&self, gc: &Gc) -> Result<Outcome, Failure> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::model::class::{Class, Explain};
 use crate::network::cache::CachedAttachment;
-use crate::network::sweep::SweepError;
 
 /// Why a verb of `netrun cni` fails.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +31,6 @@ pub enum CniError {
         /// The attachment.
         held: Box<CachedAttachment>,
     },
-    /// Plugins could not detach, and what they left could not be swept.
-    #[error("the namespace {} is gone, and something of its attachment is left", netns.display())]
-    Left {
-        /// The namespace.
-        netns: PathBuf,
-        /// What could not be swept.
-        source: SweepError,
-    },
 }
 
 impl Explain for CniError {
@@ -48,7 +39,6 @@ impl Explain for CniError {
             Self::Path { .. } => Class::NotFound,
             Self::NotText(_) => Class::InvalidInput,
             Self::Taken { .. } => Class::AlreadyExists,
-            Self::Left { source, .. } => source.class(),
         }
     }
 
@@ -59,7 +49,6 @@ impl Explain for CniError {
                 held.network_name,
                 netns.display()
             )),
-            Self::Left { source, .. } => source.hint(),
             Self::Path { .. } | Self::NotText(_) => None,
         }
     }
