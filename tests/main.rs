@@ -37,6 +37,9 @@ mod recording;
 mod cni;
 
 #[cfg(test)]
+mod netns;
+
+#[cfg(test)]
 mod input;
 
 #[cfg(test)]

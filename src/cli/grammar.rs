@@ -9,8 +9,8 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, cni, create, exec, gc, images, info, inspect, kill, logs, ps, pull, restart, rm, rmi,
-    run, start, steps, stop, supervise, version, wait,
+    attach, cni, create, exec, gc, images, info, inspect, kill, logs, netns, ps, pull, restart, rm,
+    rmi, run, start, steps, stop, supervise, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -68,6 +68,7 @@ pub enum Verb {
     Version(version::Args),
     Info(info::Args),
     Cni(cni::Args),
+    Netns(netns::Args),
     Gc(gc::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
@@ -81,6 +82,9 @@ impl Verb {
         match self {
             Self::Run(_) | Self::Exec(_) | Self::Wait(_) => Family::Process,
             Self::Cni(_) => Family::Cnitool,
+            Self::Netns(netns::Args {
+                verb: netns::Verb::Exec(_),
+            }) => Family::Process,
             _ => Family::Object,
         }
     }
@@ -93,6 +97,9 @@ impl Verb {
             Self::Inspect(args) => args.format.as_ref(),
             Self::Version(args) => args.format.as_ref(),
             Self::Info(args) => args.format.as_ref(),
+            Self::Netns(netns::Args {
+                verb: netns::Verb::Ls(args),
+            }) => args.format.as_ref(),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use super::{output, show};
 use crate::commands::context::Context;
 use crate::commands::each::Each;
 use crate::commands::settings::GlobalArgs;
-use crate::commands::{cni, images, info, inspect, logs, ps, rmi, version};
+use crate::commands::{cni, images, info, inspect, logs, netns, ps, rmi, version};
 use crate::model::class::Failure;
 
 pub async fn ps(
@@ -68,6 +68,10 @@ pub async fn info(context: &Context<'_>, format: Option<&Format>) -> Result<u8, 
     let info = info::info(context).await;
     print(&show::info::show(&info, &context.settings, format)?)?;
     info.server.map(|_| 0)
+}
+
+pub fn netns(args: &netns::Ls, format: Option<&Format>) -> Result<u8, Failure> {
+    print(&show::netns::show(&netns::ls()?, args, format)?)
 }
 
 pub async fn cni(

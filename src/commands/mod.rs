@@ -16,6 +16,7 @@ pub mod info;
 pub mod inspect;
 pub mod kill;
 pub mod logs;
+pub mod netns;
 pub mod prepare;
 pub mod ps;
 pub mod pull;

@@ -24,6 +24,7 @@ use super::session::{PipeEnds, Session};
 use super::steps::Steps;
 use super::teardown::{Process, Scope, remove_tree, teardown};
 use crate::model::id::{ContainerId, Namespace};
+use crate::model::netns::NetnsName;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
 use crate::sys::netns;
@@ -249,12 +250,7 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
 
 /// The ids whose namespaces' names are ours.
 fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
-    let Ok(entries) = fs::read_dir(netns::DIRECTORY) else {
-        return Vec::new();
-    };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names = netns::names().unwrap_or_default().into_iter();
     names
         .filter_map(|name| netns_owner(&name, namespace))
         .collect()
@@ -275,11 +271,6 @@ fn locked(namespace: &Namespace) -> Vec<ContainerId> {
 }
 
 fn netns_owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {
-    let rest = name.strip_prefix("netrun-")?;
-    let id: ContainerId = match rest.split_once("--") {
-        Some((owner, id)) if owner == namespace.as_str() => id.parse().ok()?,
-        Some(_) => return None,
-        None => rest.parse().ok()?,
-    };
-    (id.netns_name(namespace) == name).then_some(id)
+    let (owner, id) = name.parse::<NetnsName>().ok()?.container()?;
+    (owner == *namespace).then_some(id)
 }

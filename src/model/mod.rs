@@ -6,6 +6,7 @@ pub mod cpus;
 pub mod generated_name;
 pub mod id;
 pub mod mount;
+pub mod netns;
 pub mod record;
 pub mod reference;
 pub mod signal;

@@ -8,6 +8,7 @@ pub mod images;
 pub mod info;
 pub mod inspect;
 pub mod logs;
+pub mod netns;
 mod network_settings;
 pub mod version;
 
