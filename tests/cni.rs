@@ -193,6 +193,31 @@ fn del_finishes_though_the_namespace_or_the_file_is_gone() {
     host.sh("ip netns del testing").ok();
     tool(&host, "netrun", plugins, "del").ok();
     host.assert_clean();
+    // W4, W6: somebody keeps the namespace, so that the veth does not go with it, and no result tells
+    // of the addresses.
+    host.sh("ip netns add testing").ok();
+    tool(&host, "netrun", plugins, "add").ok();
+    let pinned = host
+        .cmd("ip")
+        .args(&["netns", "exec", "testing", "sleep", "1000"])
+        .spawn();
+    crate::host::eventually(std::time::Duration::from_secs(10), "it sleeps", || {
+        let there = host.sh("test -n \"$(ip netns pids testing)\"");
+        (there.code == 0).then_some(())
+    });
+    host.sh("ip netns del testing").ok();
+    tool(&host, "netrun", plugins, "del").ok();
+    let veths = host.sh("ip -o link show type veth").ok();
+    assert_eq!(veths.stdout, "");
+    drop(pinned);
+    host.settle(std::time::Duration::from_secs(5));
+    host.assert_clean();
+    let forget = "cd /var/lib/cni/results; jq 'del(.result)' * >/tmp/file && mv /tmp/file mynet-*";
+    host.sh("ip netns add testing").ok();
+    tool(&host, "netrun", plugins, "add").ok();
+    host.sh(&format!("ip netns del testing; {forget}")).ok();
+    tool(&host, "netrun", plugins, "del").ok();
+    host.assert_clean();
     // As often as one likes.
     tool(&host, "netrun", plugins, "del").ok();
     host.sh("ip netns add testing").ok();

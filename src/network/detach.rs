@@ -123,18 +123,25 @@ impl Chain {
         let kept = self
             .cache
             .load(self.list.name(), &conf.container_id, &conf.ifname);
-        let config = kept.and_then(|kept| kept.config());
+        let config = kept.as_ref().and_then(CachedAttachment::config);
+        let mut sweep = Sweep {
+            list: config.as_ref().unwrap_or(&self.list),
+            container_id: &conf.container_id,
+            ifname: &conf.ifname,
+            result: kept.as_ref().and_then(|kept| kept.result.as_ref()),
+            reserved: &[],
+        };
+        let reserved = match sweep.result {
+            Some(_) => Vec::new(),
+            None => sweep.reserved(),
+        };
+        sweep.reserved = &reserved;
         let outcome = self.del(conf, None).await;
         // What a plugin that cannot be asked knows, no sweep does.
         let unasked = |error: &DetachError| error.class() == Class::Unavailable;
         if netns::exists(&conf.netns) || outcome.as_ref().is_err_and(unasked) {
             return outcome;
         }
-        let sweep = Sweep {
-            list: config.as_ref().unwrap_or(&self.list),
-            container_id: &conf.container_id,
-            ifname: &conf.ifname,
-        };
         match sweep.run().await.failures.into_iter().next() {
             Some(source) => Err(DetachError::Left {
                 netns: conf.netns.clone(),
