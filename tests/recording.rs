@@ -73,6 +73,31 @@ fn five_plugins_through_all_verbs() {
     same_list(list("1.1.0", &plugins), &steps, &[]);
 }
 
+/// E1: what plugins inherit.
+#[test]
+fn the_environment() {
+    let add = step("add", "net")
+        .env("PATH", "/mnt/bin:/bin:/usr/bin")
+        .env("CNI_NETNS_OVERRIDE", "1")
+        .env("CNI_COMMAND", "DEL")
+        .env("CNI_CONTAINERID", "anothers")
+        .env("TRACESTATE", "k=v");
+    same_list(
+        list("1.0.0", &[json!({"type": "a"})]),
+        &[add],
+        &[
+            (
+                "add: ADD a/env/PATH: * is *:/usr/sbin:/sbin\"",
+                "E1: plugins execute iptables and nft",
+            ),
+            (
+                "add: ADD a/env/CNI_NETNS_OVERRIDE: * is nothing",
+                "E1: it would switch a plugin's own check off",
+            ),
+        ],
+    );
+}
+
 #[test]
 fn every_version() {
     for version in [

@@ -347,6 +347,56 @@ async fn del_of_old_versions_has_no_previous_result() {
     assert!(matches!(error, VerbError::CheckUnsupported { .. }));
 }
 
+/// N1: within what the configuration offers, never below or beside it.
+#[tokio::test(flavor = "current_thread")]
+async fn the_version_is_lowered_to_what_all_plugins_speak() {
+    let host = Host::with_two("lowered");
+    host.plugin(
+        "two",
+        r#"[ $CNI_COMMAND = VERSION ] && echo '{"cniVersion":"1.0.0","supportedVersions":["0.3.1","0.4.0","1.0.0"]}' && exit
+        grep -q '"cniVersion":"1.1.0"' $NOTES/$CNI_COMMAND-two.json && echo '{"code":1,"msg":"incompatible"}' && exit 1
+        [ $CNI_COMMAND = ADD ] && echo '{"ips":[{"address":"10.0.0.2/8"}]}'; exit 0"#,
+    );
+    host.plugin(
+        "one",
+        r#"[ $CNI_COMMAND = VERSION ] && echo '{"cniVersion":"1.1.0","supportedVersions":["0.4.0","1.0.0","1.1.0"]}' && exit
+        echo '{}'"#,
+    );
+    let offered = json!({"cniVersion": "1.1.0", "cniVersions": ["0.3.1", "0.4.0", "1.0.0"]});
+    let chain = host.chain(offered);
+    let result = chain.add(&conf()).await.unwrap();
+    assert_eq!(result.version(), "1.0.0");
+    assert_eq!(
+        host.calls(),
+        [
+            "ADD one",
+            "ADD two",
+            "DEL two",
+            "DEL two",
+            "DEL one",
+            "VERSION one",
+            "VERSION two",
+            "ADD one",
+            "ADD two"
+        ]
+    );
+    // What follows is spoken in the version that the attachment was made in.
+    chain.check(&conf(), None).await.unwrap();
+    assert_eq!(host.request("CHECK-two")["cniVersion"], "1.0.0");
+    chain.del(&conf(), Some(&result.to_value())).await.unwrap();
+    assert_eq!(host.request("DEL-two")["cniVersion"], "1.0.0");
+    assert_eq!(
+        host.calls(),
+        ["CHECK one", "CHECK two", "DEL two", "DEL one"]
+    );
+
+    let nothing_else = host.chain(json!({"cniVersion": "1.1.0"}));
+    assert!(nothing_else.add(&conf()).await.is_err());
+    let nothing_common = host.chain(json!({"cniVersion": "1.1.0", "cniVersions": ["0.3.1"]}));
+    assert!(nothing_common.add(&conf()).await.is_err());
+    assert!(!host.calls().contains(&"CHECK one".to_owned()));
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn check_status_and_gc_reach_the_plugins_that_have_them() {
     let host = Host::with_two("verbs");

@@ -98,8 +98,9 @@ impl Chain {
         let (id, ifname) = (&conf.container_id, &conf.ifname);
         let failures = match prev {
             Some(prev) => {
-                let prev = for_del(&self.list, prev);
-                self.detach_all(&self.list, conf, prev.as_ref()).await
+                let list = made_in(&self.list, Some(prev));
+                let prev = for_del(&list, prev);
+                self.detach_all(&list, conf, prev.as_ref()).await
             }
             None => {
                 let cached = self.cache.load(network, id, ifname);
@@ -176,8 +177,9 @@ impl Chain {
         let config = cached.config();
         let list = config.as_ref().unwrap_or(&self.list);
         let prev = cached.result.as_ref();
-        let prev = prev.and_then(|prev| for_del(list, prev));
-        self.detach_all(list, &cached.restore(conf), prev.as_ref())
+        let list = made_in(list, prev);
+        let prev = prev.and_then(|prev| for_del(&list, prev));
+        self.detach_all(&list, &cached.restore(conf), prev.as_ref())
             .await
     }
 
@@ -220,6 +222,12 @@ impl Chain {
         };
         outcome.map(drop)
     }
+}
+
+/// The network in the version that its result was made in, where it offers several.
+pub(super) fn made_in(list: &NetworkConfigList, result: Option<&Value>) -> NetworkConfigList {
+    let version = result.and_then(|result| result.get("cniVersion")?.as_str());
+    list.speaking(version.unwrap_or_default())
 }
 
 /// A kept result as DEL's previous result; one that cannot be understood is done without.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::RuntimeConf;
 use super::chain::{Callee, Chain};
+use super::detach::made_in;
 use super::locks::LockError;
 use super::plugin::PluginError;
 use super::request;
@@ -127,8 +128,10 @@ impl Chain {
         }
         let _held = self.locks.detach(network).await?;
         let (conf, prev) = self.kept(conf, prev)?;
-        for plugin in self.list.plugins() {
-            let request = request::attachment(&self.list, plugin, &conf, Some(&prev));
+        let list = made_in(&self.list, Some(&prev));
+        let prev = self.usable(&prev, list.cni_version())?;
+        for plugin in list.plugins() {
+            let request = request::attachment(&list, plugin, &conf, Some(&prev));
             let called = self.call_by_type(plugin.plugin_type(), "CHECK", &conf, request);
             called
                 .await
@@ -142,7 +145,7 @@ impl Chain {
         &self,
         conf: &RuntimeConf,
         prev: Option<&Value>,
-    ) -> Result<(RuntimeConf, CniResult), VerbError> {
+    ) -> Result<(RuntimeConf, Value), VerbError> {
         let network = self.list.name();
         let (conf, prev) = match prev {
             Some(prev) => (conf.clone(), Some(prev.clone())),
@@ -155,13 +158,16 @@ impl Chain {
             network: network.to_owned(),
             container_id: conf.container_id.clone(),
         })?;
-        let version = self.list.cni_version();
-        let prev = CniResult::from_value(prev, version).and_then(|prev| prev.convert(version));
-        let prev = prev.map_err(|source| VerbError::KeptResult {
-            network: network.to_owned(),
-            source,
-        })?;
         Ok((conf, prev))
+    }
+
+    fn usable(&self, kept: &Value, version: &str) -> Result<CniResult, VerbError> {
+        let result = CniResult::from_value(kept.clone(), version);
+        let result = result.and_then(|result| result.convert(version));
+        result.map_err(|source| VerbError::KeptResult {
+            network: self.list.name().to_owned(),
+            source,
+        })
     }
 
     /// Asks every plugin whether it could serve an ADD now. The first refusal is the error, with
