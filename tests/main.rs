@@ -40,6 +40,9 @@ mod cni;
 mod netns;
 
 #[cfg(test)]
+mod malformed;
+
+#[cfg(test)]
 mod input;
 
 #[cfg(test)]

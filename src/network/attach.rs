@@ -57,18 +57,22 @@ pub enum AttachError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A program of the chain is missing; nothing was done.
-    #[error("network \"{network}\" cannot be used")]
+    #[error("network \"{network}\" ({}) cannot be used", file.display())]
     Unusable {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// What is missing.
-        source: PluginError,
+        source: Box<PluginError>,
     },
     /// It was tried, failed and was undone.
-    #[error("cannot attach \"{container_id}\" to network \"{network}\"")]
+    #[error("cannot attach \"{container_id}\" to network \"{network}\" ({})", file.display())]
     Failed {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// The container id that plugins see.
         container_id: String,
         /// What failed.
@@ -115,7 +119,11 @@ impl Explain for AttachCause {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Plugin(error) => error.hint(),
-            _ => None,
+            Self::ForeignResult(_) => Some(
+                "a plugin of the chain mixes containers up: install another release of it"
+                    .to_owned(),
+            ),
+            Self::Cache(_) => None,
         }
     }
 }
@@ -140,7 +148,11 @@ impl Explain for AttachError {
             Self::AlreadyAttached { .. } => {
                 Some("detach it first, or choose another interface name".to_owned())
             }
-            _ => None,
+            Self::NoNetns { .. } | Self::Netns { .. } => {
+                Some("name one that ip netns lists, by its path: /run/netns/NAME".to_owned())
+            }
+            Self::Parameter(error) => error.hint(),
+            Self::Lock(_) => None,
         }
     }
 }
@@ -153,7 +165,8 @@ impl Chain {
         check_netns(&conf.netns)?;
         let programs = self.programs().map_err(|source| AttachError::Unusable {
             network: self.list.name().to_owned(),
-            source,
+            file: self.list.source().to_owned(),
+            source: Box::new(source),
         })?;
         let name = self.list.name();
         let _held = self
@@ -188,6 +201,7 @@ impl Chain {
                 None => {
                     return Err(AttachError::Failed {
                         network: name.to_owned(),
+                        file: self.list.source().to_owned(),
                         container_id: conf.container_id.clone(),
                         source: Box::new(source),
                         rollback,

@@ -41,10 +41,12 @@ pub enum DetachError {
         source: SweepError,
     },
     /// Plugins failed; all the others have been called.
-    #[error("cannot detach \"{container_id}\" from network \"{network}\"")]
+    #[error("cannot detach \"{container_id}\" from network \"{network}\" ({})", file.display())]
     Plugins {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// The container id that plugins see.
         container_id: String,
         /// Every failure.
@@ -82,7 +84,8 @@ impl Explain for DetachError {
         match self {
             Self::Plugins { source, .. } => source.0.first().and_then(Explain::hint),
             Self::Left { source, .. } => source.hint(),
-            _ => None,
+            Self::Parameter(error) => error.hint(),
+            Self::Lock(_) => None,
         }
     }
 }
@@ -113,6 +116,7 @@ impl Chain {
         }
         Err(DetachError::Plugins {
             network: network.to_owned(),
+            file: self.list.source().to_owned(),
             container_id: id.clone(),
             source: Failures(failures),
         })

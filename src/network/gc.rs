@@ -3,6 +3,8 @@
 //! Invariant: what the caller does not call unwanted is wanted, whoever made it; a plugin is told
 //! all of it, and no attachment is made or undone while it is told.
 
+use std::path::PathBuf;
+
 use super::RuntimeConf;
 use super::cache::CachedAttachment;
 use super::chain::Chain;
@@ -23,10 +25,12 @@ pub enum GcError {
     #[error(transparent)]
     Detach(#[from] DetachError),
     /// Plugins failed; all have been called.
-    #[error("GC of network \"{network}\" failed")]
+    #[error("GC of network \"{network}\" ({}) failed", file.display())]
     Plugins {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// Every failure.
         source: Failures,
     },
@@ -79,6 +83,7 @@ impl Chain {
             true => Ok(detached),
             false => Err(GcError::Plugins {
                 network: self.list.name().to_owned(),
+                file: self.list.source().to_owned(),
                 source: Failures(failures),
             }),
         }

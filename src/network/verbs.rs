@@ -48,18 +48,22 @@ pub enum VerbError {
         container_id: String,
     },
     /// What is kept of ADD's result cannot be understood.
-    #[error("the kept result on network \"{network}\" cannot be used")]
+    #[error("the kept result of \"{container_id}\" on network \"{network}\" cannot be used")]
     KeptResult {
+        /// The container id that plugins see.
+        container_id: String,
         /// The network.
         network: String,
         /// Why not.
         source: ResultError,
     },
     /// A plugin failed.
-    #[error("{command} of network \"{network}\" failed")]
+    #[error("{command} of network \"{network}\" ({}) failed", file.display())]
     Plugin {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// The verb.
         command: &'static str,
         /// What failed.
@@ -85,6 +89,11 @@ impl Explain for VerbError {
                 Some("set \"cniVersion\" to 0.4.0 or higher in the network's file".to_owned())
             }
             Self::Plugin { source, .. } => source.hint(),
+            Self::NotAttached { .. } => {
+                Some("attach it first: CHECK comes between ADD and DEL".to_owned())
+            }
+            Self::Parameter(error) => error.hint(),
+            Self::KeptResult { .. } => Some("detach it and attach it again".to_owned()),
             _ => None,
         }
     }
@@ -129,7 +138,7 @@ impl Chain {
         let _held = self.locks.detach(network).await?;
         let (conf, prev) = self.kept(conf, prev)?;
         let list = made_in(&self.list, Some(&prev));
-        let prev = self.usable(&prev, list.cni_version())?;
+        let prev = self.usable(&conf.container_id, &prev, list.cni_version())?;
         for plugin in list.plugins() {
             let request = request::attachment(&list, plugin, &conf, Some(&prev));
             let called = self.call_by_type(plugin.plugin_type(), "CHECK", &conf, request);
@@ -161,10 +170,11 @@ impl Chain {
         Ok((conf, prev))
     }
 
-    fn usable(&self, kept: &Value, version: &str) -> Result<CniResult, VerbError> {
+    fn usable(&self, id: &str, kept: &Value, version: &str) -> Result<CniResult, VerbError> {
         let result = CniResult::from_value(kept.clone(), version);
         let result = result.and_then(|result| result.convert(version));
         result.map_err(|source| VerbError::KeptResult {
+            container_id: id.to_owned(),
             network: self.list.name().to_owned(),
             source,
         })
@@ -243,6 +253,7 @@ impl Chain {
     fn failed(&self, command: &'static str, source: PluginError) -> VerbError {
         VerbError::Plugin {
             network: self.list.name().to_owned(),
+            file: self.list.source().to_owned(),
             command,
             source: Box::new(source),
         }

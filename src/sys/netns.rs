@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -71,6 +72,12 @@ pub fn remove(path: &Path) -> io::Result<()> {
 pub fn exists(path: &Path) -> bool {
     let kind = File::open(path).ok().and_then(|file| fstatfs(file).ok());
     kind.is_some_and(|stat| stat.filesystem_type() == NSFS_MAGIC)
+}
+
+/// Whether `path` is a network namespace, and not one of another kind.
+pub fn is_network(path: &Path) -> bool {
+    // What is none has no number either, and the kernel says so.
+    File::open(path).is_ok_and(|file| netlink::namespace_id(file.as_fd()).is_ok())
 }
 
 /// The names under [`DIRECTORY`], sorted; without the directory there are none.

@@ -76,6 +76,9 @@ impl Tool {
             let (netns, held) = (conf.netns, Box::new(held));
             return Err(CniError::Taken { netns, held }.into());
         }
+        if netns::exists(&conf.netns) && !netns::is_network(&conf.netns) {
+            return Err(CniError::NotNetwork(conf.netns).into());
+        }
         Ok(chain.add(&conf).await?)
     }
 

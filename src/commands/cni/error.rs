@@ -20,6 +20,9 @@ pub enum CniError {
     /// A variable is not UTF-8.
     #[error("the variable {0} is not UTF-8")]
     NotText(&'static str),
+    /// The path leads to a namespace of another kind.
+    #[error("{} is a namespace, but not of the network", .0.display())]
+    NotNetwork(PathBuf),
     /// The namespace has an interface of that name, made by an attachment.
     #[error(
         "{} has an interface \"{}\" already, by \"{}\" on network \"{}\"",
@@ -37,7 +40,7 @@ impl Explain for CniError {
     fn class(&self) -> Class {
         match self {
             Self::Path { .. } => Class::NotFound,
-            Self::NotText(_) => Class::InvalidInput,
+            Self::NotText(_) | Self::NotNetwork(_) => Class::InvalidInput,
             Self::Taken { .. } => Class::AlreadyExists,
         }
     }
@@ -49,6 +52,9 @@ impl Explain for CniError {
                 held.network_name,
                 netns.display()
             )),
+            Self::NotNetwork(_) => {
+                Some("name one that ip netns lists, by its path: /run/netns/NAME".to_owned())
+            }
             Self::Path { .. } | Self::NotText(_) => None,
         }
     }
