@@ -40,6 +40,18 @@ mod network;
 mod plugins;
 
 #[cfg(test)]
+mod recording;
+
+#[cfg(test)]
+mod cni;
+
+#[cfg(test)]
+mod netns;
+
+#[cfg(test)]
+mod malformed;
+
+#[cfg(test)]
 mod input;
 
 #[cfg(test)]

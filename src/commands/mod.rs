@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod attached;
 pub mod cidfile;
+pub mod cni;
 pub mod container;
 pub mod context;
 pub mod create;
@@ -17,6 +18,7 @@ pub mod interrupt;
 pub mod kill;
 pub mod lifecycle;
 pub mod logs;
+pub mod netns;
 pub mod prepare;
 pub mod ps;
 pub mod pull;

@@ -69,15 +69,22 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
     if thorough {
         end_plugins(&conf.container_id).await;
     }
+    let mut sweep = Sweep {
+        list: chain.list(),
+        container_id: &conf.container_id,
+        ifname: &conf.ifname,
+        result: attachment.result.as_ref(),
+        reserved: &[],
+    };
+    let reserved = match sweep.result {
+        Some(_) => Vec::new(),
+        None => sweep.reserved(),
+    };
+    sweep.reserved = &reserved;
     let outcome = chain.del(&conf, attachment.result.as_ref()).await;
     if outcome.is_ok() && reachable && !thorough {
         return Ok(());
     }
-    let sweep = Sweep {
-        list: chain.list(),
-        container_id: &conf.container_id,
-        ifname: &conf.ifname,
-    };
     let swept = sweep_patiently(&sweep).await;
     match (outcome, swept.failures.first()) {
         (Err(error), Some(_)) => Err(failed(Report::of(&error))),

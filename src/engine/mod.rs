@@ -20,6 +20,7 @@ pub mod launch;
 pub mod lines;
 pub mod log;
 pub mod logs;
+pub mod namespaces;
 pub mod orders;
 pub mod paths;
 pub mod plan;

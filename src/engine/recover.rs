@@ -23,6 +23,7 @@ use super::session::{PipeEnds, Session};
 use super::supervise::CGROUP;
 use super::teardown::remove_tree;
 use crate::model::id::{ContainerId, Namespace};
+use crate::model::netns::NetnsName;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
 use crate::sys::{cgroup, netns};
@@ -251,12 +252,7 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
 
 /// The ids whose namespaces' names are ours.
 fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
-    let Ok(entries) = fs::read_dir(netns::DIRECTORY) else {
-        return Vec::new();
-    };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names = netns::names().unwrap_or_default().into_iter();
     names
         .filter_map(|name| netns_owner(&name, namespace))
         .collect()
@@ -277,11 +273,6 @@ fn locked(namespace: &Namespace) -> Vec<ContainerId> {
 }
 
 fn netns_owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {
-    let rest = name.strip_prefix("netrun-")?;
-    let id: ContainerId = match rest.split_once("--") {
-        Some((owner, id)) if owner == namespace.as_str() => id.parse().ok()?,
-        Some(_) => return None,
-        None => rest.parse().ok()?,
-    };
-    (id.netns_name(namespace) == name).then_some(id)
+    let (owner, id) = name.parse::<NetnsName>().ok()?.container()?;
+    (owner == *namespace).then_some(id)
 }
