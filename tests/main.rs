@@ -28,6 +28,9 @@ mod control;
 mod gc;
 
 #[cfg(test)]
+mod adoption;
+
+#[cfg(test)]
 mod ps;
 
 #[cfg(test)]
@@ -35,6 +38,18 @@ mod network;
 
 #[cfg(test)]
 mod plugins;
+
+#[cfg(test)]
+mod recording;
+
+#[cfg(test)]
+mod cni;
+
+#[cfg(test)]
+mod netns;
+
+#[cfg(test)]
+mod malformed;
 
 #[cfg(test)]
 mod input;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::settings::{GlobalArgs, Settings};
 use crate::engine::host::Host;
 use crate::engine::recover;
+use crate::engine::steps::Fault;
 use crate::image::PullEvent;
 use crate::model::class::Failure;
 
@@ -33,6 +34,8 @@ pub struct Context<'a> {
     pub host: Host,
     /// Whoever is told.
     pub audience: &'a dyn Audience,
+    /// A fault that a test asks for.
+    pub fault: Option<Fault>,
 }
 
 impl<'a> Context<'a> {
@@ -42,7 +45,8 @@ impl<'a> Context<'a> {
     /// The settings cannot be known.
     pub async fn new(global: &GlobalArgs, audience: &'a dyn Audience) -> Result<Self, Failure> {
         let context = Context::without_adoption(global, audience)?;
-        let adoptions = recover::orphans().into_iter().map(async |(namespace, id)| {
+        let orphans = recover::orphans(&context.settings.address).into_iter();
+        let adoptions = orphans.map(async |(namespace, id)| {
             let adopted = recover::adopt(&context.settings.address, &namespace, &id).await;
             if let Err(error) = adopted {
                 let text = format!("container {id}: its supervisor had died, and {error}");
@@ -63,11 +67,14 @@ impl<'a> Context<'a> {
         audience: &'a dyn Audience,
     ) -> Result<Self, Failure> {
         let settings = Settings::resolve(global)?;
+        let fault = std::env::var("NETRUN_FAILPOINT").ok();
+        let fault = fault.map(|text| text.parse()).transpose()?;
         let host = Host::new(settings.address.clone(), settings.namespace.clone());
         Ok(Context {
             settings,
             host,
             audience,
+            fault,
         })
     }
 }

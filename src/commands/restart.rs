@@ -33,7 +33,7 @@ pub async fn restart(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
     each(&args.containers, async |id| {
         let signal = args.signal.map(Signal::number);
         control::stop(&context.host, &id, args.timeout, signal).await?;
-        control::start(&context.host, &id).await?;
+        control::start(&context.host, &id, context.fault).await?;
         Ok(id)
     })
     .await

@@ -10,6 +10,7 @@ use super::attached::{self, Attached, Heir};
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
+use super::interrupt::abandon_pull;
 use super::prepare;
 use super::values::parse;
 use crate::engine::control;
@@ -117,9 +118,11 @@ pub async fn run(
     let plan = tokio::select! {
         biased;
         plan = prepare::plan(context, &args.container, &id) => plan?,
-        signal = &mut interrupt => return Err(CalledOff { signal }.into()),
+        signal = &mut interrupt => {
+            abandon_pull(context).await;
+            return Err(CalledOff { signal }.into());
+        }
     };
-    let fault = std::env::var("NETRUN_FAILPOINT").ok();
     let orders = Orders {
         address: address.clone(),
         namespace: namespace.clone(),
@@ -129,7 +132,7 @@ pub async fn run(
             true => Launcher::Leaves,
             false => Launcher::Owns,
         },
-        fault: fault.map(|text| text.parse()).transpose()?,
+        fault: context.fault,
     };
     if args.detach {
         session.order(&orders, PipeEnds::default()).await?;
@@ -168,13 +171,13 @@ async fn ready(
         biased;
         waited = until_ready(host, id, readiness, args.wait_timeout) => {
             if waited.is_err() && args.container.rm {
-                control::remove(host, id, true).await?;
+                control::remove(host, id, true, None).await?;
             }
             return Ok(waited?);
         }
         signal = interrupt => signal,
     };
-    control::remove(host, id, true).await?;
+    control::remove(host, id, true, None).await?;
     Err(CalledOff { signal }.into())
 }
 

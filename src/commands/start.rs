@@ -35,7 +35,7 @@ pub struct Args {
 /// Starts the containers and waits for none of them. One that runs is left as it is.
 pub async fn start(context: &Context<'_>, containers: &[ContainerId]) -> Each<ContainerId> {
     each(containers, async |id| {
-        control::start(&context.host, &id).await?;
+        control::start(&context.host, &id, context.fault).await?;
         Ok(id)
     })
     .await
@@ -55,7 +55,7 @@ pub async fn start_attached(
     let (pipes, ends) = attached::pipes(terminal)?;
     // One on its way down is waited for; one that runs is told by the launch.
     control::settle(&context.host, id).await?;
-    let orders = start_orders(&context.host, id, Launcher::Stays, None);
+    let orders = start_orders(&context.host, id, Launcher::Stays, context.fault);
     let session = Session::launch(&orders, ends).await?;
     let heir = Heir::new(&context.settings, id, Launcher::Stays);
     Ok(Attached::wait(session, pipes, terminal, interactive, Some(heir)).await?)

@@ -14,6 +14,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use tokio::net::UnixListener;
 use tokio::time::sleep;
 
+use super::address::mark;
 use super::error::Error;
 use super::paths::{ALIVE, Paths, RUN, SOCKET};
 use super::teardown::remove_tree;
@@ -33,11 +34,11 @@ const ADOPT_TRIES: u32 = 20;
 const ADOPT_PAUSE: Duration = Duration::from_millis(5);
 
 impl Claim {
-    /// Claims a container that nobody runs. None if there is a run directory already, held or not.
+    /// Claims a container of the containerd at `address` that nobody runs. None if there is a run directory already, held or not.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn fresh(paths: &Paths) -> Result<Option<Claim>, Error> {
+    pub fn fresh(paths: &Paths, address: &Path) -> Result<Option<Claim>, Error> {
         let failed = |source| Error::file("make", &paths.run)(source);
         let parent = paths.run.parent().unwrap_or(Path::new("/"));
         let mut directory = fs::DirBuilder::new();
@@ -47,7 +48,8 @@ impl Claim {
         remove_tree(&draft)?;
         let mut directory = fs::DirBuilder::new();
         directory.mode(0o700).create(&draft).map_err(failed)?;
-        let outcome = Claim::move_into_place(&draft, &paths.run);
+        let marked = mark(&draft, address);
+        let outcome = marked.and_then(|()| Claim::move_into_place(&draft, &paths.run));
         if !matches!(outcome, Ok(Some(_))) {
             remove_tree(&draft)?;
         }
@@ -220,10 +222,14 @@ mod tests {
     async fn whoever_holds_a_claim_can_be_asked() {
         let paths = scratch("asked");
         assert_eq!(supervision(&paths), Supervision::None);
-        let claim = Claim::fresh(&paths).unwrap().unwrap();
+        let claim = Claim::fresh(&paths, Path::new("/c.sock")).unwrap().unwrap();
         assert_eq!(supervision(&paths), Supervision::Alive);
         assert!(can_be_asked(&paths));
-        assert!(Claim::fresh(&paths).unwrap().is_none());
+        assert!(
+            Claim::fresh(&paths, Path::new("/c.sock"))
+                .unwrap()
+                .is_none()
+        );
         assert_eq!(names(&paths), ["c"]);
         drop(claim);
         assert_eq!(supervision(&paths), Supervision::Dead);
@@ -243,7 +249,7 @@ mod tests {
     async fn what_was_left_half_removed_is_in_nobodys_way() {
         let paths = scratch("half");
         fs::create_dir_all(aside(&paths.run).join("io")).unwrap();
-        let claim = Claim::fresh(&paths).unwrap().unwrap();
+        let claim = Claim::fresh(&paths, Path::new("/c.sock")).unwrap().unwrap();
         fs::create_dir_all(aside(&paths.run).join("io")).unwrap();
         remove(&paths).unwrap();
         assert!(names(&paths).is_empty());

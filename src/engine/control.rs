@@ -9,7 +9,7 @@ use super::error::Error;
 use super::etc;
 use super::host::Host;
 use super::launch::{self, Job};
-use super::orders::release;
+use super::orders::{release, was_written};
 use super::paths::Paths;
 use super::plan::Plan;
 use super::protocol::{Assignment, Event, Launcher, Orders, Request};
@@ -31,30 +31,39 @@ const TRIES: usize = 3;
 ///
 /// # Errors
 /// The first failure; what was made is undone.
-pub async fn create(host: &Host, plan: &Plan) -> Result<(), Error> {
-    let record = &plan.record;
-    let paths = Paths::new(&record.namespace, &record.id);
-    let steps = Steps::new();
+pub async fn create(host: &Host, mut plan: Plan, fault: Option<Fault>) -> Result<(), Error> {
+    let paths = host.paths(&plan.record.id)?;
+    let steps = Steps::of_command(fault);
     let job = Job {
         host,
         steps: &steps,
         paths: &paths,
     };
     let lock = lock(&paths).await?;
-    launch::create_record(job, plan).await?;
-    let made = async {
-        launch::prepare_root(job, plan).await?;
-        job.steps
-            .run(Step::Files, async { etc::make(&paths, record) })
-            .await
+    // Until its maker says that it is whole, whoever finds it finds something half-made.
+    plan.record.provisional = true;
+    let mut record = plan.record.clone();
+    let error = match make(job, &plan).await {
+        Ok(()) => return Ok(()),
+        Err(error @ Error::NameTaken { .. }) => return Err(error),
+        Err(error) => error,
     };
-    let Err(error) = made.await else {
-        return Ok(());
-    };
-    let mut record = record.clone();
+    if !was_written(job, &record).await {
+        return Err(error);
+    }
     teardown(job, &mut record, Scope::Container, Process::Unknown).await?;
     drop(lock.remove(&paths.lock));
     Err(error)
+}
+
+async fn make(job: Job<'_>, plan: &Plan) -> Result<(), Error> {
+    launch::create_record(job, plan).await?;
+    launch::prepare_root(job, plan).await?;
+    let mut record = plan.record.clone();
+    let files = async { etc::make(job.paths, &record, &job.host.address) };
+    job.steps.run(Step::Files, files).await?;
+    record.provisional = false;
+    job.steps.run(Step::Results, job.host.update(&record)).await
 }
 
 async fn lock(paths: &Paths) -> Result<Lock, Error> {
@@ -85,10 +94,10 @@ pub fn start_orders(
 ///
 /// # Errors
 /// Whatever kept it from running.
-pub async fn start(host: &Host, id: &ContainerId) -> Result<(), Error> {
+pub async fn start(host: &Host, id: &ContainerId, fault: Option<Fault>) -> Result<(), Error> {
     let mut tries = TRIES;
     while !settle(host, id).await? {
-        let orders = start_orders(host, id, Launcher::Leaves, None);
+        let orders = start_orders(host, id, Launcher::Leaves, fault);
         let mut session = Session::launch(&orders, PipeEnds::default()).await?;
         tries -= 1;
         match session.started().await {
@@ -170,8 +179,19 @@ pub async fn settle(host: &Host, id: &ContainerId) -> Result<bool, Error> {
 ///
 /// # Errors
 /// There is none, it runs and `force` is not given, or something is left behind.
-pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Taken>, Error> {
-    let paths = Paths::new(&host.namespace, id);
+pub async fn remove(
+    host: &Host,
+    id: &ContainerId,
+    force: bool,
+    fault: Option<Fault>,
+) -> Result<Vec<Taken>, Error> {
+    let paths = host.paths(id)?;
+    let steps = Steps::of_command(fault);
+    let job = Job {
+        host,
+        steps: &steps,
+        paths: &paths,
+    };
     for _ in 0..TRIES {
         // To remove what a dead supervisor left nobody need take it over first.
         if !force || supervision(&paths) == Supervision::Alive {
@@ -183,7 +203,7 @@ pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Ta
                 }
             }
         }
-        if let Some(steps) = remove_unsupervised(host, id, &paths, force).await? {
+        if let Some(steps) = remove_unsupervised(job, id, force).await? {
             return Ok(steps);
         }
     }
@@ -196,11 +216,11 @@ pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Ta
 
 /// Removes what nobody runs. None if somebody does.
 async fn remove_unsupervised(
-    host: &Host,
+    job: Job<'_>,
     id: &ContainerId,
-    paths: &Paths,
     force: bool,
 ) -> Result<Option<Vec<Taken>>, Error> {
+    let (host, paths) = (job.host, job.paths);
     // Where a supervisor died, its run directory goes as well.
     let claim = Claim::adopt(paths).await?;
     let lock = lock(paths).await?;
@@ -208,12 +228,6 @@ async fn remove_unsupervised(
         // Somebody claimed it before we had the lock, and is waiting for it.
         return Ok(None);
     }
-    let steps = Steps::new();
-    let job = Job {
-        host,
-        steps: &steps,
-        paths,
-    };
     let mut record = match host.record(id).await {
         Ok(record) => record,
         Err(error) => {
@@ -234,7 +248,7 @@ async fn remove_unsupervised(
         release(job).await;
     }
     drop(lock.remove(&paths.lock));
-    Ok(Some(steps.taken()))
+    Ok(Some(job.steps.taken()))
 }
 
 /// Without a supervisor only containerd can say whether something runs nonetheless.

@@ -39,6 +39,22 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// The name belongs to another containerd of this host.
+    #[error("container \"{id}\" belongs to the containerd at {}", .address.display())]
+    Elsewhere {
+        /// Which.
+        id: ContainerId,
+        /// The other containerd's socket.
+        address: PathBuf,
+    },
+    /// There is a network namespace of the container's name already.
+    #[error("there is a network namespace {} already, which netrun did not make for \"{id}\"", .path.display())]
+    NetnsTaken {
+        /// The container that would have had it.
+        id: ContainerId,
+        /// Its path.
+        path: PathBuf,
+    },
     /// A record was not written by netrun, or by a newer one.
     #[error("the record of container \"{id}\" cannot be read")]
     Record {
@@ -137,6 +153,12 @@ pub enum Error {
         /// Whose.
         id: ContainerId,
     },
+    /// containerd does not know whether a container runs.
+    #[error("containerd cannot tell whether container \"{id}\" runs: its shim does not answer")]
+    UnknownState {
+        /// Which.
+        id: ContainerId,
+    },
     /// The process did not end even by SIGKILL.
     #[error("the process of container \"{id}\" does not end after SIGKILL")]
     DoesNotEnd {
@@ -212,8 +234,10 @@ impl Explain for Error {
         match self {
             Error::Containerd(error) => error.class(),
             Error::NoSuchContainer { .. } => Class::NotFound,
-            Error::NameTaken { .. } => Class::AlreadyExists,
-            Error::WrongState { .. } | Error::Foreign { .. } => Class::WrongState,
+            Error::NameTaken { .. } | Error::NetnsTaken { .. } => Class::AlreadyExists,
+            Error::WrongState { .. } | Error::Foreign { .. } | Error::Elsewhere { .. } => {
+                Class::WrongState
+            }
             Error::RecordTooLarge { .. } => Class::InvalidInput,
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
@@ -223,7 +247,7 @@ impl Explain for Error {
             | Error::Watch { source, .. } => io_class(source),
             Error::LeftBehind { .. } => Class::LeftBehind,
             Error::Reported(report) => report.class(),
-            Error::SupervisorGone { .. } => Class::Unavailable,
+            Error::SupervisorGone { .. } | Error::UnknownState { .. } => Class::Unavailable,
             Error::DoesNotEnd { .. } => Class::Timeout,
             Error::Abandoned
             | Error::Record { .. }
@@ -239,6 +263,14 @@ impl Explain for Error {
             Error::NameTaken { id, .. } => Some(format!(
                 "remove it (netrun rm -f {id}), or choose another --name"
             )),
+            Error::Elsewhere { address, .. } => Some(format!(
+                "netrun --address {} ..., or choose another --name",
+                address.display()
+            )),
+            Error::NetnsTaken { path, .. } => Some(format!(
+                "choose another --name, or remove it (ip netns del {})",
+                path.file_name().unwrap_or_default().display()
+            )),
             Error::WrongState { hint, .. } if !hint.is_empty() => Some((*hint).to_owned()),
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
@@ -246,6 +278,11 @@ impl Explain for Error {
             Error::LeftBehind { .. } | Error::SupervisorGone { .. } => {
                 Some("netrun gc finishes what is left".to_owned())
             }
+            Error::UnknownState { .. } => Some(
+                "try again; if it stays so, the shim hangs: killing it (ps ax | grep containerd-shim) \
+                 ends the container"
+                    .to_owned(),
+            ),
             Error::Foreign { id } => Some(format!(
                 "remove it with what made it, for instance ctr container rm {id}"
             )),

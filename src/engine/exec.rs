@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use super::error::Error;
 use super::fifos::Fifos;
+use super::inherit::{self, Inherited};
 use super::protocol::{Event, Exec, Request};
 use super::report::Report;
 use super::serve::{close_stdin, tell};
@@ -21,25 +22,19 @@ use super::stdio::Outputs;
 use super::supervisor::Supervisor;
 use super::user_lookup;
 use crate::containerd::{self, Exited};
+use crate::model::class::{Class, Explain};
 use crate::model::record::Exit;
 use crate::sys::channel::Channel;
 
 /// SIGKILL.
-const KILL: u32 = 9;
+const KILL: i32 = 9;
 
 /// How long the FIFOs of an ended exec may take to reach their end; a process it left running in the
 /// background may hold them open.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How long after a failed wait the next one begins.
+/// How long apart containerd is asked for the end of an exec while it cannot be reached.
 const WAIT_PAUSE: Duration = Duration::from_millis(500);
-
-/// A process that was added.
-struct Added {
-    exec_id: String,
-    fifos: Fifos,
-    outputs: Outputs,
-}
 
 /// Runs a process for a client, from its start to its end.
 pub async fn serve(
@@ -60,7 +55,7 @@ pub async fn serve(
             tell(&channel, &Event::Failed(Report::of(&error))).await;
         }
         Ok(outputs) => {
-            let added = Added {
+            let added = Inherited {
                 exec_id,
                 fifos,
                 outputs,
@@ -75,7 +70,22 @@ pub async fn serve(
     }
 }
 
-fn started(supervisor: &Supervisor, added: &Added) -> Event {
+/// Goes on with the detached execs that another supervisor began.
+pub fn inherit(supervisor: &Rc<Supervisor>, execs: Vec<Inherited>) {
+    for inherited in execs {
+        let ours = supervisor.clone();
+        tokio::task::spawn_local(async move { look_after(&ours, inherited).await });
+    }
+}
+
+async fn look_after(supervisor: &Supervisor, added: Inherited) {
+    // Nobody is left to be told how it ended.
+    let _ = ended(supervisor, &added.exec_id).await;
+    clear(supervisor, &added).await;
+    added.fifos.remove();
+}
+
+fn started(supervisor: &Supervisor, added: &Inherited) -> Event {
     Event::Started {
         steps: supervisor.steps.taken(),
         stdin: added.fifos.stdin(),
@@ -91,6 +101,9 @@ async fn add(
 ) -> Result<Outputs, Error> {
     let id = supervisor.id();
     fifos.make()?;
+    if wanted.detach {
+        inherit::mark_detached(&supervisor.paths.fifos(exec_id));
+    }
     let outputs = Outputs::open(fifos, None)?;
     outputs
         .attach(pipes)
@@ -148,15 +161,10 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
 async fn follow(
     supervisor: &Rc<Supervisor>,
     channel: &mut Channel,
-    added: &Added,
+    added: &Inherited,
     detach: bool,
 ) -> Event {
-    let id = supervisor.id();
-    let client = match supervisor.host.client().await {
-        Ok(client) => client,
-        Err(error) => return Event::Failed(Report::of(&error)),
-    };
-    let wait = wait(supervisor, &client, &added.exec_id);
+    let wait = ended(supervisor, &added.exec_id);
     tokio::pin!(wait);
     let mut attended = !detach;
     let waited = loop {
@@ -165,21 +173,19 @@ async fn follow(
             request = channel.receive::<Request>(), if attended => request,
         };
         match request {
-            Ok(Some((Request::Detach, _))) => attended = false,
+            Ok(Some((Request::Detach, _))) => {
+                attended = false;
+                inherit::mark_detached(&supervisor.paths.fifos(&added.exec_id));
+            }
             Ok(Some((request, _))) => obey(supervisor, &added.exec_id, request).await,
             Ok(None) | Err(_) => {
                 attended = false;
-                drop(
-                    client
-                        .kill_process(id.as_str(), &added.exec_id, KILL, false)
-                        .await,
-                );
+                let kill = Request::Signal { number: KILL };
+                obey(supervisor, &added.exec_id, kill).await;
             }
         }
     };
-    added.outputs.drain(DRAIN).await;
-    // With its container gone the exec is gone as well.
-    let _ = client.delete_exec(id.as_str(), &added.exec_id).await;
+    clear(supervisor, added).await;
     match waited {
         Ok(Exited { status, at }) => Event::Exited {
             exit: Exit {
@@ -193,18 +199,32 @@ async fn follow(
     }
 }
 
-/// Waits for the end of an exec, across restarts of containerd.
-async fn wait(
-    supervisor: &Supervisor,
-    client: &containerd::Client,
-    exec_id: &str,
-) -> Result<Exited, containerd::Error> {
+/// Waits for the end of an exec, over restarts of containerd.
+async fn ended(supervisor: &Supervisor, exec_id: &str) -> Result<Exited, Error> {
     let id = supervisor.id();
     loop {
-        match client.wait_process(id.as_str(), exec_id).await {
-            Err(error) if !error.is_not_found() && !supervisor.ended() => sleep(WAIT_PAUSE).await,
-            outcome => return outcome,
+        let wait = async {
+            let client = supervisor.host.client().await?;
+            Ok::<_, Error>(client.wait_process(id.as_str(), exec_id).await?)
+        };
+        match wait.await {
+            Err(error) if error.class() != Class::NotFound && !supervisor.ended() => {
+                supervisor.host.release();
+                sleep(WAIT_PAUSE).await;
+            }
+            waited => return waited,
         }
+    }
+}
+
+/// Reads what an ended exec has left, and deletes it.
+async fn clear(supervisor: &Supervisor, added: &Inherited) {
+    added.outputs.drain(DRAIN).await;
+    // With its container gone the exec is gone as well.
+    if let Ok(client) = supervisor.host.client().await {
+        let _ = client
+            .delete_exec(supervisor.id().as_str(), &added.exec_id)
+            .await;
     }
 }
 

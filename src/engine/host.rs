@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::address::elsewhere;
 use super::error::Error;
+use super::paths::Paths;
 use crate::containerd::{Client, Container};
 use crate::model::id::{ContainerId, Namespace};
 use crate::model::record::{EXTENSION, MAX_BYTES, Record, VERSION};
@@ -49,6 +51,21 @@ impl Host {
         *self.client.borrow_mut() = Some(client.clone());
         self.connected.notify_one();
         Ok(client)
+    }
+
+    /// Where the things of a container lie.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`] if they are another containerd's.
+    pub fn paths(&self, id: &ContainerId) -> Result<Paths, Error> {
+        let paths = Paths::new(&self.namespace, id);
+        match elsewhere(&paths, &self.address) {
+            None => Ok(paths),
+            Some(address) => Err(Error::Elsewhere {
+                id: id.clone(),
+                address,
+            }),
+        }
     }
 
     /// Lets the connection go; calls under way keep theirs.

@@ -132,7 +132,7 @@ pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error
     Ok(mounts)
 }
 
-/// Starts a container whose record is written.
+/// Starts a container whose record is written; `early` writes the results into it beside the start.
 ///
 /// # Errors
 /// The first failure; what was made is still there, and is the caller's to tear down.
@@ -141,7 +141,7 @@ pub async fn start(
     record: &mut Record,
     root: Root<'_>,
     pipes: Vec<OwnedFd>,
-    publish: bool,
+    early: bool,
 ) -> Result<Running, Error> {
     let fifos = Fifos::new(
         job.paths.fifos(""),
@@ -149,7 +149,9 @@ pub async fn start(
         record.process.stdin,
     );
     job.steps
-        .run(Step::Files, async { etc::make(job.paths, record) })
+        .run(Step::Files, async {
+            etc::make(job.paths, record, &job.host.address)
+        })
         .await?;
     let outputs = job
         .steps
@@ -171,9 +173,9 @@ pub async fn start(
     let pidfd = open_process(record, pid);
     keep_results(record, &results);
     let start = job.steps.run(Step::Start, start_process(job.host, record));
-    match publish {
-        // Whoever asks for its addresses next must find them.
-        true => join(start, publish_results(job, record)).await.0?,
+    match early {
+        // Whoever asks for its addresses next must find them. That it was started is not said yet.
+        true => join(start, publish(job, record)).await.0?,
         false => start.await?,
     }
     record.provisional = false;
@@ -298,13 +300,10 @@ async fn start_process(host: &Host, record: &Record) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the networks' results into the record. What cannot be written stands in the plugins' own
-/// cache as well.
-pub async fn publish_results(job: Job<'_>, record: &Record) {
-    let mut record = record.clone();
-    record.provisional = false;
-    let update = job.host.update(&record);
-    let _ = job.steps.run(Step::Results, update).await;
+/// Writes what is known of a start into the record. What cannot be written is known to others as
+/// well: the results to the plugins' own cache, the start to containerd.
+pub async fn publish(job: Job<'_>, record: &Record) {
+    let _ = job.steps.run(Step::Results, job.host.update(record)).await;
 }
 
 /// Says in the record that a start begins now: what it makes belongs to this boot.

@@ -1,5 +1,6 @@
 //! The life of a container: plan, spec, launch, supervise, teardown, recover.
 
+pub mod address;
 pub mod adopt;
 pub mod attachment;
 pub mod bound;
@@ -14,10 +15,12 @@ pub mod fifos;
 pub mod forgotten;
 pub mod health;
 pub mod host;
+pub mod inherit;
 pub mod launch;
 pub mod lines;
 pub mod log;
 pub mod logs;
+pub mod namespaces;
 pub mod orders;
 pub mod paths;
 pub mod plan;

@@ -10,14 +10,17 @@ use jiff::Timestamp;
 use super::attachment;
 use super::claim::{self, Claim};
 use super::error::Error;
+use super::inherit::Inherited;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
+use super::protocol::Request;
 use super::restart::{self, Early, Rested};
-use super::steps::Step;
+use super::steps::{Step, Steps};
 use super::teardown::{Process, Scope, teardown};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
-use crate::model::record::{Exit, Record};
+use crate::model::record::{Exit, NetworkMode, Record};
+use crate::sys::channel::Channel;
 use crate::sys::lock::Lock;
 
 /// What a launch, or an adoption, results in.
@@ -31,6 +34,28 @@ pub struct Up {
     pub record: Record,
     /// The process.
     pub running: Running,
+    /// containerd's record says all that this one says.
+    pub published: bool,
+    /// The detached execs of a supervisor before.
+    pub execs: Vec<Inherited>,
+}
+
+/// Launches, and says so to the steps if the client that wants it is gone in between.
+pub async fn attended<T>(
+    launch: impl Future<Output = T>,
+    client: Option<&mut Channel>,
+    steps: &Steps,
+) -> T {
+    tokio::pin!(launch);
+    if let Some(client) = client {
+        tokio::select! {
+            biased;
+            done = &mut launch => return done,
+            // Until it is told of the start it has nothing to say.
+            _ = client.receive::<Request>() => steps.abandon(),
+        }
+    }
+    launch.await
 }
 
 /// Creates a container and starts it.
@@ -45,6 +70,10 @@ pub async fn launch_new(
 ) -> Result<Option<Up>, Error> {
     let id = plan.record.id.clone();
     let (claim, lock) = take(job, &id).await?;
+    if let Err(error) = name_is_free(job, &plan.record).await {
+        release(job).await;
+        return Err(error);
+    }
     plan.record.provisional = true;
     launch::begin(&mut plan.record)?;
     let mut record = plan.record.clone();
@@ -55,16 +84,45 @@ pub async fn launch_new(
             return Err(error);
         }
         Err(error) => {
-            // Whether it was written is anybody's guess; another's must not be taken for ours.
-            let written = job.host.record(&id).await;
-            if !written.is_ok_and(|written| written.created == record.created) {
+            if !was_written(job, &record).await {
                 release(job).await;
                 return Err(error);
             }
             Err(error)
         }
     };
-    finish_launch(job, claim, record, started, lock).await
+    // That it was started is still to be said.
+    finish_launch(job, (claim, lock), record, started, false).await
+}
+
+/// Whether a record was written by a call that failed; another's must not be taken for ours.
+pub async fn was_written(job: Job<'_>, record: &Record) -> bool {
+    let written = job.host.record(&record.id).await;
+    written.is_ok_and(|written| written.created == record.created)
+}
+
+/// Whatever has the name already must not be taken for ours: we would undo it.
+async fn name_is_free(job: Job<'_>, record: &Record) -> Result<(), Error> {
+    let Err(taken) = free_netns(record) else {
+        return Ok(());
+    };
+    match job.host.record(&record.id).await {
+        Ok(_) => Err(Error::NameTaken {
+            id: record.id.clone(),
+            state: "exists",
+        }),
+        Err(_) => Err(taken),
+    }
+}
+
+fn free_netns(record: &Record) -> Result<(), Error> {
+    match &record.network.mode {
+        NetworkMode::Own(path) if path.symlink_metadata().is_ok() => Err(Error::NetnsTaken {
+            id: record.id.clone(),
+            path: path.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Starts a container that exists, with a fresh network namespace and fresh attachments.
@@ -114,10 +172,8 @@ async fn launch_again(
 ) -> Result<Option<Up>, Error> {
     let begun = async {
         let mut record = job.host.record(id).await?;
-        if attachment::is_unfinished(&record) {
-            // A reboot, or a supervisor that died, left its last run unfinished.
-            teardown(job, &mut record, Scope::Run, Process::Unknown).await?;
-        }
+        finish_last(job, &mut record).await?;
+        free_netns(&record)?;
         launch::begin(&mut record)?;
         note(&mut record);
         job.steps
@@ -133,16 +189,32 @@ async fn launch_again(
         }
     };
     let started = launch::start(job, &mut record, Root::Existing, pipes, publish).await;
-    finish_launch(job, claim, record, started, lock).await
+    finish_launch(job, (claim, lock), record, started, publish).await
+}
+
+/// A reboot, or somebody who died, left the last run unfinished, or the container half-made.
+async fn finish_last(job: Job<'_>, record: &mut Record) -> Result<(), Error> {
+    if record.provisional {
+        teardown(job, record, Scope::Container, Process::Unknown).await?;
+        return Err(Error::WrongState {
+            id: record.id.clone(),
+            state: "was left half made or half removed, and is gone now",
+            hint: "make it again",
+        });
+    }
+    match attachment::is_unfinished(record) {
+        true => teardown(job, record, Scope::Run, Process::Unknown).await,
+        false => Ok(()),
+    }
 }
 
 /// A launch that failed is taken down at once, by the one way down.
 async fn finish_launch(
     job: Job<'_>,
-    claim: Claim,
+    (claim, lock): (Claim, Lock),
     mut record: Record,
     started: Result<Running, Error>,
-    lock: Lock,
+    published: bool,
 ) -> Result<Option<Up>, Error> {
     let error = match started {
         Ok(running) => {
@@ -151,6 +223,8 @@ async fn finish_launch(
                 early: Vec::new(),
                 record,
                 running,
+                published,
+                execs: Vec::new(),
             }));
         }
         Err(error) => error,
@@ -198,8 +272,16 @@ async fn take(job: Job<'_>, id: &ContainerId) -> Result<(Claim, Lock), Error> {
 async fn claim(job: Job<'_>, id: &ContainerId) -> Result<Claim, Error> {
     let claimed = job
         .steps
-        .run(Step::Claim, async { Claim::fresh(job.paths) })
+        .run(Step::Claim, async {
+            Claim::fresh(job.paths, &job.host.address)
+        })
         .await?;
+    if let Err(elsewhere) = job.host.paths(id) {
+        if claimed.is_some() {
+            release(job).await;
+        }
+        return Err(elsewhere);
+    }
     claimed.ok_or_else(|| Error::NameTaken {
         id: id.clone(),
         state: "is running",

@@ -51,7 +51,7 @@ impl Paths {
     pub fn fifos(&self, exec_id: &str) -> PathBuf {
         match exec_id {
             "" => self.run.join("io"),
-            exec => self.run.join(format!("exec-{exec}")),
+            exec => self.run.join(format!("{}{exec}", super::inherit::PREFIX)),
         }
     }
 

@@ -11,7 +11,6 @@ use tokio::time::sleep;
 use super::claim::{Supervision, supervision};
 use super::error::Error;
 use super::host::Host;
-use super::paths::Paths;
 use super::protocol::{Event, Request};
 use super::recover;
 use super::session::{PipeEnds, Session};
@@ -33,7 +32,7 @@ pub async fn reach(
     request: &Request,
     pipes: PipeEnds,
 ) -> Result<Option<(Session, Event)>, Error> {
-    let paths = Paths::new(&host.namespace, id);
+    let paths = host.paths(id)?;
     for _ in 0..TRIES {
         let session = Session::open(id, &paths, request, pipes.clone()).await?;
         let heard = session.is_some();

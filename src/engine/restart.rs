@@ -92,7 +92,7 @@ fn ran_for(record: &Record, exit: &Exit) -> Duration {
 /// # Errors
 /// containerd cannot be reached, or a removal leaves something behind.
 pub async fn rest(job: Job<'_>, id: &ContainerId, quick: u32) -> Result<Option<Rested>, Error> {
-    let Some(mut claim) = Claim::fresh(job.paths)? else {
+    let Some(mut claim) = Claim::fresh(job.paths, &job.host.address)? else {
         // Somebody else started it.
         return Ok(None);
     };

@@ -17,11 +17,12 @@ use super::adopt;
 use super::bound;
 use super::claim::Claim;
 use super::error::Error;
+use super::exec;
 use super::exit;
 use super::health;
 use super::host::Host;
 use super::launch::Job;
-use super::orders::{forget_lock, launch_existing, launch_new, relaunch, release};
+use super::orders::{attended, forget_lock, launch_existing, launch_new, relaunch, release};
 use super::paths::Paths;
 use super::protocol::{Assignment, Event, Launcher, MAX_LINE, Orders, Request};
 use super::report::Report;
@@ -40,7 +41,7 @@ use crate::sys::lock::Lock;
 const KEEP_CONNECTION: Duration = Duration::from_secs(1);
 
 /// The cgroup that all supervisors share.
-const CGROUP: &str = "netrun";
+pub const CGROUP: &str = "netrun";
 
 /// A foreground run that is shorter than this does not write its addresses into the record.
 const SHORT_RUN: Duration = Duration::from_millis(100);
@@ -131,8 +132,14 @@ async fn obey(
         Err(error) => return Err((error, control.take())),
     };
     let supervisor = Rc::new(Supervisor::new(
-        up.record, up.running, host, steps, paths, publish,
+        up.record,
+        up.running,
+        host,
+        steps,
+        paths,
+        up.published,
     ));
+    exec::inherit(&supervisor, up.execs);
     tokio::task::spawn_local(health::watch(supervisor.clone(), adopted));
     tokio::task::spawn_local(bound::watch(supervisor.clone()));
     let clients = Clients {
@@ -142,24 +149,6 @@ async fn obey(
     };
     run(supervisor, up.claim, clients, quick).await;
     Ok(())
-}
-
-/// Launches, and says so to the steps if the client that wants it is gone in between.
-async fn attended<T>(
-    launch: impl Future<Output = T>,
-    client: Option<&mut Channel>,
-    steps: &Steps,
-) -> T {
-    tokio::pin!(launch);
-    if let Some(client) = client {
-        tokio::select! {
-            biased;
-            done = &mut launch => return done,
-            // Until it is told of the start it has nothing to say.
-            _ = client.receive::<Request>() => steps.abandon(),
-        }
-    }
-    launch.await
 }
 
 /// Those who are there from the beginning.

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, RwLock, watch};
 
 use super::error::Error;
 use super::host::Host;
-use super::launch::{Job, Running, publish_results};
+use super::launch::{self, Job, Running};
 use super::paths::Paths;
 use super::report::Report;
 use super::steps::Steps;
@@ -45,7 +45,7 @@ pub struct Supervisor {
     pub outcome: watch::Sender<Option<Outcome>>,
     /// The cgroup that supervisors share, once this one has lived for a while.
     pub cgroup: RefCell<Option<Cgroup>>,
-    /// The record says what the networks gave.
+    /// The record says what the networks gave, and that it was started.
     pub published: Cell<bool>,
     /// Held while the record is written about the start.
     pub publishing: Mutex<()>,
@@ -132,7 +132,7 @@ impl Supervisor {
         }
     }
 
-    /// Writes what the networks gave into the record, once, and not after the end.
+    /// Writes what is known of the start into the record, once, and not after the end.
     pub async fn publish(&self) {
         let _publishing = self.publishing.lock().await;
         if self.going_down.get() || self.published.replace(true) {
@@ -144,7 +144,7 @@ impl Supervisor {
             paths: &self.paths,
         };
         let record = self.record.borrow().clone();
-        publish_results(job, &record).await;
+        launch::publish(job, &record).await;
     }
 
     /// Waits until the run is over.

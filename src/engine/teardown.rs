@@ -79,7 +79,6 @@ pub async fn teardown(
     pass.failures.extend(network);
     if scope == Scope::Container {
         pass.remove_record(record).await;
-        pass.remember_removal(record).await;
     } else if pass.failures.is_empty() {
         pass.mark_down(record).await;
     }
@@ -127,13 +126,17 @@ impl<'a> Pass<'a> {
         true
     }
 
-    /// Whoever finishes a removal that failed must know that it was one.
-    async fn remember_removal(&mut self, record: &mut Record) {
-        if !self.failures.is_empty() && !record.auto_remove {
-            record.auto_remove = true;
-            // The failures are told anyway; this one would add nothing.
-            let _ = self.job.host.update(record).await;
+    /// Whoever finishes a removal that was broken off must know that it was one: what has lost its
+    /// snapshot is no stopped container.
+    async fn announce_removal(&mut self, record: &mut Record) {
+        let known = record.provisional || (record.auto_remove && !record.boot_id.is_empty());
+        if known {
+            return;
         }
+        (record.auto_remove, record.provisional) = (true, true);
+        let update = self.job.host.update(record);
+        let announced = self.job.steps.run(Step::Exit, update).await;
+        self.note(announced);
     }
 
     /// A record whose run is completely down is not mistaken for one that died half-way.
@@ -231,7 +234,9 @@ async fn task_down(
         pass.note(drained);
         record.exit = Some(exit);
     }
-    if scope == Scope::Run && record.exit.is_some() {
+    if scope == Scope::Container {
+        pass.announce_removal(record).await;
+    } else if record.exit.is_some() {
         pass.note(job.steps.run(Step::Exit, job.host.update(record)).await);
     }
     let delete = job.steps.run(Step::TaskDelete, delete_task(job, record));
@@ -265,7 +270,8 @@ async fn network_down(job: Job<'_>, record: &Record, thorough: bool) -> Vec<Erro
             pass.note(detached);
         }
     }
-    if let (NetworkMode::Own(path), true) = (&record.network.mode, pass.failures.is_empty()) {
+    let ours = pass.failures.is_empty() && attachment::made_netns(record);
+    if let (NetworkMode::Own(path), true) = (&record.network.mode, ours) {
         let remove = async { remove_netns(path) };
         pass.note(job.steps.run(Step::NetnsRemove, remove).await);
     }

@@ -7,6 +7,7 @@ pub mod generated_name;
 pub mod health;
 pub mod id;
 pub mod mount;
+pub mod netns;
 pub mod ready;
 pub mod record;
 pub mod reference;

@@ -37,8 +37,8 @@ pub struct Record {
     /// under another.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_id: String,
-    /// True until the first start of a `run` is done: what is found half-made then is removed, not
-    /// kept as a stopped container.
+    /// True until the first start of a `run`, or a `create`, is done, and again while it is removed:
+    /// what is found half-made then is removed, not kept as a stopped container.
     #[serde(default)]
     pub provisional: bool,
     /// The image as the user named it, normalised (`docker.io/library/alpine:3.14`).

@@ -7,12 +7,14 @@
 pub mod attach;
 pub mod cache;
 pub mod chain;
+pub mod cnitool;
 pub mod config;
 mod conflist;
 mod convert;
 pub mod default;
 pub mod detach;
 mod exec;
+pub mod gc;
 pub mod hashes;
 pub mod locks;
 pub mod names;

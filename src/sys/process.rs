@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
 
 /// A shim that serves one container.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +99,16 @@ pub fn start_time(pid: u32) -> Option<u64> {
     }
 }
 
+/// How long ago a process was started; nothing if there is none.
+pub fn age(pid: u32) -> Option<Duration> {
+    let started = start_time(pid)?;
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok()??;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+    let started = Duration::from_millis(started * 1000 / u64::try_from(ticks).ok()?.max(1));
+    Some(Duration::from_secs_f64(uptime).saturating_sub(started))
+}
+
 /// Whether a process is in a cgroup that has, or lies below one that has, this name.
 pub fn in_cgroup(pid: u32, name: &str) -> bool {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
@@ -178,6 +191,19 @@ mod tests {
         }
         assert!(std::path::Path::new(&format!("/proc/{pid}")).exists());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_is_as_old_as_it_is() {
+        let mut sleep = std::process::Command::new("sleep");
+        let mut child = sleep.arg("60").spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let age = age(child.id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let about = Duration::from_millis(250)..Duration::from_secs(10);
+        assert!(about.contains(&age), "{age:?}");
+        assert_eq!(super::age(child.id()), None);
     }
 
     #[test]
