@@ -75,21 +75,30 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             session::drive(attached, session::Role::Client).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
-        Verb::Logs(args) => views::logs(&context, &args).await,
-        Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
-        Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
         Verb::Pull(args) => {
             let image = pull::pull(&context, &args).await?;
             audience.0.finish();
             output::line(&image.name)?;
             Ok(0)
         }
-        Verb::Images(args) => views::images(&context, &args, format.as_ref()).await,
-        Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
-        Verb::Version(_) => views::version(&context, format.as_ref()).await,
-        Verb::Info(_) => views::info(&context, format.as_ref()).await,
+        other => look(&context, other, format.as_ref()).await,
+    }
+}
+
+/// The verbs that print what there is.
+async fn look(context: &Context<'_>, verb: Verb, format: Option<&Format>) -> Result<u8, Failure> {
+    match verb {
+        Verb::Logs(args) => views::logs(context, &args).await,
+        Verb::Port(args) => views::port(context, &args).await,
+        Verb::Ps(args) => views::ps(context, &args, format).await,
+        Verb::Inspect(args) => views::inspect(context, &args, format).await,
+        Verb::Images(args) => views::images(context, &args, format).await,
+        Verb::Rmi(args) => views::rmi(context, &args, format).await,
+        Verb::Version(_) => views::version(context, format).await,
+        Verb::Info(_) => views::info(context, format).await,
         Verb::Steps(_) => show_steps(),
-        Verb::Supervise(_) => Ok(0),
+        // Those that do something have been done.
+        _ => Ok(0),
     }
 }
 

@@ -9,8 +9,8 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, images, info, inspect, kill, logs, ps, pull, restart, rm, rmi, run,
-    start, steps, stop, supervise, version, wait,
+    attach, create, exec, gc, images, info, inspect, kill, logs, port, ps, pull, restart, rm, rmi,
+    run, start, steps, stop, supervise, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -60,6 +60,7 @@ pub enum Verb {
     Logs(logs::Args),
     Attach(attach::Args),
     Wait(wait::Args),
+    Port(port::Args),
     Ps(ps::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
@@ -116,7 +117,7 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::values::NetworkChoice;
+    use crate::commands::network_choice::{NamedNetwork, NetworkChoice};
 
     fn parse_line(line: &str) -> Result<Cli, UsageError> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -157,7 +158,11 @@ mod tests {
         let args = run("netrun run -it --name a --net x alpine --net=none -e K=V -w /w env -d");
         assert!(args.container.interactive && args.container.tty && !args.detach);
         assert_eq!(args.container.name.unwrap().as_str(), "a");
-        let networks = [NetworkChoice::Named("x".to_owned()), NetworkChoice::None];
+        let x = NamedNetwork {
+            name: "x".to_owned(),
+            ..NamedNetwork::default()
+        };
+        let networks = [NetworkChoice::Named(x), NetworkChoice::None];
         assert_eq!(args.container.networks, networks);
         assert_eq!(args.container.env[0].name, "K");
         assert_eq!(args.container.workdir.as_deref(), Some("/w"));

@@ -8,7 +8,7 @@ use super::format::Format;
 use super::{output, show};
 use crate::commands::context::Context;
 use crate::commands::each::Each;
-use crate::commands::{images, info, inspect, logs, ps, rmi, version};
+use crate::commands::{images, info, inspect, logs, port, ps, rmi, version};
 use crate::model::class::Failure;
 
 pub async fn ps(
@@ -18,6 +18,16 @@ pub async fn ps(
 ) -> Result<u8, Failure> {
     let views = ps::ps(context, args).await?;
     print(&show::containers::show(&views, args, format)?)
+}
+
+pub async fn port(context: &Context<'_>, args: &port::Args) -> Result<u8, Failure> {
+    for (port, address) in port::port(context, args).await? {
+        match args.port {
+            Some(_) => output::line(&address.to_string())?,
+            None => output::line(&format!("{port} -> {address}"))?,
+        }
+    }
+    Ok(0)
 }
 
 pub async fn inspect(

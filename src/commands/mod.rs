@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod attached;
+pub mod attachments;
 pub mod cidfile;
 pub mod container;
 pub mod context;
@@ -15,6 +16,8 @@ pub mod info;
 pub mod inspect;
 pub mod kill;
 pub mod logs;
+pub mod network_choice;
+pub mod port;
 pub mod prepare;
 pub mod ps;
 pub mod pull;

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::launch::{Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
+use super::ports;
 use super::stdio::{Fifos, Outputs};
 use super::teardown::{Process, Scope, teardown};
 use crate::containerd::{Task, TaskState};
@@ -55,6 +56,7 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
             let running = take_over(job, &mut record, fifos, &task).await?;
             Ok(Some(Up {
                 claim,
+                ports: ports::hold_again(&record.network.ports),
                 record,
                 running,
             }))

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::error::Error;
 use super::report::Report;
 use crate::model::id::ContainerId;
-use crate::model::record::{Attachment, NetworkMode, Record};
+use crate::model::record::{Attachment, Record};
 use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
@@ -153,10 +153,7 @@ fn chain(attachment: &Attachment) -> Result<Chain, Report> {
 }
 
 fn netns_path(record: &Record) -> Option<PathBuf> {
-    match &record.network.mode {
-        NetworkMode::Own(path) => Some(path.clone()),
-        NetworkMode::Host => None,
-    }
+    record.network.mode.netns().map(Path::to_owned)
 }
 
 fn runtime_conf(record: &Record, attachment: &Attachment, netns: Option<PathBuf>) -> RuntimeConf {

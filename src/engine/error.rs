@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::ports::PortError;
 use super::report::Report;
 use super::steps::Step;
 use crate::containerd;
@@ -65,6 +66,9 @@ pub enum Error {
         /// Which.
         id: String,
     },
+    /// A published port cannot be had.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// A network could not be attached.
     #[error("cannot attach network \"{network}\" to container \"{id}\"")]
     Attach {
@@ -196,6 +200,7 @@ impl Explain for Error {
             | Error::Watch { source, .. } => io_class(source),
             Error::LeftBehind { .. } => Class::LeftBehind,
             Error::Reported(report) => report.class(),
+            Error::Port(error) => error.class(),
             Error::SupervisorGone { .. } => Class::Unavailable,
             Error::DoesNotEnd { .. } => Class::Timeout,
             Error::Abandoned
@@ -228,6 +233,7 @@ impl Explain for Error {
                 Some("run netrun as root (sudo netrun ...)".to_owned())
             }
             Error::Reported(report) => report.hint(),
+            Error::Port(error) => error.hint(),
             Error::Watch { .. } => Some(
                 "if too many files are open, raise the limit: \
                  sysctl -w fs.inotify.max_user_instances=1024"

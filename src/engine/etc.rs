@@ -40,6 +40,12 @@ pub fn make(paths: &Paths, record: &Record) -> Result<(), Error> {
 /// # Errors
 /// [`Error::File`], or an `--add-host` that cannot be meant.
 pub fn fill(paths: &Paths, record: &Record, results: &[CniResult]) -> Result<(), Error> {
+    if let NetworkMode::Joined(joined) = &record.network.mode
+        && joined.container.is_some()
+    {
+        // The container sees the other one's files.
+        return Ok(());
+    }
     let addresses: Vec<Address> = results
         .iter()
         .flat_map(CniResult::container_addresses)

@@ -210,6 +210,15 @@ async fn attach_all(
         let make = async { netns::create(path).await.map_err(failed) };
         job.steps.run(Step::Netns, make).await?;
     }
+    if let NetworkMode::Joined(joined) = &record.network.mode
+        && !netns::exists(&joined.path)
+    {
+        return Err(Error::Netns {
+            action: "join",
+            path: joined.path.clone(),
+            source: std::io::ErrorKind::NotFound.into(),
+        });
+    }
     // The other side may have failed already; its error is told, not this.
     let _ = ready.send(());
     let mut results = Vec::new();

@@ -17,6 +17,7 @@ pub mod logs;
 pub mod orders;
 pub mod paths;
 pub mod plan;
+pub mod ports;
 pub mod protocol;
 pub mod recover;
 pub mod report;

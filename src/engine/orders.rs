@@ -12,6 +12,7 @@ use super::claim::Claim;
 use super::error::Error;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
+use super::ports::{self, Reservation};
 use super::steps::Step;
 use super::teardown::{Process, Scope, remove_tree, teardown};
 use crate::model::class::{Class, Explain};
@@ -28,6 +29,8 @@ pub struct Up {
     pub record: Record,
     /// The process.
     pub running: Running,
+    /// The ports that it publishes.
+    pub ports: Reservation,
 }
 
 /// Creates a container and starts it.
@@ -43,7 +46,13 @@ pub async fn launch_new(
     let id = plan.record.id.clone();
     let (claim, lock) = take(job, &id).await?;
     plan.record.provisional = true;
-    launch::begin(&mut plan.record)?;
+    let held = match prepare(job, &mut plan.record).await {
+        Ok(held) => held,
+        Err(error) => {
+            release(job).await;
+            return Err(error);
+        }
+    };
     let mut record = plan.record.clone();
     let started = match launch::create_record(job, &plan).await {
         Ok(()) => launch::start(job, &mut record, Root::New(&plan), pipes, publish).await,
@@ -61,7 +70,7 @@ pub async fn launch_new(
             Err(error)
         }
     };
-    finish_launch(job, claim, record, started, lock).await
+    finish_launch(job, (claim, held), record, started, lock).await
 }
 
 /// Starts a container that exists, with a fresh network namespace and fresh attachments.
@@ -81,27 +90,36 @@ pub async fn launch_existing(
             // A reboot, or a supervisor that died, left its last run unfinished.
             teardown(job, &mut record, Scope::Run, Process::Unknown).await?;
         }
-        launch::begin(&mut record)?;
+        let held = prepare(job, &mut record).await?;
         job.steps
             .run(Step::Record, job.host.update(&record))
             .await?;
-        Ok(record)
+        Ok((record, held))
     };
-    let mut record = match begun.await {
-        Ok(record) => record,
+    let (mut record, held) = match begun.await {
+        Ok(begun) => begun,
         Err(error) => {
             release(job).await;
             return Err(error);
         }
     };
     let started = launch::start(job, &mut record, Root::Existing, pipes, publish).await;
-    finish_launch(job, claim, record, started, lock).await
+    finish_launch(job, (claim, held), record, started, lock).await
+}
+
+/// What must stand in the record before it is written: that a start begins, and the ports of the
+/// host that the kernel chose.
+async fn prepare(job: Job<'_>, record: &mut Record) -> Result<Reservation, Error> {
+    launch::begin(record)?;
+    job.steps
+        .run(Step::Ports, ports::reserve(job.host, record))
+        .await
 }
 
 /// A launch that failed is taken down at once, by the one way down.
 async fn finish_launch(
     job: Job<'_>,
-    claim: Claim,
+    (claim, ports): (Claim, Reservation),
     mut record: Record,
     started: Result<Running, Error>,
     lock: Lock,
@@ -112,6 +130,7 @@ async fn finish_launch(
                 claim,
                 record,
                 running,
+                ports,
             }));
         }
         Err(error) => error,

@@ -42,6 +42,8 @@ steps! {
     Claim = "claim",
     /// Take the container's lock.
     Lock = "lock",
+    /// Choose the published ports of the host and hold them.
+    Ports = "ports",
     /// Create containerd's record, with all that is needed to undo the rest.
     Record = "record",
     /// Make hosts, hostname and resolv.conf.

@@ -21,6 +21,7 @@ use super::host::Host;
 use super::launch::{Job, Running, publish_results};
 use super::orders::{forget_lock, launch_existing, launch_new, release};
 use super::paths::{Paths, SOCKET};
+use super::ports::Reservation;
 use super::protocol::{Assignment, Event, MAX_LINE, Orders, Request};
 use super::report::Report;
 use super::serve;
@@ -72,6 +73,8 @@ pub struct Supervisor {
     pub record: RefCell<Record>,
     /// The process.
     pub running: Running,
+    /// The ports of the host that it publishes, until it is down.
+    pub ports: RefCell<Reservation>,
     /// Remove the container when it ends.
     pub remove: Cell<bool>,
     /// Says how it ended, once it has.
@@ -197,6 +200,7 @@ async fn obey(
         remove: Cell::new(up.record.auto_remove),
         record: RefCell::new(up.record),
         running: up.running,
+        ports: RefCell::new(up.ports),
         host,
         steps,
         paths,
@@ -238,6 +242,7 @@ async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>,
     supervisor.going_down.set(true);
     let outcome = take_down(&supervisor, known).await;
     supervisor.cgroup.borrow_mut().take();
+    supervisor.ports.take();
     // Whoever is told must find the container free: to be removed, started again, or adopted.
     drop(claim);
     supervisor.outcome.send_replace(Some(outcome));

@@ -4,6 +4,7 @@
 //! other runtime can check and delete what this one added. Comments cite the specification and
 //! libcni only where the reason is not plain.
 
+pub mod ask;
 pub mod attach;
 pub mod cache;
 pub mod chain;
@@ -17,6 +18,7 @@ pub mod hashes;
 pub mod locks;
 pub mod names;
 pub mod plugin;
+pub mod pool;
 pub mod request;
 pub mod result;
 pub mod rules;

@@ -18,6 +18,7 @@ pub mod netns;
     reason = "no crate in the tree speaks pidfd, nor its ioctl"
 )]
 pub mod pidfd;
+pub mod ports;
 pub mod process;
 #[expect(
     unsafe_code,
