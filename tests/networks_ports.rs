@@ -25,7 +25,7 @@ fn fetched(host: &FakeHost, url: &str) {
 }
 
 fn fetch(host: &FakeHost, url: &str) -> Output {
-    host.sh(&format!("busybox wget -q -T 3 -O - {url}"))
+    host.sh(&format!("timeout 5 busybox wget -q -O - {url}"))
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_port_is_reached_from_the_host_itself_other_machines_and_containers() {
     }
     fetched(&peer, "http://10.99.0.1:8080/");
     // From another container, and from itself: the way back is turned round at the bridge.
-    let line = "wget -q -T 5 -O - http://10.99.0.1:8080/";
+    let line = "timeout 5 wget -q -O - http://10.99.0.1:8080/";
     let client = ["run", "--rm", "--net", "mynet", ALPINE, "sh", "-c", line];
     assert_eq!(host.netrun(&client).ok().text(), "served");
     let own = host.netrun(&["exec", "web", "sh", "-c", line]).ok();

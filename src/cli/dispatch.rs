@@ -7,7 +7,7 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, output, session, views};
+use super::{error, networks, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::settings::GlobalArgs;
@@ -89,6 +89,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
 async fn look(context: &Context<'_>, verb: Verb, format: Option<&Format>) -> Result<u8, Failure> {
     match verb {
         Verb::Logs(args) => views::logs(context, &args).await,
+        Verb::Network(args) => networks::act(context, &args.verb, format).await,
         Verb::Port(args) => views::port(context, &args).await,
         Verb::Ps(args) => views::ps(context, &args, format).await,
         Verb::Inspect(args) => views::inspect(context, &args, format).await,

@@ -3,7 +3,7 @@
 //! Invariant: nothing here is known to netrun's own grammar; what is built is struck off this list.
 
 /// The verbs of docker's command line, those of its plugins that come with it included.
-pub const VERBS: [&str; 46] = [
+pub const VERBS: [&str; 45] = [
     "bake",
     "build",
     "builder",
@@ -29,7 +29,6 @@ pub const VERBS: [&str; 46] = [
     "manifest",
     "mcp",
     "model",
-    "network",
     "node",
     "pause",
     "plugin",

@@ -9,8 +9,8 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, images, info, inspect, kill, logs, port, ps, pull, restart, rm, rmi,
-    run, start, steps, stop, supervise, version, wait,
+    attach, create, exec, gc, images, info, inspect, kill, logs, network, port, ps, pull, restart,
+    rm, rmi, run, start, steps, stop, supervise, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -60,6 +60,7 @@ pub enum Verb {
     Logs(logs::Args),
     Attach(attach::Args),
     Wait(wait::Args),
+    Network(network::Args),
     Port(port::Args),
     Ps(ps::Args),
     Inspect(inspect::Args),
@@ -87,6 +88,7 @@ impl Verb {
     /// The `--format` that stood among its own options.
     fn format(&self) -> Option<&String> {
         match self {
+            Self::Network(args) => args.verb.format(),
             Self::Ps(args) => args.format.as_ref(),
             Self::Images(args) => args.format.as_ref(),
             Self::Inspect(args) => args.format.as_ref(),

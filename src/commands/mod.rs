@@ -16,6 +16,7 @@ pub mod info;
 pub mod inspect;
 pub mod kill;
 pub mod logs;
+pub mod network;
 pub mod network_choice;
 pub mod port;
 pub mod prepare;

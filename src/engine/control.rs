@@ -78,7 +78,11 @@ pub fn start_orders(
 }
 
 /// Asks a supervisor for something that ends with its last event. None if there is no supervisor.
-async fn ask(host: &Host, id: &ContainerId, request: &Request) -> Result<Option<Event>, Error> {
+pub(super) async fn ask(
+    host: &Host,
+    id: &ContainerId,
+    request: &Request,
+) -> Result<Option<Event>, Error> {
     let paths = Paths::new(&host.namespace, id);
     let session = Session::open(id, &paths, request, PipeEnds::default()).await?;
     let Some(mut session) = session else {

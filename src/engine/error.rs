@@ -89,6 +89,28 @@ pub enum Error {
         /// Why.
         source: Report,
     },
+    /// The container has the network already.
+    #[error("container \"{id}\" is attached to network \"{network}\" already")]
+    Attached {
+        /// The container.
+        id: ContainerId,
+        /// The network.
+        network: String,
+    },
+    /// The container has not the network.
+    #[error("container \"{id}\" is not attached to network \"{network}\"")]
+    NotAttached {
+        /// The container.
+        id: ContainerId,
+        /// The network.
+        network: String,
+    },
+    /// The network's file is gone.
+    #[error("network \"{network}\" is gone")]
+    NetworkGone {
+        /// The network.
+        network: String,
+    },
     /// The image or its user cannot be used.
     #[error("container \"{id}\" cannot be made from its image")]
     Image {
@@ -189,7 +211,8 @@ impl Explain for Error {
         match self {
             Error::Containerd(error) => error.class(),
             Error::NoSuchContainer { .. } => Class::NotFound,
-            Error::NameTaken { .. } => Class::AlreadyExists,
+            Error::NameTaken { .. } | Error::Attached { .. } => Class::AlreadyExists,
+            Error::NotAttached { .. } | Error::NetworkGone { .. } => Class::NotFound,
             Error::WrongState { .. } | Error::Foreign { .. } => Class::WrongState,
             Error::RecordTooLarge { .. } => Class::InvalidInput,
             Error::Attach { source, .. }
@@ -221,6 +244,12 @@ impl Explain for Error {
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
             | Error::Image { source, .. } => source.hint(),
+            Error::NetworkGone { network } => {
+                Some(format!("make it again: netrun network create {network}"))
+            }
+            Error::NotAttached { id, .. } => {
+                Some(format!("netrun inspect {id} shows its networks"))
+            }
             Error::LeftBehind { .. } | Error::SupervisorGone { .. } => {
                 Some("netrun gc finishes what is left".to_owned())
             }

@@ -164,7 +164,7 @@ pub async fn start(
 
     job.steps
         .run(Step::Names, async {
-            etc::fill(job.paths, record, &results)
+            etc::fill(job.paths, record, &results).await
         })
         .await?;
     let pidfd = PidFd::open(pid).ok();
@@ -230,6 +230,7 @@ async fn attach_all(
                 .await?,
         );
     }
+    attachment::order_routes(record).await?;
     Ok(results)
 }
 

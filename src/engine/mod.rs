@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod attachment;
 pub mod claim;
+pub mod connect;
 pub mod control;
 pub mod daemon;
 pub mod error;
@@ -14,6 +15,8 @@ pub mod launch;
 pub mod lines;
 pub mod log;
 pub mod logs;
+pub mod neighbours;
+pub mod networks;
 pub mod orders;
 pub mod paths;
 pub mod plan;

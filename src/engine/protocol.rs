@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::report::Report;
 use super::steps::{Fault, Taken};
 use crate::model::id::{ContainerId, Namespace};
-use crate::model::record::Exit;
+use crate::model::record::{Attachment, Exit};
 
 /// The longest line taken from a peer, in bytes: a plan with its spec fits well.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -66,6 +66,13 @@ pub enum Request {
     },
     /// Make it stop at once, and remove everything; say when it is gone.
     Remove,
+    /// Attach a network; one without an interface's name is given a free one.
+    Connect(Box<Attachment>),
+    /// Detach a network.
+    Disconnect {
+        /// Its name.
+        network: String,
+    },
     /// Signal the process of this connection: the exec's, else the container's.
     Signal {
         /// The signal's number.

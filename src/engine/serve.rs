@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use super::connect;
 use super::error::Error;
 use super::exec;
 use super::protocol::{Event, Request};
@@ -69,11 +70,16 @@ pub async fn client(
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
         }
         Request::Signal { number } => {
-            let event = match supervisor.signal(number).await {
-                Ok(()) => started(supervisor),
-                Err(error) => Event::Failed(Report::of(&error)),
-            };
-            tell(&channel, &event).await;
+            let outcome = supervisor.signal(number).await;
+            tell(&channel, &answer(supervisor, outcome)).await;
+        }
+        Request::Connect(attachment) => {
+            let outcome = connect::attach(supervisor, *attachment).await;
+            tell(&channel, &answer(supervisor, outcome)).await;
+        }
+        Request::Disconnect { network } => {
+            let outcome = connect::detach(supervisor, &network).await;
+            tell(&channel, &answer(supervisor, outcome)).await;
         }
         // These belong to a session, and there is none.
         Request::Resize { .. } | Request::CloseStdin | Request::Detach => {}
@@ -91,6 +97,14 @@ async fn attach(supervisor: &Rc<Supervisor>, channel: &mut Channel, pipes: Vec<O
     }
     tell(channel, &started(supervisor)).await;
     session(supervisor, channel).await;
+}
+
+/// What a client is told of what it asked for.
+fn answer(supervisor: &Supervisor, outcome: Result<(), Error>) -> Event {
+    match outcome {
+        Ok(()) => started(supervisor),
+        Err(error) => Event::Failed(Report::of(&error)),
+    }
 }
 
 fn started(supervisor: &Supervisor) -> Event {

@@ -76,6 +76,8 @@ steps! {
     TaskDelete = "task-delete",
     /// Remove a shim and runc's state that containerd has forgotten.
     Forgotten = "forgotten",
+    /// Take its names out of its neighbours' hosts files.
+    NamesRemove = "names-remove",
     /// Run the DEL of one network's plugins.
     Detach = "detach",
     /// Unmount and unlink the network namespace.

@@ -121,7 +121,7 @@ fn conflist(routes: &[(IpAddr, u8)]) -> Option<String> {
 }
 
 /// Writes a file whole, unless it is there already.
-fn write_once(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_once(path: &Path, text: &str) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let dir = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(dir)?;

@@ -11,14 +11,20 @@ pub mod chain;
 pub mod config;
 mod conflist;
 mod convert;
+pub mod create;
+mod create_error;
 pub mod default;
 pub mod detach;
 mod exec;
+pub mod firewall;
 pub mod hashes;
+pub mod hosts_file;
 pub mod locks;
+pub mod manage;
 pub mod names;
 pub mod plugin;
 pub mod pool;
+pub mod release;
 pub mod request;
 pub mod result;
 pub mod rules;
@@ -33,6 +39,7 @@ use serde_json::{Map, Value};
 
 pub use self::chain::Chain;
 pub use self::config::NetworkConfigList;
+pub use self::create_error::CreateError;
 pub use self::plugin::default_plugin_dirs;
 pub use self::result::CniResult;
 

@@ -26,5 +26,6 @@ pub mod process;
 )]
 pub mod ready;
 pub mod rootfs;
+pub mod routes;
 pub mod terminal;
 pub mod watch;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{FsType, fstatfs};
 
 use super::lock::Lock;
@@ -64,6 +64,22 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Runs `work` in the namespace at `path`, on a thread of its own.
+///
+/// # Errors
+/// There is none, or what `work` returns.
+pub async fn within<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let file = File::open(path)?;
+    on_a_thread(move || {
+        setns(file, CloneFlags::CLONE_NEWNET)?;
+        work()
+    })
+    .await
 }
 
 /// Whether `path` is a namespace (not just a file).

@@ -8,6 +8,7 @@ pub mod info;
 pub mod inspect;
 pub mod logs;
 mod network_settings;
+pub mod networks;
 pub mod version;
 
 use std::error::Error;
