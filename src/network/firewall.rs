@@ -333,7 +333,7 @@ fn apart(table: &str, lists: &[NetworkConfigList]) -> String {
     }
     let mut rules = String::new();
     let mut drop = |name: &str, matches: String| {
-        let _ = writeln!(rules, "    {matches} counter drop comment \"{MARK}{name}\"");
+        let _ = writeln!(rules, "    {matches} drop comment \"{MARK}{name}\"");
     };
     for (name, bridge) in &internal {
         drop(
@@ -432,11 +432,11 @@ mod tests {
             ],
         );
         assert!(
-            script.contains("iifname \"br-in\" oifname != \"br-in\" counter drop"),
+            script.contains("iifname \"br-in\" oifname != \"br-in\" drop"),
             "{script}"
         );
         assert!(
-            script.contains("iifname \"br-a\" oifname { \"br-b\" } counter drop"),
+            script.contains("iifname \"br-a\" oifname { \"br-b\" } drop"),
             "{script}"
         );
         assert!(!script.contains("br-c"), "{script}");

@@ -19,7 +19,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use command::{Cmd, Output, Running};
-pub use fixtures::ALPINE;
+pub use fixtures::{ALPINE, unpacked};
 pub use terminal::Terminal;
 pub use world::World;
 
