@@ -8,17 +8,44 @@ use std::time::{Duration, Instant};
 
 use crate::host::{ALPINE, FakeHost};
 
-/// The runs between them pass through every step.
-const RUNS: &[&[&str]] = &[
-    &[
-        "run", "--rm", "--name", "c", "--net", "mynet", ALPINE, "echo", "ran",
-    ],
-    &[
-        "run", "-d", "--name", "c", "--net", "mynet", "-u", "guest", ALPINE, "sleep", "1000",
-    ],
+/// A line of commands, each of which is hit.
+struct Line {
+    commands: &'static str,
+    /// What stands after `gc`.
+    stands: Stands,
+}
+
+/// What may stand when a line was broken off and `gc` has run.
+#[derive(Clone, Copy, PartialEq)]
+enum Stands {
+    Nothing,
+    /// Nothing, or a container that runs.
+    Running,
+    /// Nothing, or a container that runs or can be started.
+    Whole,
+}
+
+/// The lines between them pass through every step.
+const LINES: &[Line] = &[
+    Line {
+        commands: "netrun run --rm --name c --net mynet alpine:3.14 echo ran",
+        stands: Stands::Nothing,
+    },
+    Line {
+        commands: "netrun run -d --name c --net mynet -u guest alpine:3.14 sleep 1000",
+        stands: Stands::Running,
+    },
+    Line {
+        commands: "netrun create --name c --net mynet -u guest alpine:3.14 sleep 1000 && netrun start c",
+        stands: Stands::Whole,
+    },
+    Line {
+        commands: "netrun run -d --name c --net mynet alpine:3.14 sleep 1000 && netrun stop -t 0 c && netrun rm c",
+        stands: Stands::Whole,
+    },
 ];
 
-/// Every step with `before` and `after`; CI does a tenth of them.
+/// Every step with `before` and `after`; CI does a twelfth of them.
 fn points(host: &FakeHost) -> Vec<String> {
     let steps = host.netrun(&["steps"]).ok();
     assert!(steps.lines().len() >= 8, "{steps}");
@@ -38,29 +65,30 @@ fn long() -> bool {
 const BACKGROUND: Duration = Duration::from_secs(5);
 
 /// One case: what went wrong, or nothing.
-fn trouble(host: &FakeHost, args: &[&str], failpoint: &str) -> Option<String> {
+fn trouble(host: &FakeHost, line: &Line, failpoint: &str) -> Option<String> {
     let crashed = host
-        .netrun_cmd(args)
+        .cmd("sh")
+        .args(&["-c", line.commands])
         .env("NETRUN_FAILPOINT", failpoint)
         .run();
     let mut report = String::new();
     swept(host, &mut report);
-    if args.contains(&"--rm") {
+    if line.stands == Stands::Nothing {
         let left = host.settle(BACKGROUND);
         if !left.is_empty() {
             let _ = writeln!(report, "left after gc:\n{}", left.join("\n"));
         }
     } else {
-        not_half_made(host, &mut report);
+        not_half_made(host, line.stands, &mut report);
         // The way down has steps too, at which this container's supervisor may be hit.
         removed(host, &mut report);
     }
-    let again = host.netrun(args);
+    let again = host.sh(line.commands);
     if again.code != 0 {
-        let _ = writeln!(report, "the same run failed: {again}");
+        let _ = writeln!(report, "the same line failed: {again}");
     }
     removed(host, &mut report);
-    (!report.is_empty()).then(|| format!("== {failpoint} {}\n{crashed}\n{report}", args[1]))
+    (!report.is_empty()).then(|| format!("== {failpoint}\n{crashed}\n{report}"))
 }
 
 fn swept(host: &FakeHost, report: &mut String) {
@@ -70,12 +98,15 @@ fn swept(host: &FakeHost, report: &mut String) {
     }
 }
 
-/// What stands after `gc` is either nothing or a container that runs.
-fn not_half_made(host: &FakeHost, report: &mut String) {
+/// What stands after `gc` is either nothing or whole.
+fn not_half_made(host: &FakeHost, stands: Stands, report: &mut String) {
     let deadline = Instant::now() + BACKGROUND;
     loop {
         let exists = host.ctr(&["container", "info", "c"]).code == 0;
         if !exists || host.netrun(&["exec", "c", "true"]).code == 0 {
+            return;
+        }
+        if stands == Stands::Whole && host.netrun(&["start", "c"]).code == 0 {
             return;
         }
         if Instant::now() > deadline {
@@ -103,14 +134,14 @@ fn walk(fault: &str, part: usize) {
     let host = FakeHost::new();
     host.mynet();
     let all = points(&host);
-    let stride = if long() { 1 } else { 10 };
+    let stride = if long() { 1 } else { 12 };
     let mut troubles = Vec::new();
     let mut fired = 0;
-    for (number, run) in RUNS.iter().enumerate() {
+    for (number, line) in LINES.iter().enumerate() {
         for point in all.iter().skip((part + number) % stride).step_by(stride) {
             let failpoint = format!("{point}:{fault}");
             fired += 1;
-            troubles.extend(trouble(&host, run, &failpoint));
+            troubles.extend(trouble(&host, line, &failpoint));
         }
     }
     assert!(fired > 0);

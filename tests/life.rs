@@ -305,3 +305,14 @@ fn a_start_after_a_reboot_takes_the_old_run_down_first() {
     assert!(address.ok().stdout.contains("10.10."));
     host.netrun(&["rm", "-f", "b"]).ok();
 }
+
+#[test]
+fn removing_by_force_what_is_not_there_is_no_failure() {
+    let host = FakeHost::new();
+    host.netrun(&["create", "--name", "c", ALPINE, "true"]).ok();
+    let removed = host.netrun(&["rm", "-f", "nosuch", "c"]).ok();
+    assert_eq!(removed.text(), "c");
+    assert!(removed.stderr.contains("nosuch"), "{removed}");
+    host.netrun(&["rm", "nosuch"]).fails(3, &["nosuch"]);
+    host.assert_clean();
+}

@@ -22,13 +22,34 @@ mod long;
 mod crash;
 
 #[cfg(test)]
+mod control;
+
+#[cfg(test)]
 mod gc;
+
+#[cfg(test)]
+mod adoption;
 
 #[cfg(test)]
 mod ps;
 
 #[cfg(test)]
 mod network;
+
+#[cfg(test)]
+mod plugins;
+
+#[cfg(test)]
+mod recording;
+
+#[cfg(test)]
+mod cni;
+
+#[cfg(test)]
+mod netns;
+
+#[cfg(test)]
+mod malformed;
 
 #[cfg(test)]
 mod input;
@@ -43,6 +64,9 @@ mod supervisor;
 mod terminal;
 
 #[cfg(test)]
+mod vm;
+
+#[cfg(test)]
 mod stdio;
 
 #[cfg(test)]
@@ -55,6 +79,9 @@ mod exec;
 mod life;
 
 #[cfg(test)]
+mod lifecycle;
+
+#[cfg(test)]
 mod smoke;
 
 #[cfg(test)]
@@ -65,6 +92,9 @@ mod networks_attach;
 
 #[cfg(test)]
 mod networks_create;
+
+#[cfg(test)]
+mod networks_firewall;
 
 #[cfg(test)]
 mod networks_names;

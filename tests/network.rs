@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal;
+
 use crate::host::{ALPINE, FakeHost};
 
 /// A conflist of one bridge network.
@@ -300,21 +302,62 @@ fn a_plugin_that_hangs_can_be_interrupted() {
         "#!/bin/sh\n[ $CNI_COMMAND = ADD ] && sleep 1000\nexit 0\n",
     );
     with_plugin(&host, "hang", "hang");
-    let args = ["run", "--rm", "--net", "hang", ALPINE, "true"];
-    let run = host
-        .netrun_cmd(&args)
-        .env("CNI_PATH", "/mnt/plugins")
-        .spawn();
-    crate::host::eventually(Duration::from_secs(20), "the plugin hangs", || {
-        (host.sh("pgrep -f '[p]lugins/hang'").code == 0).then_some(())
-    });
-    let started = Instant::now();
-    run.signal(nix::sys::signal::SIGINT);
-    let ended = run.wait_for(Duration::from_secs(30));
-    assert_ne!(ended.code, 0);
-    assert!(started.elapsed() < Duration::from_secs(20), "{ended}");
-    let left = host.settle(Duration::from_secs(10));
-    assert!(left.is_empty(), "{left:#?}");
+    for (options, signal) in [
+        (&["--rm"][..], signal::SIGINT),
+        (&["-d"], signal::SIGTERM),
+        (&["--name", "kept"], signal::SIGHUP),
+    ] {
+        let args = ["run", "--net", "hang", "--cidfile", "/tmp/cid"];
+        let args = [&args, options, &[ALPINE, "sleep", "1000"]].concat();
+        let run = host
+            .netrun_cmd(&args)
+            .env("CNI_PATH", "/mnt/plugins")
+            .spawn();
+        crate::host::eventually(Duration::from_secs(20), "the plugin hangs", || {
+            (host.sh("pgrep -f '[p]lugins/hang'").code == 0).then_some(())
+        });
+        let started = Instant::now();
+        run.signal(signal);
+        let ended = run.wait_for(Duration::from_secs(30));
+        ended.fails(
+            128 + signal as i32,
+            &["called off", "nothing of it is left"],
+        );
+        assert!(started.elapsed() < Duration::from_secs(20));
+        // It is as it says: at once, and without anybody's help.
+        host.assert_clean();
+    }
+}
+
+#[test]
+fn a_run_that_is_called_off_at_any_moment_leaves_nothing() {
+    let host = FakeHost::new();
+    host.mynet();
+    for number in 0..16 {
+        let options = match number % 2 {
+            0 => &["--rm"][..],
+            _ => &["--name", "n", "--cidfile", "/tmp/cid"],
+        };
+        let args = [
+            &["run", "--net", "mynet"],
+            options,
+            &[ALPINE, "sleep", "1000"],
+        ]
+        .concat();
+        let run = host.netrun_cmd(&args).spawn();
+        std::thread::sleep(Duration::from_millis(20 * number));
+        // A first process ignores what it does not handle; the second ctrl-c ends it.
+        run.try_signal(signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(100));
+        run.try_signal(signal::SIGINT);
+        let ended = run.wait_for(Duration::from_secs(30));
+        assert!([130, 137].contains(&ended.code), "{ended}");
+        // What ran was ended, as a signal ends it; what did not leaves nothing.
+        if host.path("/tmp/cid").exists() {
+            host.sh("rm /tmp/cid; netrun rm n").ok();
+        }
+        host.assert_clean();
+    }
 }
 
 #[test]

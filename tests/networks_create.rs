@@ -2,6 +2,16 @@
 
 use crate::host::{ALPINE, FakeHost};
 
+fn up(host: &FakeHost, name: &str, net: &str) {
+    let run = ["run", "-d", "--name", name, "--net", net, ALPINE];
+    host.netrun(&[&run[..], &["sleep", "1000"]].concat()).ok();
+}
+
+fn ok(host: &FakeHost, line: &str) -> crate::host::Output {
+    let words: Vec<&str> = line.split(' ').collect();
+    host.netrun(&words).ok()
+}
+
 const FILE: &str = "/etc/cni/net.d/zz-netrun-lan.conflist";
 
 #[test]
@@ -45,72 +55,64 @@ fn a_network_is_a_file_that_cnitool_and_ctr_can_use() {
 }
 
 #[test]
-fn networks_are_listed_inspected_and_removed() {
+fn networks_are_listed_and_filtered() {
     let host = FakeHost::new();
-    let created = host
-        .netrun(&["network", "create", "--label", "job=42", "lan"])
-        .ok();
+    let created = ok(&host, "network create --label job=42 lan");
     assert_eq!(created.text(), "lan");
     host.netrun(&["network", "create", "lan"])
         .fails(4, &["lan", "already"]);
-    host.netrun(&["network", "create", "--ignore", "lan"]).ok();
-    host.netrun(&["network", "create", "other"]).ok();
+    ok(&host, "network create --ignore lan");
+    ok(&host, "network create other");
     host.mynet();
-    let names = host.netrun(&["network", "ls", "-q"]).ok();
-    assert_eq!(names.lines(), ["lan", "other", "mynet"]);
-    let ours = host
-        .netrun(&["network", "ls", "-q", "--filter", "label=job=42"])
-        .ok();
+    assert_eq!(
+        ok(&host, "network ls -q").lines(),
+        ["lan", "other", "mynet"]
+    );
+    let ours = ok(&host, "network ls -q --filter label=job=42");
     assert_eq!(ours.text(), "lan");
-    let table = host.netrun(&["network", "ls"]).ok();
-    assert!(
-        table.lines()[0].starts_with("NAME") && table.stdout.contains("10.64.0.0/24"),
-        "{table}"
-    );
-    host.netrun(&["network", "exists", "lan"]).ok();
+    let table = ok(&host, "network ls");
+    assert!(table.lines()[0].starts_with("NAME"), "{table}");
+    assert!(table.stdout.contains("10.64.0.0/24"), "{table}");
+    ok(&host, "network exists lan");
     assert_eq!(host.netrun(&["network", "exists", "nope"]).code, 3);
-    host.netrun(&[
-        "run", "-d", "--name", "web", "--net", "lan", ALPINE, "sleep", "1000",
-    ])
-    .ok();
-    let inspect = host.netrun(&["network", "inspect", "lan"]).ok().json();
-    let lan = &inspect[0];
-    assert_eq!(
-        lan["IPAM"]["Config"][0]["Used"],
-        serde_json::json!(["10.64.0.2"])
-    );
-    assert_eq!(lan["IPAM"]["Config"][0]["Free"], "252");
-    assert_eq!(lan["Containers"]["default-web"]["Name"], "web");
-    assert_eq!(
-        lan["Containers"]["default-web"]["IPv4Address"],
-        "10.64.0.2/24"
-    );
-    assert!(
-        lan["Plugins"][0]["Path"]
-            .as_str()
-            .unwrap()
-            .ends_with("/bridge"),
-        "{lan}"
-    );
-    assert!(
-        lan["Plugins"][0]["CNIVersions"]
-            .to_string()
-            .contains("1.0.0"),
-        "{lan}"
-    );
-    host.netrun(&["network", "rm", "lan"])
-        .fails(4, &["in use", "\"web\""]);
-    host.netrun(&["stop", "-t", "0", "web"]).ok();
-    host.netrun(&["network", "rm", "lan"])
-        .fails(4, &["in use", "\"web\""]);
-    let pruned = host.netrun(&["network", "prune", "-f"]).ok();
-    assert_eq!(pruned.text(), "other");
-    host.netrun(&["rm", "web"]).ok();
+    ok(&host, "network rm lan other");
+    host.netrun(&["network", "rm", "lan"]).fails(3, &["lan"]);
+    ok(&host, "network rm -f lan");
     host.netrun(&["network", "rm", "mynet"])
         .fails(4, &["mynet", "not made by netrun"]);
-    host.netrun(&["network", "rm", "lan"]).ok();
-    host.netrun(&["network", "rm", "lan"]).fails(3, &["lan"]);
-    host.netrun(&["network", "rm", "-f", "lan"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_network_in_use_is_inspected_and_not_removed() {
+    let host = FakeHost::new();
+    ok(&host, "network create lan");
+    ok(&host, "network create other");
+    up(&host, "web", "lan");
+    let inspect = ok(&host, "network inspect lan").json();
+    let lan = &inspect[0];
+    let config = &lan["IPAM"]["Config"][0];
+    assert_eq!(config["Used"], serde_json::json!(["10.64.0.2"]));
+    assert_eq!(config["Free"], "252");
+    let web = &lan["Containers"]["default-web"];
+    assert_eq!(web["Name"], "web");
+    assert_eq!(web["IPv4Address"], "10.64.0.2/24");
+    let bridge = &lan["Plugins"][0];
+    assert!(
+        bridge["Path"].as_str().unwrap().ends_with("/bridge"),
+        "{lan}"
+    );
+    assert!(bridge["CNIVersions"].to_string().contains("1.0.0"), "{lan}");
+    let in_use = || {
+        host.netrun(&["network", "rm", "lan"])
+            .fails(4, &["in use", "\"web\""]);
+    };
+    in_use();
+    ok(&host, "stop -t 0 web");
+    in_use();
+    assert_eq!(ok(&host, "network prune -f").text(), "other");
+    ok(&host, "rm web");
+    ok(&host, "network rm lan");
     host.assert_clean();
 }
 
@@ -258,6 +260,12 @@ fn what_cannot_work_is_refused_before_anything_is_changed() {
         let code = refused.code;
         refused.fails(code, words);
     }
+    host.assert_clean();
+}
+
+#[test]
+fn a_pool_of_subnets_can_be_used_up() {
+    let host = FakeHost::new();
     host.write(
         "/etc/netrun/netrun.toml",
         "subnet_pools = [{ base = \"10.7.0.0/23\", size = 24 }]\n",
@@ -276,68 +284,70 @@ fn what_cannot_work_is_refused_before_anything_is_changed() {
 fn networks_come_to_and_go_from_a_running_container() {
     let host = FakeHost::new();
     host.mynet();
-    host.netrun(&["network", "create", "--subnet", "10.5.0.0/24", "lan"])
-        .ok();
-    for (name, net) in [("web", "mynet"), ("peer", "lan")] {
-        host.netrun(&[
-            "run", "-d", "--name", name, "--net", net, ALPINE, "sleep", "1000",
-        ])
-        .ok();
-    }
-    host.netrun(&[
-        "network",
-        "connect",
-        "--ip",
-        "10.5.0.77",
-        "--alias",
-        "www",
-        "lan",
-        "web",
-    ])
-    .ok();
+    ok(&host, "network create --subnet 10.5.0.0/24 lan");
+    up(&host, "web", "mynet");
+    up(&host, "peer", "lan");
+    ok(&host, "network connect --ip 10.5.0.77 --alias www lan web");
     host.netrun(&["network", "connect", "lan", "web"])
         .fails(4, &["already"]);
-    let ping =
-        |name: &str, from: &str| host.netrun(&["exec", from, "ping", "-c", "1", "-w", "5", name]);
-    for (name, from) in [
-        ("www", "peer"),
-        ("web.lan", "peer"),
-        ("peer", "web"),
-        ("www", "web"),
+    let ping = |from: &str, name: &str| {
+        host.netrun(&["exec", from, "ping", "-c", "1", "-w", "5", name])
+            .code
+    };
+    for (from, name) in [
+        ("peer", "www"),
+        ("peer", "web.lan"),
+        ("web", "peer"),
+        ("web", "www"),
     ] {
-        ping(name, from).ok();
+        assert_eq!(ping(from, name), 0, "{name} from {from}");
     }
-    let route = host.netrun(&["exec", "web", "ip", "route"]).ok();
+    let route = ok(&host, "exec web ip route");
     assert!(
-        route.stdout.contains("default via 10.10.0.1 dev eth0 \n"),
+        route
+            .stdout
+            .starts_with("default via 10.10.0.1 dev eth0 \n"),
         "{route}"
     );
-    let shown = host
-        .netrun(&[
-            "ps",
-            "--filter",
-            "name=web",
-            "--format",
-            "{{.Networks}} {{.Addresses}}",
-        ])
-        .ok();
-    assert_eq!(shown.text(), "mynet,lan 10.10.0.2,10.5.0.77");
-    host.netrun(&["network", "disconnect", "lan", "web"]).ok();
-    assert_ne!(ping("www", "peer").code, 0);
-    assert_ne!(ping("peer", "web").code, 0);
-    assert_ne!(
-        host.netrun(&["exec", "web", "ip", "link", "show", "eth1"])
-            .code,
-        0
-    );
+    let shown = host.netrun(&[
+        "ps",
+        "--filter",
+        "name=web",
+        "--format",
+        "{{.Networks}} {{.Addresses}}",
+    ]);
+    assert_eq!(shown.ok().text(), "mynet,lan 10.10.0.2,10.5.0.77");
+    ok(&host, "network disconnect lan web");
+    assert_ne!(ping("peer", "www"), 0);
+    assert_ne!(ping("web", "peer"), 0);
+    let gone = host.netrun(&["exec", "web", "ip", "link", "show", "eth1"]);
+    assert_ne!(gone.code, 0, "{gone}");
     host.netrun(&["network", "disconnect", "lan", "web"])
         .fails(3, &["not attached"]);
-    // What does not run is changed for its next start.
-    host.netrun(&["stop", "-t", "0", "web"]).ok();
-    host.netrun(&["network", "connect", "lan", "web"]).ok();
-    host.netrun(&["start", "web"]).ok();
-    ping("web", "peer").ok();
-    host.netrun(&["rm", "-f", "web", "peer"]).ok();
-    host.netrun(&["network", "rm", "lan"]).ok();
+    ok(&host, "rm -f web peer");
+    ok(&host, "network rm lan");
+    host.assert_clean();
+}
+
+#[test]
+fn what_does_not_run_is_connected_from_its_next_start_on() {
+    let host = FakeHost::new();
+    ok(&host, "network create lan");
+    ok(&host, "network create far");
+    up(&host, "peer", "lan");
+    up(&host, "web", "far");
+    ok(&host, "stop -t 0 web");
+    ok(&host, "network connect lan web");
+    ok(&host, "network disconnect far web");
+    ok(&host, "network rm far");
+    ok(&host, "start web");
+    ok(&host, "exec peer ping -c 1 -w 5 web");
+    // One whose supervisor died is adopted, and connected then.
+    host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+    ok(&host, "network create late");
+    ok(&host, "network connect late web");
+    assert!(ok(&host, "exec web ip -o link").stdout.contains("eth1"));
+    ok(&host, "rm -f web peer");
+    ok(&host, "network rm lan late");
     host.assert_clean();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal;
 use serde_json::Value;
 
-use crate::host::{ALPINE, FakeHost};
+use crate::host::{ALPINE, FakeHost, eventually};
 
 /// The digest that a tag of the test registry has.
 fn digest(host: &FakeHost, repository: &str, tag: &str) -> String {
@@ -217,6 +217,30 @@ fn an_interrupted_pull_leaves_nothing_that_stays() {
     host.netrun(&["rmi", "layers:1"]).ok();
     let left = host.settle(Duration::from_secs(10));
     assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn a_pull_that_is_broken_off_lets_go_at_once() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let leases = || host.ctr(&["leases", "ls", "-q"]).ok();
+    let none = leases().text().to_owned();
+    for (line, signal, code) in [
+        (&["pull", "layers:1"][..], signal::SIGINT, 130),
+        (&["run", "--rm", "layers:1", "true"], signal::SIGTERM, 143),
+        (&["create", "layers:1"], signal::SIGHUP, 129),
+    ] {
+        host.sh("iptables -A INPUT -p tcp --dport 5000 -j DROP")
+            .ok();
+        let pull = host.netrun_cmd(line).spawn();
+        eventually(Duration::from_secs(10), "there is a lease", || {
+            (leases().text() != none).then_some(())
+        });
+        pull.signal(signal);
+        pull.wait().fails(code, &[]);
+        assert_eq!(leases().text(), none, "{line:?}");
+        host.sh("iptables -F INPUT").ok();
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::host::{ALPINE, FakeHost};
+use crate::host::{ALPINE, FakeHost, eventually};
 
 #[test]
 fn every_byte_arrives_in_order() {
@@ -132,23 +132,63 @@ fn a_detached_run_holds_no_descriptor() {
     host.netrun(&["rm", "-f", "ci"]).ok();
 }
 
-#[test]
-fn a_slow_reader_gets_everything() {
-    let host = FakeHost::new();
-    let slow = "netrun run --rm alpine:3.14 seq 1 100000 | (sleep 2; sha256sum)";
-    let slow = host.sh(slow).ok();
-    let mut expected = Command::new("sh")
-        .args(["-c", "seq 1 100000 | sha256sum"])
+/// What the command itself prints, hashed.
+fn sum_of(command: &str) -> String {
+    let mut sum = Command::new("sh")
+        .args(["-c", &format!("{command} | sha256sum")])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut sum = String::new();
-    expected
-        .stdout
+    let mut text = String::new();
+    sum.stdout
         .take()
         .unwrap()
-        .read_to_string(&mut sum)
+        .read_to_string(&mut text)
         .unwrap();
-    assert!(expected.wait().unwrap().success());
-    assert_eq!(slow.stdout, sum);
+    assert!(sum.wait().unwrap().success());
+    text
+}
+
+#[test]
+fn a_slow_reader_gets_everything() {
+    let host = FakeHost::new();
+    // More than all pipes on the way hold, so that the process lives until the reader reads; and
+    // less, so that it has long ended by then.
+    for (last, pause) in [(300_000, 2), (100_000, 12), (60_000, 4)] {
+        let slow = format!("netrun run --rm {ALPINE} seq 1 {last} | (sleep {pause}; sha256sum)");
+        assert_eq!(
+            host.sh(&slow).ok().stdout,
+            sum_of(&format!("seq 1 {last}")),
+            "{last} lines"
+        );
+    }
+    host.netrun(&["run", "-d", "--name", "box", ALPINE, "sleep", "1000"])
+        .ok();
+    let both = "netrun exec box sh -c 'seq 1 60000; seq 1 60000 >&2' 2>&1 >/tmp/out \
+        | (sleep 4; sha256sum); sha256sum </tmp/out; rm /tmp/out";
+    let sum = sum_of("seq 1 60000");
+    assert_eq!(host.sh(both).ok().stdout, format!("{sum}{sum}"));
+    // The container goes down under an exec whose reader has not begun.
+    let slow = "(netrun exec box seq 1 60000; echo $? >/tmp/code) | (sleep 5; sha256sum)";
+    let during = format!(
+        "{slow} >/tmp/sum & sleep 2; netrun rm -f box; wait; cat /tmp/sum; rm /tmp/sum /tmp/code"
+    );
+    assert_eq!(host.sh(&during).ok().stdout, format!("box\n{sum}"));
+}
+
+#[test]
+fn a_reader_who_never_reads_keeps_nothing_but_its_own_client() {
+    let host = FakeHost::new();
+    let stuck = format!("netrun run --rm --name stuck {ALPINE} seq 1 60000 | sleep 1000");
+    let mut stuck = host.cmd("sh").args(&["-c", &stuck]).spawn_interactive();
+    let gone = "test -e /run/netrun && test -z \"$(netrun ps -aq; ip netns)\"";
+    eventually(Duration::from_secs(30), "the container to be gone", || {
+        (host.sh(&format!("pgrep -f '^sleep 1000' && {gone}")).code == 0).then_some(())
+    });
+    host.netrun(&["run", "--rm", "--name", "stuck", ALPINE, "true"])
+        .ok();
+    host.sh("pkill -f '^sleep 1000'").ok();
+    stuck.close_stdin();
+    // Its reader was killed: that is the status of the pipeline.
+    stuck.wait().code(143);
 }

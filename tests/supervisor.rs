@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::control::connections;
 use crate::host::{ALPINE, FakeHost, eventually};
 
 fn supervisor(host: &FakeHost) -> String {
@@ -28,12 +29,9 @@ fn one_small_process_per_running_container() {
     for pid in pids.lines() {
         let threads = host.sh(&format!("ls /proc/{pid}/task | wc -l")).ok();
         assert_eq!(threads.text(), "1");
-        let sockets = host
-            .sh(&format!(
-                "ss -xp | grep -c 'pid={pid},.*containerd.sock'; true"
-            ))
-            .ok();
-        assert_eq!(sockets.text(), "0", "no connection is held");
+        eventually(Duration::from_secs(5), "no connection is held", || {
+            connections(&host, pid).text().is_empty().then_some(())
+        });
     }
     host.netrun(&["rm", "-f", "a", "b"]).ok();
     host.assert_clean();
@@ -133,6 +131,79 @@ fn a_foreground_run_outlives_no_killed_client() {
         (status(&host, "k") == "exited").then_some(())
     });
     host.netrun(&["rm", "k"]).ok();
+}
+
+#[test]
+fn a_client_of_start_may_go_at_any_time() {
+    let host = FakeHost::new();
+    host.netrun(&[
+        "create",
+        "--name",
+        "s",
+        ALPINE,
+        "sh",
+        "-c",
+        "echo up; sleep 1000",
+    ])
+    .ok();
+    let start = host.netrun_cmd(&["start", "-a", "s"]).spawn();
+    start.expect("up");
+    start.signal(nix::sys::signal::SIGKILL);
+    drop(start);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(status(&host, "s"), "running");
+    host.netrun(&["rm", "-f", "s"]).ok();
+}
+
+#[test]
+fn a_foreground_run_goes_on_when_its_supervisor_dies() {
+    let host = FakeHost::new();
+    let echo = "echo up; while read line; do echo got $line; done; exit 7";
+    for kill in ["before", "between"] {
+        let args = ["run", "--rm", "-i", "--name", "f", ALPINE, "sh", "-c", echo];
+        let mut run = host.netrun_cmd(&args).spawn_interactive();
+        run.expect("up");
+        host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+        if kill == "between" {
+            // Whoever comes first takes over.
+            host.netrun(&["ps"]).ok();
+        }
+        run.send("one\n");
+        run.expect("got one");
+        run.send("two\n");
+        run.expect("got two");
+        run.close_stdin();
+        assert_eq!(run.wait().code, 7, "{kill}");
+        host.assert_clean();
+    }
+    // The client is still the owner.
+    let run = host
+        .netrun_cmd(&[
+            "run",
+            "--rm",
+            "--name",
+            "o",
+            ALPINE,
+            "sh",
+            "-c",
+            "echo up; sleep 1000",
+        ])
+        .spawn();
+    run.expect("up");
+    host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+    eventually(Duration::from_secs(10), "another supervisor", || {
+        (host.sh("pgrep -f '[n]etrun supervise'").code == 0).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal(nix::sys::signal::SIGKILL);
+    drop(run);
+    eventually(Duration::from_secs(20), "it is gone", || {
+        host.sh("ctr container ls -q")
+            .ok()
+            .text()
+            .is_empty()
+            .then_some(())
+    });
 }
 
 #[test]

@@ -112,6 +112,21 @@ fn interrupts_without_a_terminal_of_its_own() {
 }
 
 #[test]
+fn a_second_ctrl_c_kills_what_has_a_terminal_but_no_input() {
+    let host = FakeHost::new();
+    let line = "trap '' INT; echo up; while :; do sleep 0.05; done";
+    let mut run = host
+        .netrun_cmd(&["run", "--rm", "-t", ALPINE, "sh", "-c", line])
+        .terminal();
+    run.expect("up");
+    assert!(!is_raw(&run.modes()), "ctrl-c is a signal here");
+    run.send("\x03");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    run.send("\x03");
+    assert_eq!(run.wait().code, 137);
+}
+
+#[test]
 fn a_terminal_needs_a_terminal() {
     let host = FakeHost::new();
     for options in [&["-t"][..], &["-i", "-t"], &["-it", "--rm"]] {

@@ -2,6 +2,9 @@
 //!
 //! Invariant: an arm decides nothing; which exit code a failure has is decided in `exit`.
 
+use std::io;
+use std::path::Path;
+
 use super::error::Style;
 use super::exit::{Family, code};
 use super::format::Format;
@@ -10,12 +13,14 @@ use super::progress::PullProgress;
 use super::{error, networks, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
+use crate::commands::interrupt::interruptible;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
+    attach, create, exec, gc, kill, netns, pull, restart, rm, run, start, stop, supervise, wait,
 };
 use crate::image::PullEvent;
 use crate::model::class::{Class, Failure};
+use crate::model::id::ContainerId;
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
@@ -25,11 +30,25 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
         supervise::supervise(args)?;
         return Ok(0);
     }
+    if let Verb::Netns(netns::Args {
+        verb: netns::Verb::Exec(args),
+    }) = &cli.verb
+    {
+        // It becomes the command, which must not find threads of ours.
+        let unbound = |hidden: &Path, error: &io::Error| {
+            output::warning(&format!("{} stays as it is: {error}", hidden.display()));
+        };
+        return Err(netns::exec(args, unbound));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(supervise::NoEventLoop)?;
-    runtime.block_on(act(&cli.global, cli.verb, format))
+    match &cli.verb {
+        Verb::Cni(args) => runtime.block_on(views::cni(&cli.global, args, format.as_ref())),
+        Verb::Netns(args) => runtime.block_on(show_netns(args, format.as_ref())),
+        _ => runtime.block_on(act(&cli.global, cli.verb, format)),
+    }
 }
 
 async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<u8, Failure> {
@@ -41,21 +60,18 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
     };
     let style = Style::of(format.as_ref());
     match verb {
-        Verb::Run(args) => {
-            let outcome = run::run(&context, &args).await?;
-            audience.0.finish();
-            show_run(&args, outcome).await
-        }
+        Verb::Run(args) => run_and_show(&context, &audience, &args).await,
         Verb::Create(args) => {
-            output::line(create::create(&context, &args).await?.as_str())?;
-            Ok(0)
+            let mut signals = session::catch_signals()?;
+            let create = create::create(&context, &args);
+            show_created(&interruptible(&context, signals.interrupt(), create).await?)
         }
         Verb::Start(args) if args.attach || args.interactive => {
             let [id] = args.containers.as_slice() else {
                 return Err(session::SessionError::OneAtATime.into());
             };
             let attached = start::start_attached(&context, id, args.interactive).await?;
-            session::drive(attached, session::Role::Client).await
+            session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Start(args) => each_line(start::start(&context, &args.containers).await, style),
         Verb::Stop(args) => each_line(stop::stop(&context, &args).await, style),
@@ -66,17 +82,19 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Exec(args) => match exec::exec(&context, &args).await? {
             Some(attached) => {
                 let role = session::Role::Owner { timings: false };
-                session::drive(attached, role).await
+                session::drive(attached, role, session::catch_signals()?).await
             }
             None => Ok(0),
         },
         Verb::Attach(args) => {
             let attached = attach::attach(&context, &args).await?;
-            session::drive(attached, session::Role::Client).await
+            session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
         Verb::Pull(args) => {
-            let image = pull::pull(&context, &args).await?;
+            let mut signals = session::catch_signals()?;
+            let pull = pull::pull(&context, &args);
+            let image = interruptible(&context, signals.interrupt(), pull).await?;
             audience.0.finish();
             output::line(&image.name)?;
             Ok(0)
@@ -103,6 +121,27 @@ async fn look(context: &Context<'_>, verb: Verb, format: Option<&Format>) -> Res
     }
 }
 
+async fn show_netns(args: &netns::Args, format: Option<&Format>) -> Result<u8, Failure> {
+    let style = Style::of(format);
+    match &args.verb {
+        netns::Verb::Add(args) => each_line(netns::add(&args.names).await, style),
+        netns::Verb::Ls(args) => views::netns(args, format),
+        netns::Verb::Rm(args) => each_line(netns::rm(args), style),
+        netns::Verb::Id(args) => {
+            let numbered = netns::id(args).into_iter();
+            let lines = numbered.map(|one| one.map(|(id, name)| format!("{id} {name}")));
+            each_line(lines.collect(), style)
+        }
+        // It has become its command before there was an event loop.
+        netns::Verb::Exec(_) => Ok(0),
+    }
+}
+
+fn show_created(id: &ContainerId) -> Result<u8, Failure> {
+    output::line(id.as_str())?;
+    Ok(0)
+}
+
 fn show_steps() -> Result<u8, Failure> {
     for step in crate::engine::steps::Step::ALL {
         output::line(step.name())?;
@@ -110,7 +149,14 @@ fn show_steps() -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure> {
+async fn run_and_show(
+    context: &Context<'_>,
+    audience: &People,
+    args: &run::Args,
+) -> Result<u8, Failure> {
+    let mut signals = session::catch_signals()?;
+    let outcome = run::run(context, args, signals.interrupt()).await?;
+    audience.0.finish();
     match outcome {
         run::Outcome::Detached { id, steps } => {
             output::line(id.as_str())?;
@@ -123,7 +169,7 @@ async fn show_run(args: &run::Args, outcome: run::Outcome) -> Result<u8, Failure
             let role = session::Role::Owner {
                 timings: args.container.timings,
             };
-            session::drive(*attached, role).await
+            session::drive(*attached, role, signals).await
         }
     }
 }

@@ -51,17 +51,16 @@ pub const VERBS: [&str; 45] = [
     "volume",
 ];
 
-const CREATE: &str = "--annotation -a --attach --blkio-weight --blkio-weight-device \
-    --cgroup-parent --cgroupns --cpu-count --cpu-percent --cpu-period --cpu-quota --cpu-rt-period \
-    --cpu-rt-runtime -c --cpu-shares --cpuset-cpus --cpuset-mems --device --device-cgroup-rule \
-    --device-read-bps --device-read-iops --device-write-bps --device-write-iops \
-    --disable-content-trust --domainname --env-file --expose --gpus --group-add --health-cmd \
-    --health-interval --health-retries --health-start-interval --health-start-period \
-    --health-timeout --init --io-maxbandwidth --io-maxiops --ipc --isolation \
-    --kernel-memory --label-file --link --link-local-ip --log-driver --log-opt \
-    --memory-reservation --memory-swap --memory-swappiness --mount \
-    --no-healthcheck --oom-kill-disable --oom-score-adj --pid --platform --restart --security-opt --shm-size --storage-opt --sysctl --tmpfs --ulimit \
-    --use-api-socket --userns --uts --volume-driver --volumes-from";
+const CREATE: &str = "--annotation -a --attach --blkio-weight --blkio-weight-device --cgroup-parent --cgroupns \
+    --cpu-count --cpu-percent --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime -c \
+    --cpu-shares --cpuset-cpus --cpuset-mems --device --device-cgroup-rule --device-read-bps \
+    --device-read-iops --device-write-bps --device-write-iops --disable-content-trust \
+    --domainname --env-file --expose --gpus --group-add --init --io-maxbandwidth \
+    --io-maxiops --ipc --isolation --kernel-memory --label-file --link --link-local-ip \
+    --log-driver --log-opt --memory-reservation --memory-swap --memory-swappiness --mount \
+    --oom-kill-disable --oom-score-adj --pid --platform --security-opt --shm-size \
+    --storage-opt --sysctl --tmpfs --ulimit --use-api-socket --userns --uts --volume-driver \
+    --volumes-from";
 
 const RUN: &str = "--detach-keys --sig-proxy";
 

@@ -9,8 +9,8 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, images, info, inspect, kill, logs, network, port, ps, pull, restart,
-    rm, rmi, run, start, steps, stop, supervise, version, wait,
+    attach, cni, create, exec, gc, images, info, inspect, kill, logs, netns, network, port, ps,
+    pull, restart, rm, rmi, run, start, steps, stop, supervise, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -69,6 +69,8 @@ pub enum Verb {
     Rmi(rmi::Args),
     Version(version::Args),
     Info(info::Args),
+    Cni(cni::Args),
+    Netns(netns::Args),
     Gc(gc::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
@@ -81,6 +83,10 @@ impl Verb {
     pub fn family(&self) -> Family {
         match self {
             Self::Run(_) | Self::Exec(_) | Self::Wait(_) => Family::Process,
+            Self::Cni(_) => Family::Cnitool,
+            Self::Netns(netns::Args {
+                verb: netns::Verb::Exec(_),
+            }) => Family::Process,
             _ => Family::Object,
         }
     }
@@ -94,6 +100,9 @@ impl Verb {
             Self::Inspect(args) => args.format.as_ref(),
             Self::Version(args) => args.format.as_ref(),
             Self::Info(args) => args.format.as_ref(),
+            Self::Netns(netns::Args {
+                verb: netns::Verb::Ls(args),
+            }) => args.format.as_ref(),
             _ => None,
         }
     }
@@ -142,7 +151,12 @@ mod tests {
     fn every_verb_has_a_summary_and_every_option_says_what_it_does() {
         let mut root = Cli::command();
         root.build();
-        for verb in root.get_subcommands() {
+        let nested = |verb: &clap::Command| verb.get_subcommands().cloned().collect::<Vec<_>>();
+        let verbs = nested(&root);
+        for verb in verbs
+            .iter()
+            .chain(&verbs.iter().flat_map(nested).collect::<Vec<_>>())
+        {
             assert!(verb.get_about().is_some(), "{}", verb.get_name());
             for arg in verb.get_arguments() {
                 assert!(

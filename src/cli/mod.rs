@@ -79,6 +79,7 @@ fn refuse(error: &UsageError, words: &[String]) -> u8 {
 fn family_of_words(words: &[String]) -> Family {
     match words::verb(&Cli::command(), words) {
         Some("run" | "exec" | "wait") => Family::Process,
+        Some("cni") => Family::Cnitool,
         _ => Family::Object,
     }
 }

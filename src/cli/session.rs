@@ -7,12 +7,13 @@
 
 use std::io::{self, IsTerminal};
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::output;
 use super::signals::Signals;
 use super::streams::{News, read_input, write_outputs};
-use crate::commands::attached::Attached;
+use crate::commands::attached::{Attached, Heir};
+use crate::engine::error::Error;
 use crate::engine::protocol::{Event, Request};
 use crate::engine::session::Session;
 use crate::engine::steps::Taken;
@@ -94,19 +95,19 @@ pub fn check_terminal(wanted: bool) -> Result<(), SessionError> {
 }
 
 /// Connects our streams, signals and window to a process that runs, until it has ended or we have
-/// left; gives its exit status, or 0.
+/// left; gives its exit status, or 0. `signals` are passed on, those that came before, too.
 ///
 /// # Errors
 /// What the supervisor met, or our own streams.
-pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
+pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Result<u8, Failure> {
     let Attached {
         session,
         pipes,
         stdin,
         terminal,
         steps: _,
+        heir,
     } = attached;
-    let mut signals = Signals::catch().map_err(prepare("catch signals"))?;
     let (sender, news) = unbounded_channel();
     // Raw before the first output: what a terminal shows has its line ends already.
     let keys = terminal && stdin.is_some() && io::stdin().is_terminal();
@@ -120,8 +121,11 @@ pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
     }
     let mut driver = Driver {
         session,
+        heir,
+        sender,
         role,
         terminal,
+        raw: raw.is_some(),
         news,
         streams,
         interrupts: 0,
@@ -144,6 +148,14 @@ pub async fn drive(attached: Attached, role: Role) -> Result<u8, Failure> {
     Ok(u8::try_from(exit.status).unwrap_or(u8::MAX))
 }
 
+/// Begins to catch the signals that a session passes on.
+///
+/// # Errors
+/// The event loop cannot watch signals.
+pub fn catch_signals() -> Result<Signals, SessionError> {
+    Signals::catch().map_err(prepare("catch signals"))
+}
+
 fn prepare(action: &'static str) -> impl FnOnce(io::Error) -> SessionError {
     move |source| SessionError::Prepare { action, source }
 }
@@ -151,9 +163,15 @@ fn prepare(action: &'static str) -> impl FnOnce(io::Error) -> SessionError {
 /// The session while the process runs.
 struct Driver {
     session: Session,
+    /// Who goes on if the supervisor dies.
+    heir: Option<Heir>,
+    /// For the threads that write output.
+    sender: UnboundedSender<News>,
     role: Role,
     /// The process has a terminal.
     terminal: bool,
+    /// Our own terminal is raw: it passes keys on.
+    raw: bool,
     news: UnboundedReceiver<News>,
     /// How many streams are still being written.
     streams: usize,
@@ -179,10 +197,14 @@ impl Driver {
                 }
                 // `news` never ends before `self` does: a sender may still be in a thread.
                 Some(news) = self.news.recv() => news,
-                event = self.session.event() => match event? {
-                    Event::Exited { exit, steps } => return Ok(Some((exit, steps))),
-                    Event::Failed(report) => return Err(report.into()),
-                    Event::Started { .. } | Event::Removed => continue,
+                event = self.session.event() => match event {
+                    Ok(Event::Exited { exit, steps }) => return Ok(Some((exit, steps))),
+                    Ok(Event::Failed(report)) => return Err(report.into()),
+                    Ok(Event::Started { .. } | Event::Removed) => continue,
+                    Err(gone) => {
+                        self.go_on(gone).await?;
+                        continue;
+                    }
                 },
             };
             if self.obey(news).await {
@@ -193,6 +215,20 @@ impl Driver {
                 return Ok(None);
             }
         }
+    }
+
+    /// The supervisor died: another one takes over, and we go on with it.
+    async fn go_on(&mut self, gone: Error) -> Result<(), Failure> {
+        let Some(heir) = &self.heir else {
+            return Err(gone.into());
+        };
+        let Some((session, pipes)) = heir.take_over(self.terminal).await? else {
+            return Err(gone.into());
+        };
+        self.session = session;
+        self.streams += write_outputs(pipes, &self.sender).map_err(prepare("write the output"))?;
+        self.resize().await;
+        Ok(())
     }
 
     /// Acts on what a thread says; true if we shall leave.
@@ -250,8 +286,8 @@ impl Driver {
             return self.resize().await;
         }
         self.interrupts += usize::from(number == Signal::INT.number());
-        // With a terminal ctrl-c is a key; an interrupt that comes nonetheless was sent.
-        let kills = self.is_owner() && !self.terminal && self.interrupts > 1;
+        // On a raw terminal ctrl-c is a key; an interrupt that comes nonetheless was sent.
+        let kills = self.is_owner() && !self.raw && self.interrupts > 1;
         match kills && number == Signal::INT.number() {
             true => self.pass_on(Signal::KILL.number()).await,
             false => self.pass_on(number).await,

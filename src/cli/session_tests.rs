@@ -47,6 +47,7 @@ fn attached(session: Session, pipes: Pipes) -> Attached {
         stdin: None,
         terminal: false,
         steps: Vec::new(),
+        heir: None,
     }
 }
 
@@ -91,7 +92,10 @@ async fn the_second_interrupt_kills_and_the_status_comes_back() {
         drop((out, err));
     };
     // Signals are caught first: what is polled first has begun before the other raises one.
-    let (end, ()) = futures_util::join!(drive(attached(session, pipes), OWNER), played);
+    let (end, ()) = futures_util::join!(
+        drive(attached(session, pipes), OWNER, Signals::catch().unwrap()),
+        played
+    );
     assert_eq!(end.unwrap(), 137);
 }
 
@@ -103,7 +107,10 @@ async fn a_supervisor_that_dies_is_an_error_after_the_last_output() {
     let played = async {
         drop((supervisor, out, err));
     };
-    let (end, ()) = futures_util::join!(drive(attached(session, pipes), OWNER), played);
+    let (end, ()) = futures_util::join!(
+        drive(attached(session, pipes), OWNER, Signals::catch().unwrap()),
+        played
+    );
     assert_eq!(end.unwrap_err().class(), Class::Unavailable);
 }
 
@@ -114,11 +121,15 @@ async fn an_owner_kills_what_nobody_reads_and_others_only_leave() {
     for (role, name) in [(OWNER, "owner"), (Role::Client, "client")] {
         let owner = role == OWNER;
         let (session, mut supervisor) = connect(name).await;
+        let (sender, news) = unbounded_channel();
         let mut driver = Driver {
             session,
+            heir: None,
+            sender,
             role,
             terminal: false,
-            news: unbounded_channel().1,
+            raw: false,
+            news,
             streams: 2,
             interrupts: 0,
             failure: None,

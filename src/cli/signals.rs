@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
+use nix::libc::{SIGHUP as HUP, SIGINT as INT, SIGQUIT as QUIT, SIGTERM as TERM};
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 
 /// What is about netrun itself: its children, its pipes and sockets, its own faults (a handler would
@@ -43,11 +44,22 @@ impl Signals {
         listeners.collect::<io::Result<_>>().map(Signals)
     }
 
+    /// Waits for one that means that we shall not go on; the others wait for [`Signals::next`].
+    pub async fn interrupt(&mut self) -> u8 {
+        let called_off = |number: i32| [HUP, INT, QUIT, TERM].contains(&number);
+        let number = self.first(called_off).await;
+        u8::try_from(number).unwrap_or(u8::MAX)
+    }
+
     /// Waits for the next one. Losing this future loses no signal.
     pub async fn next(&mut self) -> i32 {
+        self.first(|_| true).await
+    }
+
+    async fn first(&mut self, wanted: impl Fn(i32) -> bool) -> i32 {
         poll_fn(|context| {
             for (number, listener) in &mut self.0 {
-                if listener.poll_recv(context).is_ready() {
+                if wanted(*number) && listener.poll_recv(context).is_ready() {
                     return Poll::Ready(*number);
                 }
             }

@@ -8,7 +8,8 @@ use super::format::Format;
 use super::{output, show};
 use crate::commands::context::Context;
 use crate::commands::each::Each;
-use crate::commands::{images, info, inspect, logs, port, ps, rmi, version};
+use crate::commands::settings::GlobalArgs;
+use crate::commands::{cni, images, info, inspect, logs, netns, port, ps, rmi, version};
 use crate::model::class::Failure;
 
 pub async fn ps(
@@ -77,6 +78,35 @@ pub async fn info(context: &Context<'_>, format: Option<&Format>) -> Result<u8, 
     let info = info::info(context).await;
     print(&show::info::show(&info, &context.settings, format)?)?;
     info.server.map(|_| 0)
+}
+
+pub fn netns(args: &netns::Ls, format: Option<&Format>) -> Result<u8, Failure> {
+    print(&show::netns::show(&netns::ls()?, args, format)?)
+}
+
+pub async fn cni(
+    global: &GlobalArgs,
+    args: &cni::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let said = |_: &str, text: &str| output::note(text.trim_end());
+    match cni::act(global, args, said).await? {
+        cni::Outcome::Done => Ok(0),
+        cni::Outcome::Added(result) => print(&show::cni::result(&result.to_value())),
+        cni::Outcome::OwnVersions => print(&show::cni::own_versions()),
+        cni::Outcome::Versions(plugins) => print(&show::cni::versions(&plugins, format)?),
+        cni::Outcome::Detached(attachments) => {
+            for attachment in &attachments {
+                output::note(&show::cni::detached(attachment));
+            }
+            Ok(0)
+        }
+        cni::Outcome::GcDisabled(file) => {
+            let file = file.display();
+            output::warning(&format!("{file} has \"disableGC\": nothing was done"));
+            Ok(0)
+        }
+    }
 }
 
 fn print(text: &str) -> Result<u8, Failure> {

@@ -61,10 +61,26 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
             false => Ok(untouched(words)),
         };
     };
+    let (command, names, rest) = innermost(command, rest);
     let verb = Verb { root, command };
     verb.arrange(&mut line, rest)?;
     let program = words.first().cloned();
-    Ok(line.arranged(program, command.get_name()))
+    Ok(line.arranged(program, names))
+}
+
+/// The verb's own verb, where it has some (`netns add`): that, both names, and the words after it.
+fn innermost<'a, 'w>(
+    mut command: &'a Command,
+    mut rest: &'w [String],
+) -> (&'a Command, Vec<String>, &'w [String]) {
+    let mut names = vec![command.get_name().to_owned()];
+    while let [word, more @ ..] = rest
+        && let Some(inner) = command.find_subcommand(word)
+    {
+        (command, rest) = (inner, more);
+        names.push(command.get_name().to_owned());
+    }
+    (command, names, rest)
 }
 
 /// The verb of a command line, as typed: the first word that is no general option nor its value.
@@ -105,10 +121,10 @@ struct Line {
 }
 
 impl Line {
-    fn arranged(self, program: Option<String>, verb: &str) -> Arranged {
+    fn arranged(self, program: Option<String>, names: Vec<String>) -> Arranged {
         let mut words: Vec<String> = program.into_iter().collect();
         words.extend(self.general.into_words());
-        words.push(verb.to_owned());
+        words.extend(names);
         words.extend(self.options.into_words());
         words.extend(self.words);
         Arranged {
@@ -312,7 +328,12 @@ fn finish(
         options.push(switch(arg, option, value));
         return Reading { options, width: 1 };
     }
-    let width = if value.is_some() { 1 } else { 2 };
+    let next = next.filter(|_| value.is_none() && takes_next(arg));
+    let width = if value.is_none() && takes_next(arg) {
+        2
+    } else {
+        1
+    };
     let mut words = vec![option];
     match value {
         Some(value) => words[0] += &format!("={value}"),
@@ -340,6 +361,11 @@ fn is_option(word: &str) -> bool {
 
 fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
+}
+
+/// Its value, if it has one, stands behind `=` in the same word.
+fn takes_next(arg: &Arg) -> bool {
+    takes_value(arg) && !arg.is_require_equals_set()
 }
 
 fn by_long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {

@@ -36,6 +36,11 @@ const TABLE: &[(&str, &str)] = &[
         "run --network x -- alpine ip a",
     ),
     ("run alpine -d", "run -d -- alpine"),
+    ("run -d --wait alpine sh", "run -d --wait -- alpine sh"),
+    (
+        "run alpine --wait=tcp:80 -d sh",
+        "run --wait=tcp:80 -d -- alpine sh",
+    ),
     ("run alpine -it sh", "run -i -t -- alpine sh"),
     ("run alpine -dit sh -l", "run -d -i -t -- alpine sh -l"),
     ("run alpine -eK=V env", "run -e=K=V -- alpine env"),

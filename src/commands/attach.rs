@@ -1,12 +1,11 @@
 //! `netrun attach`: take the streams of a running container.
 
-use super::attached::{self, Attached};
+use super::attached::{self, Attached, Heir};
 use super::context::Context;
 use super::values::parse;
-use crate::engine::control::not_running;
-use crate::engine::paths::Paths;
-use crate::engine::protocol::Request;
-use crate::engine::session::Session;
+use crate::engine::error::Error;
+use crate::engine::protocol::{Launcher, Request};
+use crate::engine::reach::reach;
 use crate::model::class::Failure;
 use crate::model::id::ContainerId;
 
@@ -36,9 +35,10 @@ pub async fn attach(context: &Context<'_>, args: &Args) -> Result<Attached, Fail
     let record = context.host.record(id).await?;
     let terminal = record.process.terminal;
     let (pipes, ends) = attached::pipes(terminal)?;
-    let paths = Paths::new(&context.settings.namespace, id);
-    let session = Session::open(id, &paths, &Request::Attach, ends).await?;
-    let session = session.ok_or_else(|| not_running(id))?;
     let interactive = record.process.stdin && !args.no_stdin;
-    Ok(Attached::wait(session, pipes, terminal, interactive).await?)
+    let heir = Heir::new(&context.settings, id, Launcher::Stays);
+    let reached = reach(&context.host, id, &Request::Attach, ends).await?;
+    let attached = reached
+        .and_then(|reached| Attached::reached(reached, pipes, terminal, interactive, Some(heir)));
+    attached.ok_or_else(|| Error::not_running(id).into())
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::lifecycle::LifecycleArgs;
 use super::network_choice::{self, AskedAddress, NetworkChoice};
 use super::values::{EnvVar, HostEntry, Label, parse};
 use crate::model::bytes::Bytes;
@@ -218,6 +219,10 @@ pub struct ContainerArgs {
     /// Seconds between that signal and SIGKILL [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u32>,
+
+    /// What becomes of it.
+    #[command(flatten)]
+    pub life: LifecycleArgs,
 
     /// The OCI runtime, as containerd names it [default: io.containerd.runc.v2]
     #[arg(long, value_name = "RUNTIME", help_heading = "Resources")]

@@ -2,11 +2,20 @@
 //!
 //! Invariant: a command that touches containers has first taken over from dead supervisors.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
 use super::settings::{GlobalArgs, Settings};
 use crate::engine::host::Host;
 use crate::engine::recover;
+use crate::engine::steps::Fault;
 use crate::image::PullEvent;
 use crate::model::class::Failure;
+
+/// How long a command waits for adoptions that may not concern it.
+const ADOPTION: Duration = Duration::from_secs(1);
 
 /// Whoever is told what is going on: the CLI.
 pub trait Audience {
@@ -25,6 +34,8 @@ pub struct Context<'a> {
     pub host: Host,
     /// Whoever is told.
     pub audience: &'a dyn Audience,
+    /// A fault that a test asks for.
+    pub fault: Option<Fault>,
 }
 
 impl<'a> Context<'a> {
@@ -34,14 +45,16 @@ impl<'a> Context<'a> {
     /// The settings cannot be known.
     pub async fn new(global: &GlobalArgs, audience: &'a dyn Audience) -> Result<Self, Failure> {
         let context = Context::without_adoption(global, audience)?;
-        for (namespace, id) in recover::orphans() {
+        let orphans = recover::orphans(&context.settings.address).into_iter();
+        let adoptions = orphans.map(async |(namespace, id)| {
             let adopted = recover::adopt(&context.settings.address, &namespace, &id).await;
             if let Err(error) = adopted {
-                audience.warn(&format!(
-                    "container {id}: its supervisor had died, and {error}"
-                ));
+                let text = format!("container {id}: its supervisor had died, and {error}");
+                audience.warn(&text);
             }
-        }
+        });
+        // What takes longer goes on by itself; a command that names the container waits for it.
+        let _ = timeout(ADOPTION, join_all(adoptions)).await;
         Ok(context)
     }
 
@@ -54,11 +67,14 @@ impl<'a> Context<'a> {
         audience: &'a dyn Audience,
     ) -> Result<Self, Failure> {
         let settings = Settings::resolve(global)?;
+        let fault = std::env::var("NETRUN_FAILPOINT").ok();
+        let fault = fault.map(|text| text.parse()).transpose()?;
         let host = Host::new(settings.address.clone(), settings.namespace.clone());
         Ok(Context {
             settings,
             host,
             audience,
+            fault,
         })
     }
 }

@@ -38,7 +38,7 @@ pub async fn create(context: &Context<'_>, args: &Args) -> Result<ContainerId, F
         .transpose()?;
     let id = prepare::name(context, &args.container);
     let plan = prepare::plan(context, &args.container, &id).await?;
-    control::create(&context.host, &plan).await?;
+    control::create(&context.host, plan, context.fault).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;
     Ok(id)
 }

@@ -3,10 +3,10 @@
 use super::attached::{self, Attached};
 use super::context::Context;
 use super::values::{EnvVar, parse};
-use crate::engine::control::not_running;
-use crate::engine::paths::Paths;
+use crate::engine::error::Error;
 use crate::engine::protocol::{Exec, Request};
-use crate::engine::session::{PipeEnds, Session};
+use crate::engine::reach::reach;
+use crate::engine::session::PipeEnds;
 use crate::model::class::Failure;
 use crate::model::id::ContainerId;
 
@@ -81,16 +81,12 @@ pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>
     } else {
         ends
     };
-    let paths = Paths::new(&context.settings.namespace, id);
-    let Some(mut session) = Session::open(id, &paths, &request, ends).await? else {
+    let Some(reached) = reach(&context.host, id, &request, ends).await? else {
         context.host.record(id).await?;
-        return Err(not_running(id).into());
+        return Err(Error::not_running(id).into());
     };
-    if args.detach {
-        session.started().await?;
-        return Ok(None);
+    match Attached::reached(reached, pipes, args.tty, args.interactive, None) {
+        None => Err(Error::not_running(id).into()),
+        attached => Ok(attached.filter(|_| !args.detach)),
     }
-    Ok(Some(
-        Attached::wait(session, pipes, args.tty, args.interactive).await?,
-    ))
 }

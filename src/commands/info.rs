@@ -59,7 +59,7 @@ pub struct Server {
 pub async fn info(context: &Context<'_>) -> Info {
     let facts = HostFacts::read(Wanted::default());
     let plugin_dirs = context.settings.cni_path.iter();
-    let supervised = recover::supervised();
+    let supervised = recover::supervised(&context.settings.address);
     let count = |wanted| {
         let all = supervised.iter();
         all.filter(|(_, _, supervision)| *supervision == wanted)

@@ -2,6 +2,7 @@
 //!
 //! Invariant: everything that can be wrong with a request is found here, before anything is made.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::attachments;
@@ -79,7 +80,7 @@ pub async fn plan(
     args: &ContainerArgs,
     id: &ContainerId,
 ) -> Result<Plan, Failure> {
-    check_root()?;
+    check(args)?;
     let settings = &context.settings;
     let snapshotter = args
         .snapshotter
@@ -112,11 +113,10 @@ pub async fn plan(
         terminal: args.tty,
         stdin: args.interactive,
         auto_remove: args.rm,
-        labels: args
-            .labels
-            .iter()
-            .map(|l| (l.key.clone(), l.value.clone()))
-            .collect(),
+        restart: args.life.restart,
+        health: args.life.health(&image.docker),
+        bound_to: args.life.bound_to()?,
+        labels: labels(args),
         privileged: args.privileged,
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
@@ -137,11 +137,22 @@ pub async fn plan(
     Ok(plan::plan(&request, &facts)?)
 }
 
+/// Refuses what needs no look at anything else.
+fn check(args: &ContainerArgs) -> Result<(), Failure> {
+    check_root()?;
+    Ok(args.life.check(args.rm)?)
+}
+
 fn check_root() -> Result<(), Meaningless> {
     match nix::unistd::geteuid().is_root() {
         true => Ok(()),
         false => Err(Meaningless::NotRoot),
     }
+}
+
+fn labels(args: &ContainerArgs) -> BTreeMap<String, String> {
+    let labels = args.labels.iter();
+    labels.map(|l| (l.key.clone(), l.value.clone())).collect()
 }
 
 fn limits(args: &ContainerArgs) -> Limits {

@@ -2,7 +2,6 @@
 
 use super::context::Context;
 use super::each::{Each, each};
-use super::start::start_one;
 use super::values::parse;
 use crate::engine::control;
 use crate::model::id::ContainerId;
@@ -34,7 +33,7 @@ pub async fn restart(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
     each(&args.containers, async |id| {
         let signal = args.signal.map(Signal::number);
         control::stop(&context.host, &id, args.timeout, signal).await?;
-        start_one(context, &id).await?;
+        control::start(&context.host, &id, context.fault).await?;
         Ok(id)
     })
     .await

@@ -29,16 +29,19 @@ pub struct Args {
     pub containers: Vec<ContainerId>,
 }
 
-/// Removes the containers, all at once.
+/// Removes the containers, all at once. By force one that does not exist is no failure, only not among
+/// the removed, as docker has it.
 pub async fn rm(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
-    each(&args.containers, async |id| {
-        match control::remove(&context.host, &id, args.force).await {
-            Err(error) if args.force && error.class() == Class::NotFound => Ok(id),
-            outcome => {
-                outcome?;
-                Ok(id)
+    let removed = each(&args.containers, async |id| {
+        match control::remove(&context.host, &id, args.force, context.fault).await {
+            Err(error) if args.force && error.class() == Class::NotFound => {
+                context.audience.warn(&error.to_string());
+                Ok(None)
             }
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(Some(id)),
         }
-    })
-    .await
+    });
+    let removed = removed.await.into_iter();
+    removed.filter_map(Result::transpose).collect()
 }

@@ -3,21 +3,31 @@
 //! Invariant: what cannot work is refused before the supervisor gets its orders; from then on it
 //! alone makes, and undoes.
 
-use super::attached::{self, Attached};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::attached::{self, Attached, Heir};
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
+use super::interrupt::abandon_pull;
 use super::prepare;
-use crate::engine::protocol::{Assignment, Orders};
+use super::values::parse;
+use crate::engine::control;
+use crate::engine::protocol::{Assignment, Launcher, Orders};
+use crate::engine::ready::until_ready;
 use crate::engine::session::{PipeEnds, Session};
 use crate::engine::steps::Taken;
-use crate::model::class::Failure;
+use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
+use crate::model::ready::Readiness;
+use crate::model::time::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:
   netrun run --rm -it alpine:3.14 sh
   netrun run -d --name web --net mynet -e MODE=test -v ./site:/site:ro nginx
+  netrun run -d --wait=tcp:5432 --name db postgres
   netrun run alpine:3.14 --net mynet ip addr      options may stand after the image, too
   netrun run alpine:3.14 -- --net mynet           but after -- everything is the command's
 
@@ -35,6 +45,23 @@ pub struct Args {
     /// Leave it running, and print its name
     #[arg(short, long)]
     pub detach: bool,
+
+    /// With -d: return when it is ready: healthy, tcp:PORT, http:PORT/PATH or log:REGEX; healthy
+    /// if nothing is said, which without a health check means that it runs
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "healthy",
+        requires = "detach",
+        value_parser = parse::<Readiness>
+    )]
+    pub wait: Option<Readiness>,
+
+    /// How long to wait for that
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub wait_timeout: Duration,
 
     /// How the container is made.
     #[command(flatten)]
@@ -55,42 +82,122 @@ pub enum Outcome {
     Attached(Box<Attached>),
 }
 
-/// Makes a container and starts it.
+/// A signal came before the process ran.
+#[derive(Debug, thiserror::Error)]
+#[error("the run was called off by a signal; nothing of it is left")]
+pub struct CalledOff {
+    signal: u8,
+}
+
+impl Explain for CalledOff {
+    fn class(&self) -> Class {
+        Class::Interrupted(self.signal)
+    }
+}
+
+/// Makes a container and starts it, unless a signal comes first, whose number `interrupt` gives.
 ///
 /// # Errors
 /// Whatever kept it from running; nothing of it is left then.
-pub async fn run(context: &Context<'_>, args: &Args) -> Result<Outcome, Failure> {
+pub async fn run(
+    context: &Context<'_>,
+    args: &Args,
+    interrupt: impl Future<Output = u8>,
+) -> Result<Outcome, Failure> {
     let cidfile = args
         .container
         .cidfile
         .as_deref()
         .map(CidFile::claim)
         .transpose()?;
+    tokio::pin!(interrupt);
     let id = prepare::name(context, &args.container);
     // It gets ready while the image is looked up; without orders it ends by itself.
     let (address, namespace) = (&context.settings.address, &context.settings.namespace);
-    let mut session = Session::spawn(address, namespace, &id)?;
-    let plan = prepare::plan(context, &args.container, &id).await?;
-    let fault = std::env::var("NETRUN_FAILPOINT").ok();
+    let session = Session::spawn(address, namespace, &id)?;
+    let plan = tokio::select! {
+        biased;
+        plan = prepare::plan(context, &args.container, &id) => plan?,
+        signal = &mut interrupt => {
+            abandon_pull(context).await;
+            return Err(CalledOff { signal }.into());
+        }
+    };
     let orders = Orders {
         address: address.clone(),
         namespace: namespace.clone(),
         id: id.clone(),
         task: Assignment::Run(Box::new(plan)),
-        foreground: !args.detach,
-        fault: fault.map(|text| text.parse()).transpose()?,
+        client: match args.detach {
+            true => Launcher::Leaves,
+            false => Launcher::Owns,
+        },
+        fault: context.fault,
     };
     if args.detach {
         session.order(&orders, PipeEnds::default()).await?;
-        let (_, steps) = session.started().await?;
+        let (_, _, steps) = started(session, interrupt.as_mut()).await?;
+        if let Some(readiness) = &args.wait {
+            ready(context, args, &id, readiness, interrupt).await?;
+        }
         cidfile.map(|file| file.write(&id)).transpose()?;
         return Ok(Outcome::Detached { id, steps });
     }
     let terminal = args.container.tty;
     let (pipes, ends) = attached::pipes(terminal)?;
     session.order(&orders, ends).await?;
-    let interactive = args.container.interactive;
-    let attached = Attached::wait(session, pipes, terminal, interactive).await?;
+    let (session, stdin, steps) = started(session, interrupt).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;
-    Ok(Outcome::Attached(Box::new(attached)))
+    Ok(Outcome::Attached(Box::new(Attached {
+        session,
+        pipes,
+        stdin: stdin.filter(|_| args.container.interactive),
+        terminal,
+        steps,
+        heir: Some(Heir::new(&context.settings, &id, Launcher::Owns)),
+    })))
+}
+
+/// Waits until the container is ready. One that is not, and was to be removed, is gone then.
+async fn ready(
+    context: &Context<'_>,
+    args: &Args,
+    id: &ContainerId,
+    readiness: &Readiness,
+    interrupt: impl Future<Output = u8>,
+) -> Result<(), Failure> {
+    let host = &context.host;
+    let signal = tokio::select! {
+        biased;
+        waited = until_ready(host, id, readiness, args.wait_timeout) => {
+            if waited.is_err() && args.container.rm {
+                control::remove(host, id, true, None).await?;
+            }
+            return Ok(waited?);
+        }
+        signal = interrupt => signal,
+    };
+    control::remove(host, id, true, None).await?;
+    Err(CalledOff { signal }.into())
+}
+
+/// Waits for the start. A signal calls it off, and what was made is gone then; or it came too late.
+async fn started(
+    mut session: Session,
+    interrupt: impl Future<Output = u8>,
+) -> Result<(Session, Option<PathBuf>, Vec<Taken>), Failure> {
+    let signal = tokio::select! {
+        biased;
+        started = session.started() => {
+            let (stdin, steps) = started?;
+            return Ok((session, stdin, steps));
+        }
+        signal = interrupt => signal,
+    };
+    session.call_off();
+    match session.started().await {
+        Ok((stdin, steps)) => Ok((session, stdin, steps)),
+        Err(error) if error.class() == Class::LeftBehind => Err(error.into()),
+        Err(_) => Err(CalledOff { signal }.into()),
+    }
 }

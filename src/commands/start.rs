@@ -1,13 +1,12 @@
 //! `netrun start`: start containers that exist.
 
-use super::attached::{self, Attached};
+use super::attached::{self, Attached, Heir};
 use super::context::Context;
 use super::each::{Each, each};
 use super::values::parse;
-use crate::engine::claim::{Supervision, supervision};
-use crate::engine::control::start_orders;
-use crate::engine::paths::Paths;
-use crate::engine::session::{PipeEnds, Session};
+use crate::engine::control::{self, start_orders};
+use crate::engine::protocol::Launcher;
+use crate::engine::session::Session;
 use crate::model::class::Failure;
 use crate::model::id::ContainerId;
 
@@ -36,25 +35,10 @@ pub struct Args {
 /// Starts the containers and waits for none of them. One that runs is left as it is.
 pub async fn start(context: &Context<'_>, containers: &[ContainerId]) -> Each<ContainerId> {
     each(containers, async |id| {
-        start_one(context, &id).await?;
+        control::start(&context.host, &id, context.fault).await?;
         Ok(id)
     })
     .await
-}
-
-/// Starts one container, with a fresh network namespace and fresh attachments.
-///
-/// # Errors
-/// Whatever kept it from running.
-pub async fn start_one(context: &Context<'_>, id: &ContainerId) -> Result<(), Failure> {
-    let paths = Paths::new(&context.settings.namespace, id);
-    if supervision(&paths) == Supervision::Alive {
-        return Ok(());
-    }
-    let orders = start_orders(&context.host, id, false, None);
-    let mut session = Session::launch(&orders, PipeEnds::default()).await?;
-    session.started().await?;
-    Ok(())
 }
 
 /// Starts one container and keeps its streams.
@@ -69,6 +53,10 @@ pub async fn start_attached(
     let record = context.host.record(id).await?;
     let terminal = record.process.terminal;
     let (pipes, ends) = attached::pipes(terminal)?;
-    let session = Session::launch(&start_orders(&context.host, id, true, None), ends).await?;
-    Ok(Attached::wait(session, pipes, terminal, interactive).await?)
+    // One on its way down is waited for; one that runs is told by the launch.
+    control::settle(&context.host, id).await?;
+    let orders = start_orders(&context.host, id, Launcher::Stays, context.fault);
+    let session = Session::launch(&orders, ends).await?;
+    let heir = Heir::new(&context.settings, id, Launcher::Stays);
+    Ok(Attached::wait(session, pipes, terminal, interactive, Some(heir)).await?)
 }

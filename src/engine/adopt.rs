@@ -1,34 +1,49 @@
 //! Adoption: a new supervisor goes on where one died.
 //!
 //! Invariant: the shim holds both ends of the FIFOs, so nothing was lost in between; what is found
-//! half-made is taken down, by the one way down.
+//! half-made is taken down, by the one way down; what may run is never taken for ended.
 
-use std::fs;
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::attachment;
 use super::claim::Claim;
 use super::error::Error;
-use super::launch::{Job, Running};
+use super::fifos::Fifos;
+use super::inherit::{self, Inherited};
+use super::launch::{self, Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
 use super::ports;
-use super::stdio::{Fifos, Outputs};
+use super::stdio::Outputs;
+use super::steps::Step;
 use super::teardown::{Process, Scope, teardown};
 use crate::containerd::{Task, TaskState};
 use crate::model::id::ContainerId;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
-use crate::sys::pidfd::PidFd;
+use crate::sys::process;
 
-/// SIGKILL.
-const KILL: u32 = 9;
+/// How long a task may be in a state that containerd cannot name, and how often it is asked.
+const STATE_LIMIT: Duration = Duration::from_secs(10);
+const STATE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Takes over a container. None if there is nothing that runs (any more).
+/// Takes over a container; its output goes to `pipes`, too. None if there is nothing that runs (any more).
 ///
 /// # Errors
-/// containerd cannot be reached, or something is left behind: the next command tries again.
-pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> {
-    let Some(claim) = Claim::adopt(job.paths).await? else {
+/// containerd cannot be reached or cannot say whether it runs, or something is left behind: the next
+/// command tries again.
+pub async fn adopt(
+    job: Job<'_>,
+    id: &ContainerId,
+    pipes: Vec<OwnedFd>,
+) -> Result<Option<Up>, Error> {
+    let Some(claim) = claim(job).await? else {
         return Ok(None);
     };
     let lock_file = &job.paths.lock;
@@ -45,29 +60,58 @@ pub async fn adopt(job: Job<'_>, id: &ContainerId) -> Result<Option<Up>, Error> 
         }
         Err(error) => return Err(error),
     };
+    if !attachment::is_unfinished(&record) {
+        // Somebody else has finished it in the meantime, or all but the run directory was gone.
+        release(job).await;
+        return Ok(None);
+    }
     let fifos = Fifos::new(
         job.paths.fifos(""),
         record.process.terminal,
         record.process.stdin,
     );
-    let task = job.host.client().await?.task(id.as_str()).await;
-    match task {
-        Ok(task) if matches!(task.state, TaskState::Running | TaskState::Paused) => {
-            let running = take_over(job, &mut record, fifos, &task).await?;
+    match task(job, id).await? {
+        Some(task) if matches!(task.state, TaskState::Running | TaskState::Paused) => {
+            let (running, execs) = take_over(job, &mut record, fifos, &task, pipes).await?;
             Ok(Some(Up {
                 claim,
-                ports: ports::hold_again(&record.network.ports),
+                early: Vec::new(),
                 record,
                 running,
+                published: true,
+                execs,
             }))
         }
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => {
-            let scope = finish(job, &mut record, &fifos).await?;
+        task => {
+            let scope = finish(job, &mut record, &fifos, task.as_ref()).await?;
             forget_lock(job, scope, Some(lock));
             Ok(None)
         }
     }
+}
+
+/// The claim of a supervisor that died, or a fresh one where even its run directory is gone.
+async fn claim(job: Job<'_>) -> Result<Option<Claim>, Error> {
+    match Claim::adopt(job.paths).await? {
+        None if !job.paths.run.is_dir() => Claim::fresh(job.paths, &job.host.address),
+        claim => Ok(claim),
+    }
+}
+
+/// What containerd says of the task; none if it knows none. A shim that does not answer in time makes
+/// it say that it cannot tell, and then the process may well run.
+async fn task(job: Job<'_>, id: &ContainerId) -> Result<Option<Task>, Error> {
+    let client = job.host.client().await?;
+    let deadline = Instant::now() + STATE_LIMIT;
+    while Instant::now() < deadline {
+        match client.task(id.as_str()).await {
+            Ok(task) if task.state == TaskState::Unknown => sleep(STATE_PAUSE).await,
+            Ok(task) => return Ok(Some(task)),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::UnknownState { id: id.clone() })
 }
 
 async fn take_over(
@@ -75,25 +119,58 @@ async fn take_over(
     record: &mut Record,
     fifos: Fifos,
     task: &Task,
-) -> Result<Running, Error> {
+    pipes: Vec<OwnedFd>,
+) -> Result<(Running, Vec<Inherited>), Error> {
+    // Those that are there are left.
+    inherit::find_fifos(record, job.paths);
+    fifos.make()?;
     let log = job.paths.log();
     let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
     let outputs = Outputs::open(&fifos, Some(writer))?;
-    end_execs(job, record.id.as_str()).await;
-    // The socket of the dead supervisor is in the way of ours.
-    let _ = fs::remove_file(job.paths.run.join(super::paths::SOCKET));
-    record.provisional = false;
-    let pidfd = PidFd::open(task.pid).ok();
-    Ok(Running {
-        pidfd,
+    outputs
+        .attach(pipes)
+        .map_err(Error::file("attach to", job.paths.fifos("")))?;
+    let execs = inherit::execs(job, record.id.as_str()).await;
+    let known = record.clone();
+    complete(record, task);
+    if *record != known {
+        let update = job.host.update(record);
+        job.steps.run(Step::Results, update).await?;
+    }
+    let running = Running {
+        pidfd: launch::open_process(record, task.pid),
         pid: task.pid,
         fifos,
         outputs: Rc::new(outputs),
-    })
+        ports: RefCell::new(ports::hold_again(&record.network.ports)),
+    };
+    Ok((running, execs))
+}
+
+/// Says in the record what the dead supervisor had no time to say.
+fn complete(record: &mut Record, task: &Task) {
+    record.provisional = false;
+    record.started = record.started.or_else(|| {
+        let age = process::age(task.pid)?;
+        Timestamp::now().checked_sub(age).ok()
+    });
+    let known = record.clone();
+    let missing = record.network.attachments.iter_mut();
+    for attachment in missing.filter(|attachment| attachment.result.is_none()) {
+        attachment.result = attachment::cached_result(&known, attachment);
+    }
 }
 
 /// What is not running is taken down: to the last thing if it never ran, or should not stay.
-async fn finish(job: Job<'_>, record: &mut Record, fifos: &Fifos) -> Result<Scope, Error> {
+async fn finish(
+    job: Job<'_>,
+    record: &mut Record,
+    fifos: &Fifos,
+    task: Option<&Task>,
+) -> Result<Scope, Error> {
+    // A process that has ended was started, though nobody had the time to say so.
+    let ran = task.is_some_and(|task| task.state == TaskState::Stopped);
+    record.provisional &= !ran;
     let gone = record.provisional || record.auto_remove;
     let scope = if gone { Scope::Container } else { Scope::Run };
     // A task that is deleted with unread output makes containerd wait for seconds.
@@ -102,29 +179,4 @@ async fn finish(job: Job<'_>, record: &mut Record, fifos: &Fifos) -> Result<Scop
     drop(outputs);
     release(job).await;
     Ok(scope)
-}
-
-/// The clients of the execs lost them with the supervisor; their processes would block for ever.
-async fn end_execs(job: Job<'_>, id: &str) {
-    let Ok(entries) = fs::read_dir(&job.paths.run) else {
-        return;
-    };
-    let Ok(client) = job.host.client().await else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(exec_id) = name.to_str().and_then(|name| name.strip_prefix("exec-")) else {
-            continue;
-        };
-        let terminal = !entry.path().join("stderr").exists();
-        let fifos = Fifos::new(entry.path(), terminal, false);
-        let outputs = Outputs::open(&fifos, None);
-        if client.kill_process(id, exec_id, KILL, false).await.is_ok() {
-            drop(client.wait_process(id, exec_id).await);
-        }
-        drop(client.delete_exec(id, exec_id).await);
-        drop(outputs);
-        fifos.remove();
-    }
 }

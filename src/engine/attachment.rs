@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::error::Error;
@@ -18,7 +19,7 @@ use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
 use crate::sys::pidfd::PidFd;
-use crate::sys::process::with_environment;
+use crate::sys::process::{self, with_environment};
 use crate::sys::routes;
 
 /// How often, and how long apart, plugins without a supervisor are looked for until they are killed.
@@ -67,7 +68,7 @@ pub async fn order_routes(record: &Record) -> Result<(), Error> {
     };
     attachments.sort_by_key(|one| std::cmp::Reverse(one.gateway_priority));
     let order: Vec<String> = attachments.iter().map(|one| one.ifname.clone()).collect();
-    let ordered = netns::within(path, move || routes::prefer(&order)).await;
+    let ordered = netns::within(Some(path), move || routes::prefer(&order)).await;
     ordered.map_err(|source| Error::Netns {
         action: "order the default routes of",
         path: path.to_owned(),
@@ -101,15 +102,22 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
     if thorough {
         end_plugins(&conf.container_id).await;
     }
+    let mut sweep = Sweep {
+        list: chain.list(),
+        container_id: &conf.container_id,
+        ifname: &conf.ifname,
+        result: attachment.result.as_ref(),
+        reserved: &[],
+    };
+    let reserved = match sweep.result {
+        Some(_) => Vec::new(),
+        None => sweep.reserved(),
+    };
+    sweep.reserved = &reserved;
     let outcome = chain.del(&conf, attachment.result.as_ref()).await;
     if outcome.is_ok() && reachable && !thorough {
         return Ok(());
     }
-    let sweep = Sweep {
-        list: chain.list(),
-        container_id: &conf.container_id,
-        ifname: &conf.ifname,
-    };
     let swept = sweep_patiently(&sweep).await;
     match (outcome, swept.failures.first()) {
         (Err(error), Some(_)) => Err(failed(Report::of(&error))),
@@ -153,6 +161,13 @@ async fn sweep_patiently(sweep: &Sweep<'_>) -> Swept {
     sweep.run().await
 }
 
+/// Whether a namespace of the container's name can be ours: we made one since the machine was booted.
+pub fn made_netns(record: &Record) -> bool {
+    // Who cannot know what boot this is must take it for the one.
+    let here = |boot_id: String| boot_id == record.boot_id;
+    !record.boot_id.is_empty() && process::boot_id().map_or(true, here)
+}
+
 /// Whether the network may still hold something of this attachment.
 pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
     let cached = || {
@@ -164,19 +179,31 @@ pub fn may_be_attached(record: &Record, attachment: &Attachment) -> bool {
             found.is_some()
         })
     };
+    let named =
+        || made_netns(record) && netns_path(record).is_some_and(|path| netns::exists(&path));
     // A run that was never brought down cleanly may have died anywhere in its ADD.
     let unfinished = !record.boot_id.is_empty() && record.exit.is_none();
-    unfinished || netns_path(record).is_some_and(|path| netns::exists(&path)) || cached()
+    unfinished || named() || cached()
 }
 
-/// Whether anything of a run may be left: it was begun and never ended, or its network is there.
+/// The result of an attachment as the plugins' own cache has it.
+pub fn cached_result(record: &Record, attachment: &Attachment) -> Option<Value> {
+    let (chain, cni_id) = (chain(attachment).ok()?, record.id.cni_id(&record.namespace));
+    let cache = chain.cache();
+    cache
+        .load(&attachment.network, &cni_id, &attachment.ifname)?
+        .result
+}
+
+/// Whether anything of a run, or of a container half-made, may be left: it was begun and never ended,
+/// or its network is there.
 pub fn is_unfinished(record: &Record) -> bool {
     let begun = !record.boot_id.is_empty();
     let attached = || {
         let mut attachments = record.network.attachments.iter();
         attachments.any(|attached| may_be_attached(record, attached))
     };
-    begun && (record.exit.is_none() || record.auto_remove || attached())
+    record.provisional || begun && (record.exit.is_none() || record.auto_remove || attached())
 }
 
 fn chain(attachment: &Attachment) -> Result<Chain, Report> {

@@ -10,10 +10,11 @@ use super::launch::Job;
 use super::neighbours;
 use super::paths::Paths;
 use super::plan::free_ifname;
+use super::ports;
 use super::protocol::Request;
+use super::reach;
 use super::steps::Step;
-use super::supervise::Supervisor;
-use super::{control, ports};
+use super::supervisor::Supervisor;
 use crate::model::id::ContainerId;
 use crate::model::record::{Attachment, NetworkMode, Record};
 use crate::network::CniResult;
@@ -26,7 +27,7 @@ use crate::sys::lock::Lock;
 /// It is attached already, has no network of its own, or ADD fails; nothing has changed then.
 pub async fn connect(host: &Host, id: &ContainerId, attachment: Attachment) -> Result<(), Error> {
     let request = Request::Connect(Box::new(attachment.clone()));
-    if control::ask(host, id, &request).await?.is_some() {
+    if reach::ask(host, id, &request).await?.is_some() {
         return Ok(());
     }
     change_stopped(host, id, |record| {
@@ -45,7 +46,7 @@ pub async fn disconnect(host: &Host, id: &ContainerId, network: &str) -> Result<
     let request = Request::Disconnect {
         network: network.to_owned(),
     };
-    if control::ask(host, id, &request).await?.is_some() {
+    if reach::ask(host, id, &request).await?.is_some() {
         return Ok(());
     }
     change_stopped(host, id, |record| {
@@ -192,14 +193,14 @@ pub async fn detach(supervisor: &Supervisor, network: &str) -> Result<(), Error>
     forget(&mut record, index);
     keep(supervisor, &record).await?;
     if published {
-        drop::<ports::Reservation>(supervisor.ports.take());
+        drop::<ports::Reservation>(supervisor.running.ports.take());
     }
     Ok(())
 }
 
 fn check_alive(supervisor: &Supervisor) -> Result<(), Error> {
     match supervisor.going_down.get() {
-        true => Err(control::not_running(&supervisor.id())),
+        true => Err(Error::not_running(&supervisor.id())),
         false => Ok(()),
     }
 }

@@ -9,49 +9,61 @@ use super::error::Error;
 use super::etc;
 use super::host::Host;
 use super::launch::{self, Job};
-use super::orders::release;
+use super::orders::{release, was_written};
 use super::paths::Paths;
 use super::plan::Plan;
-use super::protocol::{Assignment, Event, Orders, Request};
+use super::protocol::{Assignment, Event, Launcher, Orders, Request};
+use super::reach::ask;
 use super::session::{PipeEnds, Session};
 use super::steps::{Fault, Step, Steps, Taken};
 use super::teardown::{Process, Scope, teardown};
 use crate::containerd::TaskState;
+use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 use crate::model::record::Exit;
 use crate::sys::lock::Lock;
 
-/// How often a command goes back to the beginning because a supervisor ended under its hands.
+/// How often a command goes back to the beginning because somebody else changed the state under its
+/// hands.
 const TRIES: usize = 3;
 
 /// Creates a container and starts nothing.
 ///
 /// # Errors
 /// The first failure; what was made is undone.
-pub async fn create(host: &Host, plan: &Plan) -> Result<(), Error> {
-    let record = &plan.record;
-    let paths = Paths::new(&record.namespace, &record.id);
-    let steps = Steps::new();
+pub async fn create(host: &Host, mut plan: Plan, fault: Option<Fault>) -> Result<(), Error> {
+    let paths = host.paths(&plan.record.id)?;
+    let steps = Steps::of_command(fault);
     let job = Job {
         host,
         steps: &steps,
         paths: &paths,
     };
     let lock = lock(&paths).await?;
-    launch::create_record(job, plan).await?;
-    let made = async {
-        launch::prepare_root(job, plan).await?;
-        job.steps
-            .run(Step::Files, async { etc::make(&paths, record) })
-            .await
+    // Until its maker says that it is whole, whoever finds it finds something half-made.
+    plan.record.provisional = true;
+    let mut record = plan.record.clone();
+    let error = match make(job, &plan).await {
+        Ok(()) => return Ok(()),
+        Err(error @ Error::NameTaken { .. }) => return Err(error),
+        Err(error) => error,
     };
-    let Err(error) = made.await else {
-        return Ok(());
-    };
-    let mut record = record.clone();
+    if !was_written(job, &record).await {
+        return Err(error);
+    }
     teardown(job, &mut record, Scope::Container, Process::Unknown).await?;
     drop(lock.remove(&paths.lock));
     Err(error)
+}
+
+async fn make(job: Job<'_>, plan: &Plan) -> Result<(), Error> {
+    launch::create_record(job, plan).await?;
+    launch::prepare_root(job, plan).await?;
+    let mut record = plan.record.clone();
+    let files = async { etc::make(job.paths, &record, &job.host.address) };
+    job.steps.run(Step::Files, files).await?;
+    record.provisional = false;
+    job.steps.run(Step::Results, job.host.update(&record)).await
 }
 
 async fn lock(paths: &Paths) -> Result<Lock, Error> {
@@ -64,7 +76,7 @@ async fn lock(paths: &Paths) -> Result<Lock, Error> {
 pub fn start_orders(
     host: &Host,
     id: &ContainerId,
-    foreground: bool,
+    client: Launcher,
     fault: Option<Fault>,
 ) -> Orders {
     Orders {
@@ -72,29 +84,29 @@ pub fn start_orders(
         namespace: host.namespace.clone(),
         id: id.clone(),
         task: Assignment::Start,
-        foreground,
+        client,
         fault,
     }
 }
 
-/// Asks a supervisor for something that ends with its last event. None if there is no supervisor.
-pub(super) async fn ask(
-    host: &Host,
-    id: &ContainerId,
-    request: &Request,
-) -> Result<Option<Event>, Error> {
-    let paths = Paths::new(&host.namespace, id);
-    let session = Session::open(id, &paths, request, PipeEnds::default()).await?;
-    let Some(mut session) = session else {
-        return Ok(None);
-    };
-    match session.event().await {
-        Ok(Event::Failed(report)) => Err(report.into()),
-        Ok(event) => Ok(Some(event)),
-        // It ended before it heard us, or died: whoever asked looks again.
-        Err(Error::SupervisorGone { .. }) => Ok(None),
-        Err(error) => Err(error),
+/// Starts a container, with a fresh network namespace and fresh attachments. One that runs is left
+/// as it is; one on its way down is waited for.
+///
+/// # Errors
+/// Whatever kept it from running.
+pub async fn start(host: &Host, id: &ContainerId, fault: Option<Fault>) -> Result<(), Error> {
+    let mut tries = TRIES;
+    while !settle(host, id).await? {
+        let orders = start_orders(host, id, Launcher::Leaves, fault);
+        let mut session = Session::launch(&orders, PipeEnds::default()).await?;
+        tries -= 1;
+        match session.started().await {
+            // Somebody else began to start it after we looked.
+            Err(error) if error.class() == Class::AlreadyExists && tries > 0 => {}
+            outcome => return outcome.map(drop),
+        }
     }
+    Ok(())
 }
 
 /// Stops a container; one that does not run is stopped already. Returns how it ended, if it ran.
@@ -107,35 +119,34 @@ pub async fn stop(
     timeout: Option<u32>,
     signal: Option<i32>,
 ) -> Result<Option<Exit>, Error> {
-    match ask(host, id, &Request::Stop { timeout, signal }).await? {
-        Some(Event::Exited { exit, .. }) => Ok(Some(exit)),
-        Some(_) => Ok(None),
-        None => Ok(host.record(id).await?.exit),
+    for _ in 0..TRIES {
+        match ask(host, id, &Request::Stop { timeout, signal }).await? {
+            Some(Event::Exited { exit, .. }) => return Ok(Some(exit)),
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        let mut record = host.record(id).await?;
+        if record.restart.is_no() || record.stopped {
+            return Ok(record.exit);
+        }
+        // Whoever is about to start it again looks here, and can be asked from then on.
+        record.stopped = true;
+        let _lock = lock(&Paths::new(&host.namespace, id)).await?;
+        host.update(&record).await?;
     }
+    Err(Error::not_running(id))
 }
 
-/// Signals a container's process.
+/// Signals a container's process; after SIGKILL it has ended.
 ///
 /// # Errors
 /// There is no such container, or it does not run.
-pub async fn kill(host: &Host, id: &ContainerId, signal: i32) -> Result<(), Error> {
-    if ask(host, id, &Request::Signal { number: signal })
-        .await?
-        .is_some()
-    {
+pub async fn kill(host: &Host, id: &ContainerId, number: i32) -> Result<(), Error> {
+    if ask(host, id, &Request::Signal { number }).await?.is_some() {
         return Ok(());
     }
     host.record(id).await?;
-    Err(not_running(id))
-}
-
-/// The error of a command that needs a running container.
-pub fn not_running(id: &ContainerId) -> Error {
-    Error::WrongState {
-        id: id.clone(),
-        state: "is not running",
-        hint: "start it (netrun start)",
-    }
+    Err(Error::not_running(id))
 }
 
 /// Waits until a container does not run (any more).
@@ -147,68 +158,76 @@ pub async fn wait(host: &Host, id: &ContainerId) -> Result<Exit, Error> {
         if let Some(Event::Exited { exit, .. }) = ask(host, id, &Request::Wait).await? {
             return Ok(exit);
         }
+        // None yet if it has been started since we asked.
         if let Some(exit) = host.record(id).await?.exit {
             return Ok(exit);
         }
     }
-    Err(not_running(id))
+    Err(Error::not_running(id))
 }
 
-/// Waits until a supervisor is not on its way down; one that is gone is down.
+/// Waits until a supervisor is not on its way up or down; says whether the container runs then.
 ///
 /// # Errors
 /// Something is left behind.
-pub async fn settle(host: &Host, id: &ContainerId) -> Result<(), Error> {
-    ask(host, id, &Request::Settle).await.map(drop)
+pub async fn settle(host: &Host, id: &ContainerId) -> Result<bool, Error> {
+    let settled = ask(host, id, &Request::Settle).await?;
+    Ok(matches!(settled, Some(Event::Started { .. })))
 }
 
 /// Removes a container with all that was made for it; returns the steps taken.
 ///
 /// # Errors
 /// There is none, it runs and `force` is not given, or something is left behind.
-pub async fn remove(host: &Host, id: &ContainerId, force: bool) -> Result<Vec<Taken>, Error> {
-    let paths = Paths::new(&host.namespace, id);
-    for _ in 0..TRIES {
-        if supervision(&paths) != Supervision::Alive {
-            break;
-        }
-        if !force {
-            check_ended(host, id).await?;
-        }
-        if let Some(Event::Exited { steps, .. }) = ask(host, id, &Request::Remove).await? {
-            // It may have been on its way to a stop, not to a removal, when it heard us.
-            if matches!(host.record(id).await, Err(Error::NoSuchContainer { .. })) {
-                return Ok(steps);
-            }
-        }
-    }
-    remove_stopped(host, id, &paths).await
-}
-
-/// A process that has ended is no obstacle, even if its supervisor is still at work.
-async fn check_ended(host: &Host, id: &ContainerId) -> Result<(), Error> {
-    match host.client().await?.task(id.as_str()).await {
-        Ok(task) if task.state == TaskState::Stopped => Ok(()),
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error.into()),
-        Ok(_) => Err(Error::WrongState {
-            id: id.clone(),
-            state: "is running",
-            hint: "stop it first (netrun stop), or remove it by force (netrun rm -f)",
-        }),
-    }
-}
-
-async fn remove_stopped(host: &Host, id: &ContainerId, paths: &Paths) -> Result<Vec<Taken>, Error> {
-    // Where a supervisor died, its run directory goes as well.
-    let claim = Claim::adopt(paths).await?;
-    let lock = lock(paths).await?;
-    let steps = Steps::new();
+pub async fn remove(
+    host: &Host,
+    id: &ContainerId,
+    force: bool,
+    fault: Option<Fault>,
+) -> Result<Vec<Taken>, Error> {
+    let paths = host.paths(id)?;
+    let steps = Steps::of_command(fault);
     let job = Job {
         host,
         steps: &steps,
-        paths,
+        paths: &paths,
     };
+    for _ in 0..TRIES {
+        // To remove what a dead supervisor left nobody need take it over first.
+        if !force || supervision(&paths) == Supervision::Alive {
+            let answer = ask(host, id, &Request::Remove { force }).await?;
+            if let Some(Event::Exited { steps, .. }) = answer {
+                // It may have been on its way to a stop, not to a removal, when it heard us.
+                if matches!(host.record(id).await, Err(Error::NoSuchContainer { .. })) {
+                    return Ok(steps);
+                }
+            }
+        }
+        if let Some(steps) = remove_unsupervised(job, id, force).await? {
+            return Ok(steps);
+        }
+    }
+    Err(Error::WrongState {
+        id: id.clone(),
+        state: "is started again and again by others",
+        hint: "end what starts it, then try again",
+    })
+}
+
+/// Removes what nobody runs. None if somebody does.
+async fn remove_unsupervised(
+    job: Job<'_>,
+    id: &ContainerId,
+    force: bool,
+) -> Result<Option<Vec<Taken>>, Error> {
+    let (host, paths) = (job.host, job.paths);
+    // Where a supervisor died, its run directory goes as well.
+    let claim = Claim::adopt(paths).await?;
+    let lock = lock(paths).await?;
+    if claim.is_none() && supervision(paths) != Supervision::None {
+        // Somebody claimed it before we had the lock, and is waiting for it.
+        return Ok(None);
+    }
     let mut record = match host.record(id).await {
         Ok(record) => record,
         Err(error) => {
@@ -221,10 +240,23 @@ async fn remove_stopped(host: &Host, id: &ContainerId, paths: &Paths) -> Result<
             return Err(error);
         }
     };
+    if !force {
+        check_ended(host, id).await?;
+    }
     teardown(job, &mut record, Scope::Container, Process::Unknown).await?;
     if claim.is_some() {
         release(job).await;
     }
     drop(lock.remove(&paths.lock));
-    Ok(steps.taken())
+    Ok(Some(job.steps.taken()))
+}
+
+/// Without a supervisor only containerd can say whether something runs nonetheless.
+async fn check_ended(host: &Host, id: &ContainerId) -> Result<(), Error> {
+    match host.client().await?.task(id.as_str()).await {
+        Ok(task) if task.state == TaskState::Stopped => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(Error::running(id)),
+    }
 }

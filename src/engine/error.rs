@@ -40,6 +40,22 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// The name belongs to another containerd of this host.
+    #[error("container \"{id}\" belongs to the containerd at {}", .address.display())]
+    Elsewhere {
+        /// Which.
+        id: ContainerId,
+        /// The other containerd's socket.
+        address: PathBuf,
+    },
+    /// There is a network namespace of the container's name already.
+    #[error("there is a network namespace {} already, which netrun did not make for \"{id}\"", .path.display())]
+    NetnsTaken {
+        /// The container that would have had it.
+        id: ContainerId,
+        /// Its path.
+        path: PathBuf,
+    },
     /// A record was not written by netrun, or by a newer one.
     #[error("the record of container \"{id}\" cannot be read")]
     Record {
@@ -163,6 +179,12 @@ pub enum Error {
         /// Whose.
         id: ContainerId,
     },
+    /// containerd does not know whether a container runs.
+    #[error("containerd cannot tell whether container \"{id}\" runs: its shim does not answer")]
+    UnknownState {
+        /// Which.
+        id: ContainerId,
+    },
     /// The process did not end even by SIGKILL.
     #[error("the process of container \"{id}\" does not end after SIGKILL")]
     DoesNotEnd {
@@ -195,6 +217,33 @@ pub enum Error {
 }
 
 impl Error {
+    /// A command needs a running container.
+    pub fn not_running(id: &ContainerId) -> Error {
+        Error::WrongState {
+            id: id.clone(),
+            state: "is not running",
+            hint: "start it (netrun start)",
+        }
+    }
+
+    /// A command needs a container that does not run.
+    pub fn running(id: &ContainerId) -> Error {
+        Error::WrongState {
+            id: id.clone(),
+            state: "is running",
+            hint: "stop it first (netrun stop), or remove it by force (netrun rm -f)",
+        }
+    }
+
+    /// A command needs a container that runs now, not in a while.
+    pub fn restarting(id: &ContainerId) -> Error {
+        Error::WrongState {
+            id: id.clone(),
+            state: "waits to be started again",
+            hint: "try again when it runs; netrun stop ends the waiting",
+        }
+    }
+
     /// Names a file operation.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
@@ -211,9 +260,13 @@ impl Explain for Error {
         match self {
             Error::Containerd(error) => error.class(),
             Error::NoSuchContainer { .. } => Class::NotFound,
-            Error::NameTaken { .. } | Error::Attached { .. } => Class::AlreadyExists,
+            Error::NameTaken { .. } | Error::Attached { .. } | Error::NetnsTaken { .. } => {
+                Class::AlreadyExists
+            }
             Error::NotAttached { .. } | Error::NetworkGone { .. } => Class::NotFound,
-            Error::WrongState { .. } | Error::Foreign { .. } => Class::WrongState,
+            Error::WrongState { .. } | Error::Foreign { .. } | Error::Elsewhere { .. } => {
+                Class::WrongState
+            }
             Error::RecordTooLarge { .. } => Class::InvalidInput,
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
@@ -224,7 +277,7 @@ impl Explain for Error {
             Error::LeftBehind { .. } => Class::LeftBehind,
             Error::Reported(report) => report.class(),
             Error::Port(error) => error.class(),
-            Error::SupervisorGone { .. } => Class::Unavailable,
+            Error::SupervisorGone { .. } | Error::UnknownState { .. } => Class::Unavailable,
             Error::DoesNotEnd { .. } => Class::Timeout,
             Error::Abandoned
             | Error::Record { .. }
@@ -240,6 +293,14 @@ impl Explain for Error {
             Error::NameTaken { id, .. } => Some(format!(
                 "remove it (netrun rm -f {id}), or choose another --name"
             )),
+            Error::Elsewhere { address, .. } => Some(format!(
+                "netrun --address {} ..., or choose another --name",
+                address.display()
+            )),
+            Error::NetnsTaken { path, .. } => Some(format!(
+                "choose another --name, or remove it (ip netns del {})",
+                path.file_name().unwrap_or_default().display()
+            )),
             Error::WrongState { hint, .. } if !hint.is_empty() => Some((*hint).to_owned()),
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
@@ -253,6 +314,11 @@ impl Explain for Error {
             Error::LeftBehind { .. } | Error::SupervisorGone { .. } => {
                 Some("netrun gc finishes what is left".to_owned())
             }
+            Error::UnknownState { .. } => Some(
+                "try again; if it stays so, the shim hangs: killing it (ps ax | grep containerd-shim) \
+                 ends the container"
+                    .to_owned(),
+            ),
             Error::Foreign { id } => Some(format!(
                 "remove it with what made it, for instance ctr container rm {id}"
             )),

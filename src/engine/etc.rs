@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::address::mark;
 use super::error::Error;
 use super::neighbours;
 use super::paths::Paths;
@@ -23,14 +24,15 @@ const HOST_HOSTS: &str = "/etc/hosts";
 const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
 const SYSTEMD_RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
 
-/// Makes the state directory with the three files in it.
+/// Makes the state directory of the containerd at `address`, with the three files in it.
 ///
 /// # Errors
 /// [`Error::File`].
-pub fn make(paths: &Paths, record: &Record) -> Result<(), Error> {
+pub fn make(paths: &Paths, record: &Record, address: &Path) -> Result<(), Error> {
     let mut directory = fs::DirBuilder::new();
     let made = directory.recursive(true).mode(0o700).create(&paths.state);
-    made.map_err(Error::file("make", &paths.state))?;
+    let marked = made.and_then(|()| mark(&paths.state, address));
+    marked.map_err(Error::file("make", &paths.state))?;
     let hostname = names::hostname(&record.names.hostname);
     write_in_place(&paths.hostname(), hostname.as_bytes())?;
     // Their contents follow when the networks have given their addresses.

@@ -9,33 +9,32 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oci_spec::runtime::Spec;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::error::Error;
+use super::fifos::Fifos;
+use super::inherit::{self, Inherited};
 use super::protocol::{Event, Exec, Request};
 use super::report::Report;
-use super::serve::tell;
+use super::serve::{close_stdin, tell};
 use super::spec::{self, ExecRequest};
-use super::stdio::{Fifos, Outputs};
-use super::supervise::Supervisor;
+use super::stdio::Outputs;
+use super::supervisor::Supervisor;
 use super::user_lookup;
 use crate::containerd::{self, Exited};
+use crate::model::class::{Class, Explain};
 use crate::model::record::Exit;
 use crate::sys::channel::Channel;
 
 /// SIGKILL.
-const KILL: u32 = 9;
+const KILL: i32 = 9;
 
 /// How long the FIFOs of an ended exec may take to reach their end; a process it left running in the
 /// background may hold them open.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// A process that was added.
-struct Added {
-    exec_id: String,
-    fifos: Fifos,
-    outputs: Outputs,
-}
+/// How long apart containerd is asked for the end of an exec while it cannot be reached.
+const WAIT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs a process for a client, from its start to its end.
 pub async fn serve(
@@ -50,13 +49,13 @@ pub async fn serve(
     let exec_id = format!("{}-{number}", std::process::id());
     let directory = supervisor.paths.fifos(&exec_id);
     let fifos = Fifos::new(directory, wanted.terminal, wanted.stdin);
-    let event = match add(supervisor, &exec_id, &fifos, &wanted, pipes).await {
+    match add(supervisor, &exec_id, &fifos, &wanted, pipes).await {
         Err(error) => {
             fifos.remove();
-            return tell(&channel, &Event::Failed(Report::of(&error))).await;
+            tell(&channel, &Event::Failed(Report::of(&error))).await;
         }
         Ok(outputs) => {
-            let added = Added {
+            let added = Inherited {
                 exec_id,
                 fifos,
                 outputs,
@@ -64,13 +63,29 @@ pub async fn serve(
             tell(&channel, &started(supervisor, &added)).await;
             let event = follow(supervisor, &mut channel, &added, wanted.detach).await;
             added.fifos.remove();
-            event
+            let _delivering = supervisor.delivering.read().await;
+            tell(&channel, &event).await;
+            added.outputs.delivered().await;
         }
-    };
-    tell(&channel, &event).await;
+    }
 }
 
-fn started(supervisor: &Supervisor, added: &Added) -> Event {
+/// Goes on with the detached execs that another supervisor began.
+pub fn inherit(supervisor: &Rc<Supervisor>, execs: Vec<Inherited>) {
+    for inherited in execs {
+        let ours = supervisor.clone();
+        tokio::task::spawn_local(async move { look_after(&ours, inherited).await });
+    }
+}
+
+async fn look_after(supervisor: &Supervisor, added: Inherited) {
+    // Nobody is left to be told how it ended.
+    let _ = ended(supervisor, &added.exec_id).await;
+    clear(supervisor, &added).await;
+    added.fifos.remove();
+}
+
+fn started(supervisor: &Supervisor, added: &Inherited) -> Event {
     Event::Started {
         steps: supervisor.steps.taken(),
         stdin: added.fifos.stdin(),
@@ -86,6 +101,9 @@ async fn add(
 ) -> Result<Outputs, Error> {
     let id = supervisor.id();
     fifos.make()?;
+    if wanted.detach {
+        inherit::mark_detached(&supervisor.paths.fifos(exec_id));
+    }
     let outputs = Outputs::open(fifos, None)?;
     outputs
         .attach(pipes)
@@ -116,7 +134,11 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
     let (container, _) = supervisor.host.container(&id).await?;
     let spec: Spec = serde_json::from_slice(&container.spec).map_err(unreadable)?;
     let own = spec.process().clone().unwrap_or_default();
-    let root = PathBuf::from(format!("/proc/{}/root", supervisor.running.pid));
+    let root = match supervisor.running.pidfd {
+        Some(_) => PathBuf::from(format!("/proc/{}/root", supervisor.running.pid)),
+        // The pid is not one of ours: without names there are still numbers.
+        None => PathBuf::from("/nonexistent"),
+    };
     let user = match &wanted.user {
         Some(user) => Some(user_lookup::in_root(&id, user, &root)?),
         None => None,
@@ -137,17 +159,12 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
 
 /// Waits for the end, obeying the client; says how it ended.
 async fn follow(
-    supervisor: &Supervisor,
+    supervisor: &Rc<Supervisor>,
     channel: &mut Channel,
-    added: &Added,
+    added: &Inherited,
     detach: bool,
 ) -> Event {
-    let id = supervisor.id();
-    let client = match supervisor.host.client().await {
-        Ok(client) => client,
-        Err(error) => return Event::Failed(Report::of(&error)),
-    };
-    let wait = client.wait_process(id.as_str(), &added.exec_id);
+    let wait = ended(supervisor, &added.exec_id);
     tokio::pin!(wait);
     let mut attended = !detach;
     let waited = loop {
@@ -156,23 +173,19 @@ async fn follow(
             request = channel.receive::<Request>(), if attended => request,
         };
         match request {
-            Ok(Some((Request::Detach, _))) => attended = false,
+            Ok(Some((Request::Detach, _))) => {
+                attended = false;
+                inherit::mark_detached(&supervisor.paths.fifos(&added.exec_id));
+            }
             Ok(Some((request, _))) => obey(supervisor, &added.exec_id, request).await,
             Ok(None) | Err(_) => {
                 attended = false;
-                drop(
-                    client
-                        .kill_process(id.as_str(), &added.exec_id, KILL, false)
-                        .await,
-                );
+                let kill = Request::Signal { number: KILL };
+                obey(supervisor, &added.exec_id, kill).await;
             }
         }
     };
-    if timeout(DRAIN, added.outputs.drained()).await.is_err() {
-        added.outputs.abandon();
-    }
-    // With its container gone the exec is gone as well.
-    let _ = client.delete_exec(id.as_str(), &added.exec_id).await;
+    clear(supervisor, added).await;
     match waited {
         Ok(Exited { status, at }) => Event::Exited {
             exit: Exit {
@@ -186,8 +199,40 @@ async fn follow(
     }
 }
 
-async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
+/// Waits for the end of an exec, over restarts of containerd.
+async fn ended(supervisor: &Supervisor, exec_id: &str) -> Result<Exited, Error> {
     let id = supervisor.id();
+    loop {
+        let wait = async {
+            let client = supervisor.host.client().await?;
+            Ok::<_, Error>(client.wait_process(id.as_str(), exec_id).await?)
+        };
+        match wait.await {
+            Err(error) if error.class() != Class::NotFound && !supervisor.ended() => {
+                supervisor.host.release();
+                sleep(WAIT_PAUSE).await;
+            }
+            waited => return waited,
+        }
+    }
+}
+
+/// Reads what an ended exec has left, and deletes it.
+async fn clear(supervisor: &Supervisor, added: &Inherited) {
+    added.outputs.drain(DRAIN).await;
+    // With its container gone the exec is gone as well.
+    if let Ok(client) = supervisor.host.client().await {
+        let _ = client
+            .delete_exec(supervisor.id().as_str(), &added.exec_id)
+            .await;
+    }
+}
+
+async fn obey(supervisor: &Rc<Supervisor>, exec_id: &str, request: Request) {
+    let id = supervisor.id();
+    if request == Request::CloseStdin {
+        return close_stdin(supervisor, exec_id);
+    }
     let Ok(client) = supervisor.host.client().await else {
         return;
     };
@@ -204,7 +249,6 @@ async fn obey(supervisor: &Supervisor, exec_id: &str, request: Request) {
         Request::Resize { width, height } => {
             drop(client.resize(id.as_str(), exec_id, (width, height)).await);
         }
-        Request::CloseStdin => drop(client.close_stdin(id.as_str(), exec_id).await),
         _ => {}
     }
 }

@@ -4,8 +4,14 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::address::elsewhere;
 use super::error::Error;
+use super::paths::Paths;
 use crate::containerd::{Client, Container};
 use crate::model::id::{ContainerId, Namespace};
 use crate::model::record::{EXTENSION, MAX_BYTES, Record, VERSION};
@@ -18,6 +24,7 @@ pub struct Host {
     /// The namespace.
     pub namespace: Namespace,
     client: RefCell<Option<Client>>,
+    connected: Notify,
 }
 
 impl Host {
@@ -27,6 +34,7 @@ impl Host {
             address,
             namespace,
             client: RefCell::default(),
+            connected: Notify::new(),
         }
     }
 
@@ -41,12 +49,37 @@ impl Host {
         }
         let client = Client::connect(&self.address, self.namespace.as_str()).await?;
         *self.client.borrow_mut() = Some(client.clone());
+        self.connected.notify_one();
         Ok(client)
+    }
+
+    /// Where the things of a container lie.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`] if they are another containerd's.
+    pub fn paths(&self, id: &ContainerId) -> Result<Paths, Error> {
+        let paths = Paths::new(&self.namespace, id);
+        match elsewhere(&paths, &self.address) {
+            None => Ok(paths),
+            Some(address) => Err(Error::Elsewhere {
+                id: id.clone(),
+                address,
+            }),
+        }
     }
 
     /// Lets the connection go; calls under way keep theirs.
     pub fn release(&self) {
         self.client.borrow_mut().take();
+    }
+
+    /// Lets every connection go that is made from now on, when it has lasted so long. Never ends.
+    pub async fn keep_released(&self, after: Duration) {
+        loop {
+            self.connected.notified().await;
+            sleep(after).await;
+            self.release();
+        }
     }
 
     /// Reads the record of a container of ours.

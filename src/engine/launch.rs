@@ -3,6 +3,7 @@
 //! Invariant: the record comes first; nothing is cancelled half-way, for a client that breaks off
 //! inside `Tasks.Create` leaves a shim that containerd does not list.
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,11 +16,13 @@ use tokio::time::timeout;
 use super::attachment;
 use super::error::Error;
 use super::etc;
+use super::fifos::Fifos;
 use super::host::{Host, encode};
 use super::log::Writer;
 use super::paths::Paths;
 use super::plan::Plan;
-use super::stdio::{Fifos, Outputs};
+use super::ports::Reservation;
+use super::stdio::Outputs;
 use super::steps::{Step, Steps};
 use super::user_lookup;
 use crate::containerd::{Container, Mount};
@@ -53,6 +56,8 @@ pub struct Running {
     pub fifos: Fifos,
     /// Its outputs.
     pub outputs: Rc<Outputs>,
+    /// The ports of the host that it publishes, until it is down.
+    pub ports: RefCell<Reservation>,
 }
 
 /// The root file system of a container to be started.
@@ -131,7 +136,7 @@ pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error
     Ok(mounts)
 }
 
-/// Starts a container whose record is written.
+/// Starts a container whose record is written; `early` writes the results into it beside the start.
 ///
 /// # Errors
 /// The first failure; what was made is still there, and is the caller's to tear down.
@@ -140,7 +145,7 @@ pub async fn start(
     record: &mut Record,
     root: Root<'_>,
     pipes: Vec<OwnedFd>,
-    publish: bool,
+    early: bool,
 ) -> Result<Running, Error> {
     let fifos = Fifos::new(
         job.paths.fifos(""),
@@ -148,7 +153,9 @@ pub async fn start(
         record.process.stdin,
     );
     job.steps
-        .run(Step::Files, async { etc::make(job.paths, record) })
+        .run(Step::Files, async {
+            etc::make(job.paths, record, &job.host.address)
+        })
         .await?;
     let outputs = job
         .steps
@@ -167,12 +174,12 @@ pub async fn start(
             etc::fill(job.paths, record, &results).await
         })
         .await?;
-    let pidfd = PidFd::open(pid).ok();
+    let pidfd = open_process(record, pid);
     keep_results(record, &results);
     let start = job.steps.run(Step::Start, start_process(job.host, record));
-    match publish {
-        // Whoever asks for its addresses next must find them.
-        true => join(start, publish_results(job, record)).await.0?,
+    match early {
+        // Whoever asks for its addresses next must find them. That it was started is not said yet.
+        true => join(start, publish(job, record)).await.0?,
         false => start.await?,
     }
     record.provisional = false;
@@ -181,7 +188,17 @@ pub async fn start(
         pid,
         fifos,
         outputs: Rc::new(outputs),
+        ports: RefCell::default(),
     })
+}
+
+/// Opens a container's process by the pid that containerd tells. None if that pid means nothing, or
+/// somebody else, to us: containerd may live in another pid namespace, and is asked instead then.
+pub fn open_process(record: &Record, pid: u32) -> Option<PidFd> {
+    let pidfd = PidFd::open(pid).ok()?;
+    // Every container has a cgroup of its own by this name. What is read after the process was
+    // opened is its own, unless it has ended.
+    process::in_cgroup(pid, &record.id.netns_name(&record.namespace)).then_some(pidfd)
 }
 
 fn open_stdio(job: Job<'_>, fifos: &Fifos, pipes: Vec<OwnedFd>) -> Result<Outputs, Error> {
@@ -298,13 +315,10 @@ async fn start_process(host: &Host, record: &Record) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the networks' results into the record. What cannot be written stands in the plugins' own
-/// cache as well.
-pub async fn publish_results(job: Job<'_>, record: &Record) {
-    let mut record = record.clone();
-    record.provisional = false;
-    let update = job.host.update(&record);
-    let _ = job.steps.run(Step::Results, update).await;
+/// Writes what is known of a start into the record. What cannot be written is known to others as
+/// well: the results to the plugins' own cache, the start to containerd.
+pub async fn publish(job: Job<'_>, record: &Record) {
+    let _ = job.steps.run(Step::Results, job.host.update(record)).await;
 }
 
 /// Says in the record that a start begins now: what it makes belongs to this boot.

@@ -8,16 +8,20 @@ use std::os::fd::OwnedFd;
 use jiff::Timestamp;
 
 use super::attachment;
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::error::Error;
+use super::inherit::Inherited;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
 use super::ports::{self, Reservation};
-use super::steps::Step;
-use super::teardown::{Process, Scope, remove_tree, teardown};
+use super::protocol::Request;
+use super::restart::{self, Early, Rested};
+use super::steps::{Step, Steps};
+use super::teardown::{Process, Scope, teardown};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
-use crate::model::record::{Exit, Record};
+use crate::model::record::{Exit, NetworkMode, Record};
+use crate::sys::channel::Channel;
 use crate::sys::lock::Lock;
 
 /// What a launch, or an adoption, results in.
@@ -25,12 +29,34 @@ use crate::sys::lock::Lock;
 pub struct Up {
     /// The claim.
     pub claim: Claim,
+    /// Those who asked before it ran.
+    pub early: Vec<Early>,
     /// The record.
     pub record: Record,
     /// The process.
     pub running: Running,
-    /// The ports that it publishes.
-    pub ports: Reservation,
+    /// containerd's record says all that this one says.
+    pub published: bool,
+    /// The detached execs of a supervisor before.
+    pub execs: Vec<Inherited>,
+}
+
+/// Launches, and says so to the steps if the client that wants it is gone in between.
+pub async fn attended<T>(
+    launch: impl Future<Output = T>,
+    client: Option<&mut Channel>,
+    steps: &Steps,
+) -> T {
+    tokio::pin!(launch);
+    if let Some(client) = client {
+        tokio::select! {
+            biased;
+            done = &mut launch => return done,
+            // Until it is told of the start it has nothing to say.
+            _ = client.receive::<Request>() => steps.abandon(),
+        }
+    }
+    launch.await
 }
 
 /// Creates a container and starts it.
@@ -45,6 +71,10 @@ pub async fn launch_new(
 ) -> Result<Option<Up>, Error> {
     let id = plan.record.id.clone();
     let (claim, lock) = take(job, &id).await?;
+    if let Err(error) = name_is_free(job, &plan.record).await {
+        release(job).await;
+        return Err(error);
+    }
     plan.record.provisional = true;
     let held = match prepare(job, &mut plan.record).await {
         Ok(held) => held,
@@ -61,16 +91,46 @@ pub async fn launch_new(
             return Err(error);
         }
         Err(error) => {
-            // Whether it was written is anybody's guess; another's must not be taken for ours.
-            let written = job.host.record(&id).await;
-            if !written.is_ok_and(|written| written.created == record.created) {
+            if !was_written(job, &record).await {
                 release(job).await;
                 return Err(error);
             }
             Err(error)
         }
     };
-    finish_launch(job, (claim, held), record, started, lock).await
+    let started = started.inspect(|running| drop(running.ports.replace(held)));
+    // That it was started is still to be said.
+    finish_launch(job, (claim, lock), record, started, false).await
+}
+
+/// Whether a record was written by a call that failed; another's must not be taken for ours.
+pub async fn was_written(job: Job<'_>, record: &Record) -> bool {
+    let written = job.host.record(&record.id).await;
+    written.is_ok_and(|written| written.created == record.created)
+}
+
+/// Whatever has the name already must not be taken for ours: we would undo it.
+async fn name_is_free(job: Job<'_>, record: &Record) -> Result<(), Error> {
+    let Err(taken) = free_netns(record) else {
+        return Ok(());
+    };
+    match job.host.record(&record.id).await {
+        Ok(_) => Err(Error::NameTaken {
+            id: record.id.clone(),
+            state: "exists",
+        }),
+        Err(_) => Err(taken),
+    }
+}
+
+fn free_netns(record: &Record) -> Result<(), Error> {
+    match &record.network.mode {
+        NetworkMode::Own(path) if path.symlink_metadata().is_ok() => Err(Error::NetnsTaken {
+            id: record.id.clone(),
+            path: path.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Starts a container that exists, with a fresh network namespace and fresh attachments.
@@ -84,13 +144,46 @@ pub async fn launch_existing(
     publish: bool,
 ) -> Result<Option<Up>, Error> {
     let (claim, lock) = take(job, id).await?;
+    let by_somebody = |record: &mut Record| {
+        record.restarts = 0;
+        record.stopped = false;
+    };
+    launch_again(job, id, (claim, lock), by_somebody, (pipes, publish)).await
+}
+
+/// Starts a container by its restart policy, once its turn has come. None if it shall not be.
+///
+/// # Errors
+/// As [`launch_existing`].
+pub async fn relaunch(job: Job<'_>, id: &ContainerId, quick: u32) -> Result<Option<Up>, Error> {
+    let Some(Rested { claim, early }) = restart::rest(job, id, quick).await? else {
+        return Ok(None);
+    };
+    let lock = match lock(job).await {
+        Ok(lock) => lock,
+        Err(error) => {
+            release(job).await;
+            return Err(error);
+        }
+    };
+    let by_policy = |record: &mut Record| record.restarts += 1;
+    let up = launch_again(job, id, (claim, lock), by_policy, (Vec::new(), true)).await?;
+    Ok(up.map(|up| Up { early, ..up }))
+}
+
+async fn launch_again(
+    job: Job<'_>,
+    id: &ContainerId,
+    (claim, lock): (Claim, Lock),
+    note: impl FnOnce(&mut Record),
+    (pipes, publish): (Vec<OwnedFd>, bool),
+) -> Result<Option<Up>, Error> {
     let begun = async {
         let mut record = job.host.record(id).await?;
-        if attachment::is_unfinished(&record) {
-            // A reboot, or a supervisor that died, left its last run unfinished.
-            teardown(job, &mut record, Scope::Run, Process::Unknown).await?;
-        }
+        finish_last(job, &mut record).await?;
+        free_netns(&record)?;
         let held = prepare(job, &mut record).await?;
+        note(&mut record);
         job.steps
             .run(Step::Record, job.host.update(&record))
             .await?;
@@ -104,33 +197,51 @@ pub async fn launch_existing(
         }
     };
     let started = launch::start(job, &mut record, Root::Existing, pipes, publish).await;
-    finish_launch(job, (claim, held), record, started, lock).await
+    let started = started.inspect(|running| drop(running.ports.replace(held)));
+    finish_launch(job, (claim, lock), record, started, publish).await
 }
 
 /// What must stand in the record before it is written: that a start begins, and the ports of the
 /// host that the kernel chose.
 async fn prepare(job: Job<'_>, record: &mut Record) -> Result<Reservation, Error> {
     launch::begin(record)?;
-    job.steps
-        .run(Step::Ports, ports::reserve(job.host, record))
-        .await
+    let reserve = ports::reserve(job.host, record);
+    job.steps.run(Step::Ports, reserve).await
+}
+
+/// A reboot, or somebody who died, left the last run unfinished, or the container half-made.
+async fn finish_last(job: Job<'_>, record: &mut Record) -> Result<(), Error> {
+    if record.provisional {
+        teardown(job, record, Scope::Container, Process::Unknown).await?;
+        return Err(Error::WrongState {
+            id: record.id.clone(),
+            state: "was left half made or half removed, and is gone now",
+            hint: "make it again",
+        });
+    }
+    match attachment::is_unfinished(record) {
+        true => teardown(job, record, Scope::Run, Process::Unknown).await,
+        false => Ok(()),
+    }
 }
 
 /// A launch that failed is taken down at once, by the one way down.
 async fn finish_launch(
     job: Job<'_>,
-    (claim, ports): (Claim, Reservation),
+    (claim, lock): (Claim, Lock),
     mut record: Record,
     started: Result<Running, Error>,
-    lock: Lock,
+    published: bool,
 ) -> Result<Option<Up>, Error> {
     let error = match started {
         Ok(running) => {
             return Ok(Some(Up {
                 claim,
+                early: Vec::new(),
                 record,
                 running,
-                ports,
+                published,
+                execs: Vec::new(),
             }));
         }
         Err(error) => error,
@@ -178,8 +289,16 @@ async fn take(job: Job<'_>, id: &ContainerId) -> Result<(Claim, Lock), Error> {
 async fn claim(job: Job<'_>, id: &ContainerId) -> Result<Claim, Error> {
     let claimed = job
         .steps
-        .run(Step::Claim, async { Claim::fresh(job.paths) })
+        .run(Step::Claim, async {
+            Claim::fresh(job.paths, &job.host.address)
+        })
         .await?;
+    if let Err(elsewhere) = job.host.paths(id) {
+        if claimed.is_some() {
+            release(job).await;
+        }
+        return Err(elsewhere);
+    }
     claimed.ok_or_else(|| Error::NameTaken {
         id: id.clone(),
         state: "is running",
@@ -202,7 +321,7 @@ pub async fn release(job: Job<'_>) {
     // What stays is found by the next command: a run directory without a supervisor.
     let _ = job
         .steps
-        .run(Step::Release, async { remove_tree(&job.paths.run) })
+        .run(Step::Release, async { claim::remove(job.paths) })
         .await;
 }
 

@@ -51,7 +51,7 @@ impl Paths {
     pub fn fifos(&self, exec_id: &str) -> PathBuf {
         match exec_id {
             "" => self.run.join("io"),
-            exec => self.run.join(format!("exec-{exec}")),
+            exec => self.run.join(format!("{}{exec}", super::inherit::PREFIX)),
         }
     }
 
@@ -68,6 +68,11 @@ impl Paths {
     /// What the container sees as `/etc/resolv.conf`.
     pub fn resolv_conf(&self) -> PathBuf {
         self.state.join("resolv.conf")
+    }
+
+    /// How its health is, and the last answers of its check.
+    pub fn health(&self) -> PathBuf {
+        self.state.join("health")
     }
 
     /// The log's current file; the older one has `.1` behind it.

@@ -15,12 +15,14 @@ use super::spec::{self, EtcFiles, Limits, Netns, SpecError, SpecRequest, resolve
 use super::user::{User, UserError, UserRef};
 use crate::image::Image;
 use crate::model::class::{Class, Explain};
+use crate::model::health::HealthCheck;
 use crate::model::id::{ContainerId, Namespace};
 use crate::model::mount::Bind;
 use crate::model::port::PublishedPort;
 use crate::model::record::{
-    self, Attachment, Joined, Names, Network, NetworkMode, Process, Record,
+    self, Attachment, BoundTo, Joined, Names, Network, NetworkMode, Process, Record,
 };
+use crate::model::restart::RestartPolicy;
 use crate::model::signal::Signal;
 use crate::network::NetworkConfigList;
 use crate::sys::facts::HostFacts;
@@ -54,6 +56,12 @@ pub struct Request<'a> {
     pub stdin: bool,
     /// `--rm`.
     pub auto_remove: bool,
+    /// `--restart`.
+    pub restart: RestartPolicy,
+    /// `--health-cmd` and so on, or the image's.
+    pub health: Option<HealthCheck>,
+    /// `--bind-pid`.
+    pub bound_to: Option<BoundTo>,
     /// `-l`.
     pub labels: BTreeMap<String, String>,
     /// `--privileged`.
@@ -234,6 +242,11 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         process,
         names,
         auto_remove: request.auto_remove,
+        restart: request.restart,
+        restarts: 0,
+        stopped: false,
+        health: request.health.clone(),
+        bound_to: request.bound_to,
         started: None,
         exit: None,
     };

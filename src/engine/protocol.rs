@@ -27,11 +27,22 @@ pub struct Orders {
     pub id: ContainerId,
     /// What to do.
     pub task: Assignment,
-    /// The launching CLI stays attached, and the container ends with it.
-    pub foreground: bool,
+    /// What the client that gives the orders is to the container.
+    pub client: Launcher,
     /// A fault to inject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+}
+
+/// What the client that gives the orders is to the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Launcher {
+    /// It waits for the start only (`run -d`, `start`).
+    Leaves,
+    /// It stays, and may go at any time (`start -a`).
+    Stays,
+    /// It stays, and the container ends with it (`run`).
+    Owns,
 }
 
 /// Why a supervisor is started.
@@ -43,6 +54,11 @@ pub enum Assignment {
     Start,
     /// Go on where a supervisor died.
     Adopt,
+    /// Wait for some time, then start a container again, as its policy says.
+    Restart {
+        /// How many runs in a row were short: the more, the longer is waited.
+        quick: u32,
+    },
 }
 
 /// What a client asks of a supervisor. The first request on a connection decides what it is for.
@@ -64,14 +80,17 @@ pub enum Request {
         /// The signal that asks; its own if none.
         signal: Option<i32>,
     },
-    /// Make it stop at once, and remove everything; say when it is gone.
-    Remove,
     /// Attach a network; one without an interface's name is given a free one.
     Connect(Box<Attachment>),
     /// Detach a network.
     Disconnect {
         /// Its name.
         network: String,
+    },
+    /// Remove everything; say when it is gone.
+    Remove {
+        /// Make it stop at once if it runs, else that is refused.
+        force: bool,
     },
     /// Signal the process of this connection: the exec's, else the container's.
     Signal {

@@ -11,41 +11,42 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
+use super::address::elsewhere;
 use super::attachment;
-use super::claim::{Supervision, supervision};
+use super::claim::{self, Supervision, supervision};
 use super::control;
 use super::error::Error;
 use super::host::{Host, record_of};
-use super::launch::Job;
 use super::neighbours;
-use super::orders::forget_lock;
 use super::paths::{LOCKS, Paths, RUN, STATE};
-use super::protocol::{Assignment, Event, Orders};
+use super::protocol::{Assignment, Event, Launcher, Orders};
 use super::session::{PipeEnds, Session};
-use super::steps::Steps;
-use super::teardown::{Process, Scope, remove_tree, teardown};
+use super::supervise::CGROUP;
+use super::teardown::remove_tree;
 use crate::model::id::{ContainerId, Namespace};
+use crate::model::netns::NetnsName;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
-use crate::sys::netns;
+use crate::sys::{cgroup, netns};
 
 /// How long a pass waits at most for supervisors that are on their way.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Containers whose supervisor died, from the run directories alone.
-pub fn orphans() -> Vec<(Namespace, ContainerId)> {
-    let supervised = supervised().into_iter();
+/// Containers of the containerd at `address` whose supervisor died, from the run directories alone.
+pub fn orphans(address: &Path) -> Vec<(Namespace, ContainerId)> {
+    let supervised = supervised(address).into_iter();
     let dead = supervised.filter(|(_, _, supervision)| *supervision == Supervision::Dead);
     dead.map(|(namespace, id, _)| (namespace, id)).collect()
 }
 
-/// Containers that have, or had, a supervisor, and whether it lives.
-pub fn supervised() -> Vec<(Namespace, ContainerId, Supervision)> {
+/// Containers of the containerd at `address` that have, or had, a supervisor, and whether it lives.
+pub fn supervised(address: &Path) -> Vec<(Namespace, ContainerId, Supervision)> {
     let found = directories(Path::new(RUN)).into_iter();
     found
-        .map(|(namespace, id)| {
-            let supervision = supervision(&Paths::new(&namespace, &id));
-            (namespace, id, supervision)
+        .filter_map(|(namespace, id)| {
+            let paths = Paths::new(&namespace, &id);
+            let ours = elsewhere(&paths, address).is_none();
+            ours.then(|| (namespace, id, supervision(&paths)))
         })
         .collect()
 }
@@ -89,7 +90,7 @@ pub async fn adopt(address: &Path, namespace: &Namespace, id: &ContainerId) -> R
         namespace: namespace.clone(),
         id: id.clone(),
         task: Assignment::Adopt,
-        foreground: false,
+        client: Launcher::Leaves,
         fault: None,
     };
     let mut session = Session::launch(&orders, PipeEnds::default()).await?;
@@ -126,10 +127,17 @@ impl Swept {
 /// containerd cannot be reached; other failures are collected.
 pub async fn gc(host: &Host) -> Result<Swept, Error> {
     let mut swept = Swept::default();
-    for (namespace, id) in orphans() {
+    for (namespace, id) in orphans(&host.address) {
         if namespace == host.namespace {
-            take_over(host, &id, &mut swept).await;
+            take_over(host, &id, &mut swept, DIED).await;
         }
+    }
+    match claim::sweep(&host.namespace) {
+        Ok(paths) => swept.done.extend(paths.iter().map(|path| {
+            let path = path.display();
+            format!("{path}: removed what was half made or half removed")
+        })),
+        Err(error) => swept.failures.push(error),
     }
     settle(host).await;
     let client = host.client().await?;
@@ -148,12 +156,13 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
             .extend(ids.iter().map(|id| format!("{id}: removed its names"))),
         Err(error) => swept.failures.push(error),
     }
+    cgroup::remove_empty(CGROUP);
     Ok(swept)
 }
 
 /// Waits for supervisors that are on their way up or down: what they do needs no help.
 async fn settle(host: &Host) {
-    let ours = supervised()
+    let ours = supervised(&host.address)
         .into_iter()
         .filter(|(namespace, _, supervision)| {
             *namespace == host.namespace && *supervision == Supervision::Alive
@@ -171,19 +180,27 @@ async fn settle(host: &Host) {
     join_all(settled).await;
 }
 
-async fn take_over(host: &Host, id: &ContainerId, swept: &mut Swept) {
+/// What is told of a container that is taken over.
+const DIED: &str = "its supervisor had died";
+const LEFT: &str = "finished what was left of its run";
+
+async fn take_over(host: &Host, id: &ContainerId, swept: &mut Swept, why: &str) {
     let adopted = adopt(&host.address, &host.namespace, id).await;
-    swept.note(format!("container {id}: its supervisor had died"), adopted);
+    swept.note(format!("container {id}: {why}"), adopted);
 }
 
-/// Takes down what has a record and no supervisor, where anything of its run is left.
+/// Looks after what has a record and no supervisor, where anything of its run is left: a new
+/// supervisor goes on with it if it runs, or takes it down.
 async fn finish(host: &Host, record: Record, swept: &mut Swept) {
     let id = record.id.clone();
-    let paths = Paths::new(&record.namespace, &id);
+    let Ok(paths) = host.paths(&id) else {
+        return;
+    };
     match supervision(&paths) {
         Supervision::Alive => return,
         // It died since we looked for the dead.
-        Supervision::Dead => return take_over(host, &id, swept).await,
+        Supervision::Dead => return take_over(host, &id, swept, DIED).await,
+        Supervision::None if !attachment::is_unfinished(&record) => return,
         Supervision::None => {}
     }
     // Somebody is busy with it.
@@ -191,29 +208,13 @@ async fn finish(host: &Host, record: Record, swept: &mut Swept) {
         return;
     };
     // It may have changed, or gone, before we had the lock.
-    let Ok(mut record) = host.record(&id).await else {
+    let Ok(record) = host.record(&id).await else {
         return;
     };
-    if supervision(&paths) != Supervision::None || !attachment::is_unfinished(&record) {
-        return;
+    drop(lock);
+    if supervision(&paths) != Supervision::Alive && attachment::is_unfinished(&record) {
+        take_over(host, &id, swept, LEFT).await;
     }
-    let steps = Steps::new();
-    let job = Job {
-        host,
-        steps: &steps,
-        paths: &paths,
-    };
-    let gone = record.provisional || record.auto_remove;
-    let scope = if gone { Scope::Container } else { Scope::Run };
-    let down = teardown(job, &mut record, scope, Process::Unknown).await;
-    let down = down.and_then(|()| remove_tree(&paths.run));
-    if down.is_ok() {
-        forget_lock(job, scope, Some(lock));
-    }
-    swept.note(
-        format!("container {id}: took down what was left of its run"),
-        down,
-    );
 }
 
 /// Removes state, locks and namespaces that belong to no record.
@@ -232,7 +233,9 @@ async fn sweep_state(host: &Host, known: &BTreeSet<String>, swept: &mut Swept) {
 }
 
 async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
-    let paths = Paths::new(&host.namespace, id);
+    let Ok(paths) = host.paths(id) else {
+        return;
+    };
     if supervision(&paths) != Supervision::None {
         return;
     }
@@ -256,12 +259,7 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
 
 /// The ids whose namespaces' names are ours.
 fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
-    let Ok(entries) = fs::read_dir(netns::DIRECTORY) else {
-        return Vec::new();
-    };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names = netns::names().unwrap_or_default().into_iter();
     names
         .filter_map(|name| netns_owner(&name, namespace))
         .collect()
@@ -282,11 +280,6 @@ fn locked(namespace: &Namespace) -> Vec<ContainerId> {
 }
 
 fn netns_owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {
-    let rest = name.strip_prefix("netrun-")?;
-    let id: ContainerId = match rest.split_once("--") {
-        Some((owner, id)) if owner == namespace.as_str() => id.parse().ok()?,
-        Some(_) => return None,
-        None => rest.parse().ok()?,
-    };
-    (id.netns_name(namespace) == name).then_some(id)
+    let (owner, id) = name.parse::<NetnsName>().ok()?.container()?;
+    (owner == *namespace).then_some(id)
 }

@@ -12,28 +12,40 @@ use tokio::time::{sleep, timeout};
 use super::connect;
 use super::error::Error;
 use super::exec;
-use super::protocol::{Event, Request};
+use super::protocol::{Event, Launcher, Request};
 use super::report::Report;
-use super::supervise::{Outcome, Supervisor};
+use super::supervisor::{Outcome, Supervisor};
+use crate::model::class::{Class, Explain};
 use crate::model::signal::Signal;
 use crate::sys::channel::Channel;
 
 /// SIGKILL.
 const KILL: i32 = 9;
 
-/// How long it takes at most until an event that has happened has been seen.
-const SETTLE: Duration = Duration::from_millis(20);
+/// How long whoever killed a process waits for its end.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long after a failure the end of standard input is told again, and how often at most where
+/// containerd answers.
+const CLOSE_PAUSE: Duration = Duration::from_millis(500);
+const CLOSE_TRIES: u32 = 5;
 
 /// Serves the client that launched the run.
-pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, foreground: bool) {
+pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, client: Launcher) {
     let told = channel.send(&started(supervisor), &[]).await;
-    if !foreground {
+    if client == Launcher::Leaves {
         return;
     }
-    if told.is_ok() && session(supervisor, &mut channel).await == Left::Properly {
-        return;
+    let left = match told {
+        Ok(()) => session(supervisor, &mut channel).await,
+        Err(_) => Left::Vanished,
+    };
+    if client == Launcher::Owns && left == Left::Vanished {
+        supervisor.stopped.set(true);
+        stop(supervisor, None, None).await;
+        // One that only called the launch off, too late, waits for the end.
+        tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
     }
-    stop(supervisor, None, None).await;
 }
 
 /// Serves any other client, by its first request.
@@ -44,43 +56,52 @@ pub async fn client(
     pipes: Vec<OwnedFd>,
 ) {
     match request {
+        Request::Attach | Request::Exec(_) if supervisor.ended() => {
+            refuse(&channel, &Error::not_running(&supervisor.id())).await;
+        }
         Request::Attach => attach(supervisor, &mut channel, pipes).await,
         Request::Exec(wanted) => exec::serve(supervisor, channel, wanted, pipes).await,
         Request::Wait => {
             session(supervisor, &mut channel).await;
         }
         Request::Settle => {
-            // An end that was a moment before this request may not have been seen yet.
-            sleep(SETTLE).await;
-            let event = match supervisor.going_down.get() {
+            let event = match supervisor.going_down.get() || supervisor.ended() {
                 true => farewell(supervisor, supervisor.over().await),
                 false => started(supervisor),
             };
             tell(&channel, &event).await;
         }
         Request::Stop { timeout, signal } => {
+            supervisor.stopped.set(true);
             stop(supervisor, timeout, signal).await;
-            tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
+            let outcome = supervisor.over().await;
+            // Without an answer it asks again, and reaches the successor.
+            if !supervisor.appointed.get() {
+                tell(&channel, &farewell(supervisor, outcome)).await;
+            }
         }
-        Request::Remove => {
+        Request::Remove { force: false } if !supervisor.ended() => {
+            refuse(&channel, &Error::running(&supervisor.id())).await;
+        }
+        Request::Remove { .. } => {
             supervisor.remove.set(true);
             supervisor.going_down.set(true);
             // A process that has ended already needs no signal.
             let _ = supervisor.signal(KILL).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
         }
-        Request::Signal { number } => {
-            let outcome = supervisor.signal(number).await;
-            tell(&channel, &answer(supervisor, outcome)).await;
-        }
-        Request::Connect(attachment) => {
-            let outcome = connect::attach(supervisor, *attachment).await;
-            tell(&channel, &answer(supervisor, outcome)).await;
-        }
-        Request::Disconnect { network } => {
-            let outcome = connect::detach(supervisor, &network).await;
-            tell(&channel, &answer(supervisor, outcome)).await;
-        }
+        Request::Connect(attachment) => match connect::attach(supervisor, *attachment).await {
+            Ok(()) => tell(&channel, &started(supervisor)).await,
+            Err(error) => refuse(&channel, &error).await,
+        },
+        Request::Disconnect { network } => match connect::detach(supervisor, &network).await {
+            Ok(()) => tell(&channel, &started(supervisor)).await,
+            Err(error) => refuse(&channel, &error).await,
+        },
+        Request::Signal { number } => match kill(supervisor, number).await {
+            Ok(()) => tell(&channel, &started(supervisor)).await,
+            Err(error) => refuse(&channel, &error).await,
+        },
         // These belong to a session, and there is none.
         Request::Resize { .. } | Request::CloseStdin | Request::Detach => {}
     }
@@ -91,20 +112,38 @@ pub async fn tell(channel: &Channel, event: &Event) {
     let _ = channel.send(event, &[]).await;
 }
 
+async fn refuse(channel: &Channel, error: &Error) {
+    tell(channel, &Event::Failed(Report::of(error))).await;
+}
+
+/// Signals the process; after SIGKILL, as docker has it, it is seen to have ended.
+async fn kill(supervisor: &Supervisor, number: i32) -> Result<(), Error> {
+    let stops = supervisor.record.borrow().process.stop_signal.parse();
+    if number == KILL || stops.is_ok_and(|stops: Signal| stops.number() == number) {
+        // Who kills it wants it to end.
+        supervisor.stopped.set(true);
+    }
+    supervisor.signal(number).await?;
+    if number == KILL {
+        // One that the kernel cannot end now ends later; it was told.
+        let _ = timeout(KILL_PATIENCE, process_ended(supervisor)).await;
+    }
+    Ok(())
+}
+
+async fn process_ended(supervisor: &Supervisor) {
+    match &supervisor.running.pidfd {
+        Some(pidfd) => drop(pidfd.ended().await),
+        None => drop(supervisor.over().await),
+    }
+}
+
 async fn attach(supervisor: &Rc<Supervisor>, channel: &mut Channel, pipes: Vec<OwnedFd>) {
     if supervisor.running.outputs.attach(pipes).is_err() {
         return;
     }
     tell(channel, &started(supervisor)).await;
     session(supervisor, channel).await;
-}
-
-/// What a client is told of what it asked for.
-fn answer(supervisor: &Supervisor, outcome: Result<(), Error>) -> Event {
-    match outcome {
-        Ok(()) => started(supervisor),
-        Err(error) => Event::Failed(Report::of(&error)),
-    }
 }
 
 fn started(supervisor: &Supervisor) -> Event {
@@ -153,7 +192,7 @@ async fn session(supervisor: &Rc<Supervisor>, channel: &mut Channel) -> Left {
     }
 }
 
-async fn obey(supervisor: &Supervisor, request: Request) {
+async fn obey(supervisor: &Rc<Supervisor>, request: Request) {
     let id = supervisor.id();
     // The process may end at any moment; what it cannot take any more is lost as it would be on a
     // terminal.
@@ -164,28 +203,43 @@ async fn obey(supervisor: &Supervisor, request: Request) {
                 drop(client.resize(id.as_str(), "", (width, height)).await);
             }
         }
-        Request::CloseStdin => {
-            if let Ok(client) = supervisor.host.client().await {
-                drop(client.close_stdin(id.as_str(), "").await);
-            }
-        }
+        Request::CloseStdin => close_stdin(supervisor, ""),
         _ => {}
     }
 }
 
+/// Says that standard input has ended. A process that is not told waits for ever, so that while
+/// containerd is away we do not give up; nobody waits for us.
+pub fn close_stdin(supervisor: &Rc<Supervisor>, exec_id: &str) {
+    let (supervisor, exec_id) = (supervisor.clone(), exec_id.to_owned());
+    tokio::task::spawn_local(async move {
+        let id = supervisor.id();
+        let close = async || {
+            let client = supervisor.host.client().await?;
+            Ok::<_, Error>(client.close_stdin(id.as_str(), &exec_id).await?)
+        };
+        let mut refused = 0;
+        while refused < CLOSE_TRIES && !supervisor.ended() {
+            match close().await.map_err(|error| error.class()) {
+                Ok(()) | Err(Class::NotFound) => return,
+                Err(Class::Unavailable) => {}
+                // What containerd says while it goes down has many codes.
+                Err(_) => refused += 1,
+            }
+            supervisor.host.release();
+            sleep(CLOSE_PAUSE).await;
+        }
+    });
+}
+
 /// Asks the process to stop; when its time is up, makes it.
-async fn stop(supervisor: &Supervisor, seconds: Option<u32>, number: Option<i32>) {
+pub async fn stop(supervisor: &Supervisor, seconds: Option<u32>, number: Option<i32>) {
     supervisor.going_down.set(true);
     let process = supervisor.record.borrow().process.clone();
     let own = process.stop_signal.parse().unwrap_or(Signal::TERM).number();
     let asked: Result<(), Error> = supervisor.signal(number.unwrap_or(own)).await;
     let patience = Duration::from_secs(seconds.unwrap_or(process.stop_timeout).into());
-    let waited = timeout(patience, async {
-        match &supervisor.running.pidfd {
-            Some(pidfd) => drop(pidfd.ended().await),
-            None => drop(supervisor.over().await),
-        }
-    });
+    let waited = timeout(patience, process_ended(supervisor));
     if asked.is_err() || waited.await.is_err() {
         // A process that has ended in the meantime needs no signal.
         let _ = supervisor.signal(KILL).await;

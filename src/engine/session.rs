@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use super::error::Error;
 use super::paths::{Paths, SOCKET};
@@ -31,9 +32,9 @@ pub struct Pipes {
     pub stderr: Option<OwnedFd>,
 }
 
-/// The supervisor's ends of the pipes.
-#[derive(Debug, Default)]
-pub struct PipeEnds(Vec<OwnedFd>);
+/// The supervisor's ends of the pipes; closed here with the last clone.
+#[derive(Debug, Clone, Default)]
+pub struct PipeEnds(Rc<Vec<OwnedFd>>);
 
 impl Pipes {
     /// Makes the pipes for a process with or without a terminal.
@@ -54,7 +55,7 @@ impl Pipes {
                 stdout: stdout.into(),
                 stderr,
             },
-            PipeEnds(ends),
+            PipeEnds(Rc::new(ends)),
         ))
     }
 }
@@ -150,6 +151,12 @@ impl Session {
                 Event::Exited { .. } | Event::Removed => {}
             }
         }
+    }
+
+    /// Calls a launch off: what it made is taken down. Its outcome still comes.
+    pub fn call_off(&self) {
+        // A supervisor that is gone will be noticed where its events are awaited.
+        self.channel.finish().ok();
     }
 
     /// Asks for something in the course of the session.

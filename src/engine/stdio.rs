@@ -1,26 +1,28 @@
 //! The output of a process: read from its FIFOs, kept in the log, copied to whoever is attached.
 //!
 //! Invariant: what is read leaves in the order in which it came, to the log first and last; a client
-//! that is gone never holds anybody up, one that is slow holds the process, as a pipe would.
+//! that is gone never holds anybody up; one that is slow holds the process, as a pipe would, but not
+//! the teardown: what it has not taken by then is kept for it.
 
 use std::cell::{Cell, RefCell};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, tee};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
 
 use super::error::Error;
+use super::fifos::Fifos;
 use super::log::{Stream, Writer};
-use crate::containerd::Stdio;
 use crate::sys::ready::Ready;
 
 /// The size asked for FIFOs and pipes: fewer, larger steps for those who write much.
@@ -29,102 +31,23 @@ pub const PIPE_SIZE: i32 = 256 * 1024;
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// The FIFOs of one process on disk.
-#[derive(Debug, Clone)]
-pub struct Fifos {
-    directory: PathBuf,
-    terminal: bool,
-    stdin: bool,
-}
-
-impl Fifos {
-    /// Names the FIFOs of a process; makes nothing.
-    pub fn new(directory: PathBuf, terminal: bool, stdin: bool) -> Fifos {
-        Fifos {
-            directory,
-            terminal,
-            stdin,
-        }
-    }
-
-    /// Makes them. Those that are there are left.
-    ///
-    /// # Errors
-    /// The directory cannot be written.
-    pub fn make(&self) -> Result<(), Error> {
-        let failed = || Error::file("make", self.directory.clone());
-        match std::fs::create_dir(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed()(error));
-            }
-            _ => {}
-        }
-        for path in self.paths() {
-            match mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(errno) => return Err(Error::file("make", path)(errno.into())),
-            }
-        }
-        Ok(())
-    }
-
-    /// Standard input's FIFO, if the process has one.
-    pub fn stdin(&self) -> Option<PathBuf> {
-        self.stdin.then(|| self.directory.join("stdin"))
-    }
-
-    /// The paths as containerd wants them.
-    pub fn stdio(&self) -> Stdio {
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        Stdio {
-            stdin: self.stdin().map(text).unwrap_or_default(),
-            stdout: text(self.output(Stream::Stdout)),
-            stderr: match self.terminal {
-                true => String::new(),
-                false => text(self.output(Stream::Stderr)),
-            },
-            terminal: self.terminal,
-        }
-    }
-
-    fn output(&self, stream: Stream) -> PathBuf {
-        self.directory.join(match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        })
-    }
-
-    fn streams(&self) -> &'static [Stream] {
-        if self.terminal {
-            &[Stream::Stdout]
-        } else {
-            &[Stream::Stdout, Stream::Stderr]
-        }
-    }
-
-    fn paths(&self) -> Vec<PathBuf> {
-        let outputs = self.streams().iter().map(|stream| self.output(*stream));
-        outputs.chain(self.stdin()).collect()
-    }
-
-    /// Removes them with their directory; what is not there is done.
-    pub fn remove(&self) {
-        // The run directory is removed as a whole later; this only makes it early.
-        drop(std::fs::remove_dir_all(&self.directory));
-    }
-}
-
 /// The outputs of a running process, and who gets them.
 #[derive(Debug)]
 pub struct Outputs {
     shared: Rc<Shared>,
     pumps: RefCell<Vec<JoinHandle<()>>>,
+    stops: Vec<AbortHandle>,
+    deliveries: RefCell<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
 struct Shared {
     log: RefCell<Option<Writer>>,
     clients: RefCell<Vec<Rc<Client>>>,
+    /// The process is gone: no client is waited for any more.
+    ending: watch::Sender<bool>,
+    /// Nothing more is read.
+    closed: Cell<bool>,
 }
 
 /// One end of a pipe whose other end a client reads.
@@ -133,6 +56,8 @@ struct Client {
     stream: Stream,
     pipe: Ready,
     gone: Cell<bool>,
+    /// What it has not taken when the process ended; as much as the pipes on the way hold, at most.
+    backlog: RefCell<Vec<u8>>,
 }
 
 impl Outputs {
@@ -144,6 +69,8 @@ impl Outputs {
         let shared = Rc::new(Shared {
             log: RefCell::new(log),
             clients: RefCell::default(),
+            ending: watch::Sender::new(false),
+            closed: Cell::new(false),
         });
         let mut pumps = Vec::new();
         for stream in fifos.streams() {
@@ -157,7 +84,9 @@ impl Outputs {
         }
         Ok(Outputs {
             shared,
+            stops: pumps.iter().map(JoinHandle::abort_handle).collect(),
             pumps: RefCell::new(pumps),
+            deliveries: RefCell::default(),
         })
     }
 
@@ -167,6 +96,10 @@ impl Outputs {
     /// The event loop refuses a descriptor.
     pub fn attach(&self, pipes: Vec<OwnedFd>) -> io::Result<()> {
         for (pipe, stream) in pipes.into_iter().zip([Stream::Stdout, Stream::Stderr]) {
+            if self.shared.closed.get() {
+                // Its reader sees the end at once.
+                continue;
+            }
             // A smaller pipe than we would like is no reason to fail.
             let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
             let pipe = Ready::writer(pipe)?;
@@ -174,26 +107,67 @@ impl Outputs {
                 stream,
                 pipe,
                 gone: Cell::new(false),
+                backlog: RefCell::default(),
             };
             self.shared.clients.borrow_mut().push(Rc::new(client));
         }
         Ok(())
     }
 
-    /// Waits until all FIFOs have been read to their end; clients see the end then.
-    pub async fn drained(&self) {
+    /// Reads to the end of the FIFOs, once the process is gone: no client holds it up any more. What
+    /// has not come after `patience` will not: somebody else holds a FIFO open.
+    pub async fn drain(&self, patience: Duration) {
+        self.shared.ending.send_replace(true);
         let pumps = std::mem::take(&mut *self.pumps.borrow_mut());
-        for pump in pumps {
-            // A pump that was aborted has nothing more to say.
-            let _ = pump.await;
+        let all = async {
+            for pump in pumps {
+                // A pump that was aborted has nothing more to say.
+                let _ = pump.await;
+            }
+        };
+        // Aborting those that have ended does nothing.
+        let _ = timeout(patience, all).await;
+        self.stops.iter().for_each(AbortHandle::abort);
+        self.shared.closed.set(true);
+        for client in self.shared.clients.take() {
+            self.deliver(client);
         }
-        self.shared.clients.borrow_mut().clear();
     }
 
-    /// Stops reading, for good.
-    pub fn abandon(&self) {
-        self.pumps.borrow().iter().for_each(JoinHandle::abort);
-        self.shared.clients.borrow_mut().clear();
+    /// Gives a client what it has not taken yet, then the end.
+    fn deliver(&self, client: Rc<Client>) {
+        if client.backlog.borrow().is_empty() {
+            return;
+        }
+        let delivery = tokio::task::spawn_local(async move {
+            let backlog = client.backlog.take();
+            // A client that is gone wants nothing.
+            let _ = client.write_all(&backlog).await;
+        });
+        self.deliveries.borrow_mut().push(delivery);
+    }
+
+    /// Waits until every client has taken its output, or is gone.
+    pub async fn delivered(&self) {
+        let deliveries = self.deliveries.take();
+        for delivery in deliveries {
+            // Nobody aborts it.
+            let _ = delivery.await;
+        }
+    }
+}
+
+impl Client {
+    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            bytes = &bytes[self.write(bytes).await?..];
+        }
+        Ok(())
+    }
+
+    async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let write = |fd: BorrowedFd<'_>| Ok(nix::unistd::write(fd, bytes)?);
+        self.pipe.write(write).await
     }
 }
 
@@ -216,10 +190,9 @@ async fn pump(stream: Stream, fifo: Ready, shared: Rc<Shared>) {
             break;
         }
     }
-    shared
-        .clients
-        .borrow_mut()
-        .retain(|client| client.stream != stream);
+    // A client sees the end of one stream while the other goes on; what is kept for it comes later.
+    let ended = |client: &Rc<Client>| client.stream == stream && client.backlog.borrow().is_empty();
+    shared.clients.borrow_mut().retain(|client| !ended(client));
 }
 
 impl Shared {
@@ -239,14 +212,11 @@ impl Shared {
             .filter(|client| client.stream == stream)
             .cloned()
             .collect();
-        let (first, others) = match clients.split_first() {
-            Some((first, others)) => (Some(first), others),
-            None => (None, [].as_slice()),
-        };
-        let duplicated = match first {
+        let duplicated = match clients.first() {
             Some(client) => self.duplicate(fifo, client).await,
             None => None,
         };
+        let others = &clients[usize::from(duplicated.is_some())..];
         let mut left = duplicated.unwrap_or(CHUNK);
         let mut total = 0;
         while left > 0 {
@@ -269,21 +239,19 @@ impl Shared {
     }
 
     /// Duplicates what is in the FIFO into the client's pipe and says how much; nothing if the
-    /// client is gone or the FIFO has ended.
+    /// client is gone, or not waited for, or the FIFO has ended.
     async fn duplicate(&self, fifo: &Ready, client: &Rc<Client>) -> Option<usize> {
         let most = usize::try_from(PIPE_SIZE).unwrap_or(CHUNK);
-        loop {
+        while client.backlog.borrow().is_empty() {
             match tee(fifo, &client.pipe, most, SpliceFFlags::SPLICE_F_NONBLOCK) {
                 Ok(0) => return None,
                 Ok(count) => return Some(count),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
                     // Either side may be the one that is not ready.
-                    if wait_for(&client.pipe, PollFlags::POLLOUT).await.is_err()
-                        || wait_for(fifo, PollFlags::POLLIN).await.is_err()
-                    {
-                        return None;
-                    }
+                    let room = wait_for(&client.pipe, PollFlags::POLLOUT);
+                    self.unless_ending(room).await?.ok()?;
+                    wait_for(fifo, PollFlags::POLLIN).await.ok()?;
                 }
                 Err(_) => {
                     self.drop_client(client);
@@ -291,15 +259,32 @@ impl Shared {
                 }
             }
         }
+        None
     }
 
     async fn send(&self, client: &Rc<Client>, mut bytes: &[u8]) {
         while !bytes.is_empty() && !client.gone.get() {
-            let write = |fd: BorrowedFd<'_>| Ok(nix::unistd::write(fd, bytes)?);
-            match client.pipe.write(write).await {
-                Ok(count) => bytes = &bytes[count..],
-                Err(_) => self.drop_client(client),
+            let up_to_date = client.backlog.borrow().is_empty();
+            let written = match up_to_date {
+                true => self.unless_ending(client.write(bytes)).await,
+                false => None,
+            };
+            match written {
+                Some(Ok(count)) => bytes = &bytes[count..],
+                Some(Err(_)) => self.drop_client(client),
+                None => return client.backlog.borrow_mut().extend_from_slice(bytes),
             }
+        }
+    }
+
+    /// Waits for a client as long as the process lives; none if it is not ready and the process is
+    /// gone.
+    async fn unless_ending<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let mut ending = self.ending.subscribe();
+        tokio::select! {
+            biased;
+            done = wait => Some(done),
+            _ = ending.wait_for(|ending| *ending) => None,
         }
     }
 

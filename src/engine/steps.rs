@@ -64,13 +64,13 @@ steps! {
     Names = "names",
     /// Start the process.
     Start = "start",
-    /// Write the networks' results into the record.
+    /// Write into the record what is known of the start, or that the container is made.
     Results = "results",
     /// Signal the process and wait for its end.
     Kill = "kill",
     /// Read the FIFOs to their end.
     Drain = "drain",
-    /// Write the exit status into the record.
+    /// Write into the record how the process ended, or that the container is being removed.
     Exit = "exit",
     /// Delete the task.
     TaskDelete = "task-delete",
@@ -201,6 +201,11 @@ impl Steps {
     /// Steps without faults.
     pub fn new() -> Steps {
         Steps::with_fault(None, None)
+    }
+
+    /// The steps of a command that works by itself: it is supervisor and client in one.
+    pub fn of_command(fault: Option<Fault>) -> Steps {
+        Steps::with_fault(fault, Some(std::process::id()))
     }
 
     /// Steps with at most one fault; `client` is the pid that `kill-cli` kills.

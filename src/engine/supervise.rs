@@ -3,35 +3,37 @@
 //! Invariant: it holds its claim as long as it lives; what it starts it takes down; idle it waits on
 //! a pidfd, two FIFOs and a socket, and holds no connection to containerd.
 
-use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join, ready};
-use jiff::Timestamp;
-use tokio::sync::{Mutex, watch};
+use futures_util::future::ready;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc::WeakSender;
 use tokio::time::{sleep, timeout};
 
 use super::adopt;
+use super::bound;
 use super::claim::Claim;
 use super::error::Error;
+use super::exec;
+use super::exit;
+use super::health;
 use super::host::Host;
-use super::launch::{Job, Running, publish_results};
-use super::orders::{forget_lock, launch_existing, launch_new, release};
-use super::paths::{Paths, SOCKET};
-use super::ports::Reservation;
-use super::protocol::{Assignment, Event, MAX_LINE, Orders, Request};
+use super::launch::Job;
+use super::orders::{attended, forget_lock, launch_existing, launch_new, relaunch, release};
+use super::paths::Paths;
+use super::protocol::{Assignment, Event, Launcher, MAX_LINE, Orders, Request};
 use super::report::Report;
+use super::restart::{self, Early};
 use super::serve;
 use super::steps::Steps;
-use super::teardown::{self, Scope, UNKNOWN_STATUS, teardown};
-use crate::containerd::Exited;
-use crate::model::id::ContainerId;
-use crate::model::record::{Exit, Record};
+use super::supervisor::{Outcome, Supervisor};
+use super::teardown::{self, Scope, teardown};
+use crate::model::record::Exit;
 use crate::sys::cgroup::Cgroup;
-use crate::sys::channel::{Channel, accept, listen};
+use crate::sys::channel::{Channel, accept};
 use crate::sys::lock::Lock;
 
 /// How long the connection to containerd is kept after a start: what ends sooner is a short job, and
@@ -39,7 +41,7 @@ use crate::sys::lock::Lock;
 const KEEP_CONNECTION: Duration = Duration::from_secs(1);
 
 /// The cgroup that all supervisors share.
-const CGROUP: &str = "netrun";
+pub const CGROUP: &str = "netrun";
 
 /// A foreground run that is shorter than this does not write its addresses into the record.
 const SHORT_RUN: Duration = Duration::from_millis(100);
@@ -47,112 +49,16 @@ const SHORT_RUN: Duration = Duration::from_millis(100);
 /// How long clients may take to read their last event.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How often, and how long apart, containerd is asked for an exit status while it cannot be reached.
-const STATUS_TRIES: u32 = 20;
-const STATUS_PAUSE: Duration = Duration::from_millis(500);
-
-/// What there is to tell when a run is over.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// The process ended, and its run is down; the container, too, if it was to be removed.
-    Down(Exit),
-    /// Something is left behind.
-    Failed(Report),
-}
-
-/// A running container and its supervisor's hands on it.
-#[derive(Debug)]
-pub struct Supervisor {
-    /// containerd.
-    pub host: Host,
-    /// The steps taken.
-    pub steps: Steps,
-    /// Where things lie.
-    pub paths: Paths,
-    /// The container's record.
-    pub record: RefCell<Record>,
-    /// The process.
-    pub running: Running,
-    /// The ports of the host that it publishes, until it is down.
-    pub ports: RefCell<Reservation>,
-    /// Remove the container when it ends.
-    pub remove: Cell<bool>,
-    /// Says how it ended, once it has.
-    pub outcome: watch::Sender<Option<Outcome>>,
-    /// The cgroup that supervisors share, once this one has lived for a while.
-    pub cgroup: RefCell<Option<Cgroup>>,
-    /// The record says what the networks gave.
-    pub published: Cell<bool>,
-    /// Held while the record is written about the start.
-    pub publishing: Mutex<()>,
-    /// It has ended, or was told to.
-    pub going_down: Cell<bool>,
-    /// How many execs there were: their names come from it.
-    pub execs: Cell<u64>,
-}
-
-impl Supervisor {
-    /// The name of the container.
-    pub fn id(&self) -> ContainerId {
-        self.record.borrow().id.clone()
-    }
-
-    /// Signals the first process.
-    ///
-    /// # Errors
-    /// The process has ended, or containerd refuses.
-    pub async fn signal(&self, number: i32) -> Result<(), Error> {
-        let id = self.id();
-        match &self.running.pidfd {
-            Some(pidfd) => {
-                let failed = |source| Error::Supervisor {
-                    action: "signal through",
-                    id,
-                    source,
-                };
-                pidfd.signal(number).map_err(failed)
-            }
-            None => {
-                let number = u32::try_from(number).unwrap_or(0);
-                let client = self.host.client().await?;
-                Ok(client.kill_process(id.as_str(), "", number, false).await?)
-            }
-        }
-    }
-
-    /// Writes what the networks gave into the record, once, and not after the end.
-    pub async fn publish(&self) {
-        let _publishing = self.publishing.lock().await;
-        if self.going_down.get() || self.published.replace(true) {
-            return;
-        }
-        let job = Job {
-            host: &self.host,
-            steps: &self.steps,
-            paths: &self.paths,
-        };
-        let record = self.record.borrow().clone();
-        publish_results(job, &record).await;
-    }
-
-    /// Waits until the run is over.
-    pub async fn over(&self) -> Outcome {
-        let mut outcome = self.outcome.subscribe();
-        loop {
-            if let Some(outcome) = outcome.borrow_and_update().clone() {
-                return outcome;
-            }
-            // The sender lives as long as we do.
-            let _ = outcome.changed().await;
-        }
-    }
-}
+/// How long after a connection could not be taken the next one is tried.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The supervisor's whole life. Failures are told to whoever gave the orders.
 pub async fn supervise(mut control: Channel, host: Host) {
     // Whether containerd can be reached is told when it is needed.
-    let (orders, _) = join(control.receive::<Orders>(), host.client()).await;
-    let Ok(Some((orders, pipes))) = orders else {
+    let orders = control
+        .receive::<Orders>()
+        .map(|orders| orders.ok().flatten());
+    let Some((orders, pipes)) = meanwhile(orders, host.client()).await else {
         return;
     };
     if let Err(error) = obey(host, orders, pipes, &mut Some(control)).await {
@@ -160,6 +66,23 @@ pub async fn supervise(mut control: Channel, host: Host) {
         if let Some(control) = control {
             // Whoever gave the orders may be gone.
             let _ = control.send(&Event::Failed(Report::of(&error)), &[]).await;
+        }
+    }
+}
+
+/// Waits for something, and gets ready for it meanwhile: no longer than that can still be of use.
+async fn meanwhile<T, U>(
+    wanted: impl Future<Output = Option<T>>,
+    ready: impl Future<Output = U>,
+) -> Option<T> {
+    tokio::pin!(wanted, ready);
+    tokio::select! {
+        biased;
+        _ = &mut ready => wanted.await,
+        got = &mut wanted => {
+            let got = got?;
+            ready.await;
+            Some(got)
         }
     }
 }
@@ -182,106 +105,118 @@ async fn obey(
         steps: &steps,
         paths: &paths,
     };
-    let publish = !orders.foreground;
+    let publish = orders.client == Launcher::Leaves;
+    let adopted = matches!(orders.task, Assignment::Adopt);
+    let quick = match orders.task {
+        Assignment::Restart { quick } => quick,
+        _ => 0,
+    };
+    // Nobody has learned the name of a container that is new.
+    let is_new = matches!(orders.task, Assignment::Run(_));
     let launch = async {
         match orders.task {
             Assignment::Run(plan) => launch_new(job, *plan, pipes, publish).await,
             Assignment::Start => launch_existing(job, &orders.id, pipes, publish).await,
-            Assignment::Adopt => adopt::adopt(job, &orders.id).await,
+            Assignment::Adopt => adopt::adopt(job, &orders.id, pipes).await,
+            Assignment::Restart { quick } => relaunch(job, &orders.id, quick).await,
         }
     };
-    let wanted_by = control.as_mut().filter(|_| orders.foreground);
+    let wanted_by = control.as_mut().filter(|_| is_new);
     let up = match attended(launch, wanted_by, &steps).await {
         Ok(Some(up)) => up,
+        Ok(None) if adopted => {
+            restart::after_adoption(&host, &orders.id).await;
+            return Ok(());
+        }
         Ok(None) => return Ok(()),
         Err(error) => return Err((error, control.take())),
     };
-    let supervisor = Rc::new(Supervisor {
-        remove: Cell::new(up.record.auto_remove),
-        record: RefCell::new(up.record),
-        running: up.running,
-        ports: RefCell::new(up.ports),
+    let supervisor = Rc::new(Supervisor::new(
+        up.record,
+        up.running,
         host,
         steps,
         paths,
-        outcome: watch::Sender::new(None),
-        cgroup: RefCell::new(None),
-        published: Cell::new(publish),
-        publishing: Mutex::new(()),
-        going_down: Cell::new(false),
-        execs: Cell::new(0),
-    });
-    run(supervisor, up.claim, control.take(), orders.foreground).await;
+        up.published,
+    ));
+    exec::inherit(&supervisor, up.execs);
+    tokio::task::spawn_local(health::watch(supervisor.clone(), adopted));
+    tokio::task::spawn_local(bound::watch(supervisor.clone()));
+    let clients = Clients {
+        launcher: control.take(),
+        is: orders.client,
+        early: up.early,
+    };
+    run(supervisor, up.claim, clients, quick).await;
     Ok(())
 }
 
-/// Launches, and says so to the steps if the client that wants it is gone in between.
-async fn attended<T>(
-    launch: impl Future<Output = T>,
-    client: Option<&mut Channel>,
-    steps: &Steps,
-) -> T {
-    tokio::pin!(launch);
-    if let Some(client) = client {
-        tokio::select! {
-            biased;
-            done = &mut launch => return done,
-            // Until it is told of the start it has nothing to say.
-            _ = client.receive::<Request>() => steps.abandon(),
-        }
-    }
-    launch.await
+/// Those who are there from the beginning.
+struct Clients {
+    /// Who gave the orders.
+    launcher: Option<Channel>,
+    /// What that one is to the container.
+    is: Launcher,
+    /// Who asked before it ran.
+    early: Vec<Early>,
 }
 
-/// From the start to the end.
-async fn run(supervisor: Rc<Supervisor>, claim: Claim, control: Option<Channel>, foreground: bool) {
+/// From the start to the end. `quick` runs before this one were short.
+async fn run(supervisor: Rc<Supervisor>, mut claim: Claim, there: Clients, quick: u32) {
     let (clients, mut all_told) = tokio::sync::mpsc::channel::<()>(1);
-    spawn_helpers(&supervisor, control, foreground, &clients);
+    spawn_helpers(&supervisor, there, &clients);
+    if let Some(listener) = claim.take_listener() {
+        let served = serve_clients(supervisor.clone(), listener, clients.downgrade());
+        tokio::task::spawn_local(served);
+    }
 
-    let known = gone(&supervisor).await;
+    let known = exit::gone(&supervisor).await;
     supervisor.going_down.set(true);
     let outcome = take_down(&supervisor, known).await;
     supervisor.cgroup.borrow_mut().take();
-    supervisor.ports.take();
+    supervisor.running.ports.take();
+    note_late_stop(&supervisor).await;
     // Whoever is told must find the container free: to be removed, started again, or adopted.
     drop(claim);
+    if matches!(outcome, Outcome::Down(_)) && !supervisor.remove.get() {
+        let record = supervisor.record.borrow().clone();
+        let always = supervisor.again.get();
+        let successor = restart::appoint(&supervisor.host, &record, always, quick).await;
+        supervisor.appointed.set(successor);
+    }
     supervisor.outcome.send_replace(Some(outcome));
     drop(clients);
     // Each client's task holds a sender; the channel ends when the last one has been told.
     let _ = timeout(FAREWELL, all_told.recv()).await;
+    // However slow a client is, what was written before the end is its.
+    supervisor.running.outputs.delivered().await;
+    let _ = supervisor.delivering.write().await;
 }
 
 fn spawn_helpers(
     supervisor: &Rc<Supervisor>,
-    control: Option<Channel>,
-    foreground: bool,
+    there: Clients,
     clients: &tokio::sync::mpsc::Sender<()>,
 ) {
-    if let Some(control) = control {
+    let client = there.is;
+    if let Some(control) = there.launcher {
         let ours = supervisor.clone();
         let held = clients.clone();
         tokio::task::spawn_local(async move {
-            serve::launcher(&ours, control, foreground).await;
+            serve::launcher(&ours, control, client).await;
             drop(held);
         });
     }
-    if let Ok(listener) = listen(&supervisor.paths.run, SOCKET) {
-        let (ours, held) = (supervisor.clone(), clients.downgrade());
+    for early in there.early {
+        let (ours, held) = (supervisor.clone(), clients.clone());
         tokio::task::spawn_local(async move {
-            while let Ok(mut channel) = accept(&listener, MAX_LINE).await {
-                let (ours, held) = (ours.clone(), held.upgrade());
-                tokio::task::spawn_local(async move {
-                    if let Ok(Some((request, pipes))) = channel.receive::<Request>().await {
-                        serve::client(&ours, channel, request, pipes).await;
-                    }
-                    drop(held);
-                });
-            }
+            serve::client(&ours, early.channel, early.request, early.pipes).await;
+            drop(held);
         });
     }
     let ours = supervisor.clone();
     tokio::task::spawn_local(async move {
-        if foreground {
+        if client != Launcher::Leaves {
             // What ends before anybody can ask for its addresses need not tell them.
             sleep(SHORT_RUN).await;
         }
@@ -290,61 +225,38 @@ fn spawn_helpers(
         ours.host.release();
         // Costly on some kernels, and of no use to a short run.
         *ours.cgroup.borrow_mut() = Some(Cgroup::enter(CGROUP));
+        ours.host.keep_released(KEEP_CONNECTION).await;
     });
 }
 
-/// Waits until the process is gone; says how it ended where that is known at once.
-async fn gone(supervisor: &Supervisor) -> Option<Exit> {
-    match &supervisor.running.pidfd {
-        Some(pidfd) => {
-            // An event loop that fails is followed by asking containerd, which waits as well.
-            let _ = pidfd.ended().await;
-            None
-        }
-        None => Some(exit_status(supervisor).await),
+/// Somebody may have stopped it while it was taken down already: that it ended by itself stands in
+/// the record then, and that it is to stay so does not.
+async fn note_late_stop(supervisor: &Supervisor) {
+    let mut record = supervisor.record.borrow().clone();
+    let policy = !record.restart.is_no() && !supervisor.remove.get();
+    if policy && supervisor.stopped.get() && !record.stopped {
+        record.stopped = true;
+        // Where it cannot be written nobody is appointed all the same.
+        let _ = supervisor.host.update(&record).await;
+        supervisor.record.replace(record);
     }
 }
 
-/// Finds out how the process ended. The pidfd runs ahead of the shim: only Wait knows when
-/// containerd does.
-async fn exit_status(supervisor: &Supervisor) -> Exit {
-    let id = supervisor.id();
-    for _ in 0..STATUS_TRIES {
-        let waited = match supervisor.host.client().await {
-            Ok(client) => client.wait_process(id.as_str(), "").await,
-            Err(Error::Containerd(error)) => Err(error),
-            Err(_) => break,
+/// Serves whoever asks, from those on who came during the launch.
+async fn serve_clients(ours: Rc<Supervisor>, listener: UnixListener, held: WeakSender<()>) {
+    loop {
+        let Ok(mut channel) = accept(&listener, MAX_LINE).await else {
+            // It may have left already, or descriptors are short for a while.
+            sleep(ACCEPT_PAUSE).await;
+            continue;
         };
-        match waited {
-            Ok(Exited { status, at }) => {
-                let reason = None;
-                return Exit { status, at, reason };
+        let (ours, held) = (ours.clone(), held.upgrade());
+        tokio::task::spawn_local(async move {
+            if let Ok(Some((request, pipes))) = channel.receive::<Request>().await {
+                serve::client(&ours, channel, request, pipes).await;
             }
-            Err(error) if error.is_not_found() => break,
-            Err(_) => {
-                supervisor.host.release();
-                sleep(STATUS_PAUSE).await;
-            }
-        }
-    }
-    forgotten_exit(supervisor)
-}
-
-/// containerd has forgotten the task: the kernel may know.
-fn forgotten_exit(supervisor: &Supervisor) -> Exit {
-    let status = supervisor
-        .running
-        .pidfd
-        .as_ref()
-        .and_then(|pidfd| pidfd.exit_status());
-    let reason = match status {
-        Some(_) => None,
-        None => Some("containerd does not know the container's process any more".to_owned()),
-    };
-    Exit {
-        status: status.unwrap_or(UNKNOWN_STATUS),
-        at: Timestamp::now(),
-        reason,
+            drop(held);
+        });
     }
 }
 
@@ -363,10 +275,11 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
         false => Scope::Run,
     };
     let mut record = supervisor.record.borrow().clone();
+    record.stopped = supervisor.stopped.get();
     let process = teardown::Process::Gone {
         exit: match known {
             Some(exit) => ready(exit).boxed_local(),
-            None => exit_status(supervisor).boxed_local(),
+            None => exit::status(supervisor).boxed_local(),
         },
         outputs: &supervisor.running.outputs,
     };
@@ -375,9 +288,51 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
         release(job).await;
         forget_lock(job, scope, lock.ok());
     }
-    let exit = record.exit.unwrap_or_else(|| forgotten_exit(supervisor));
+    let exit = record.exit.clone();
+    let exit = exit.unwrap_or_else(|| exit::forgotten(supervisor));
+    supervisor.record.replace(record);
     match down {
         Err(error) => Outcome::Failed(Report::of(&error)),
         Ok(()) => Outcome::Down(exit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn without_orders_nothing_is_waited_for() {
+        let containerd_hangs = || pending::<()>();
+        assert_eq!(
+            meanwhile(async { None::<()> }, containerd_hangs()).await,
+            None
+        );
+        let (sender, orders) = tokio::sync::oneshot::channel::<()>();
+        let dies_later = async {
+            sleep(Duration::from_millis(1)).await;
+            drop(sender);
+        };
+        let waiting = meanwhile(orders.map(Result::ok), containerd_hangs());
+        assert_eq!(futures_util::join!(dies_later, waiting).1, None);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn with_orders_what_was_begun_is_finished() {
+        let ready = Cell::new(false);
+        let gets_ready = async {
+            sleep(Duration::from_millis(1)).await;
+            ready.set(true);
+        };
+        assert_eq!(meanwhile(async { Some(1) }, gets_ready).await, Some(1));
+        assert!(ready.get());
+        let orders = async {
+            sleep(Duration::from_millis(1)).await;
+            Some(2)
+        };
+        assert_eq!(meanwhile(orders, async {}).await, Some(2));
     }
 }

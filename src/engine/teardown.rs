@@ -25,9 +25,9 @@ use crate::sys::netns;
 /// How long a killed process may take to end.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long the FIFOs of an ended process may take to reach their end: a process that left the
-/// container's pid namespace can hold them open for ever.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the FIFOs of an ended process may take to reach their end. On a busy machine the shim may
+/// be slow; a process that left the container's pid namespace can hold them open for ever.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// SIGKILL.
 const KILL: u32 = 9;
@@ -80,7 +80,6 @@ pub async fn teardown(
     pass.failures.extend(network);
     if scope == Scope::Container {
         pass.remove_record(record).await;
-        pass.remember_removal(record).await;
     } else if pass.failures.is_empty() {
         pass.mark_down(record).await;
     }
@@ -128,13 +127,17 @@ impl<'a> Pass<'a> {
         true
     }
 
-    /// Whoever finishes a removal that failed must know that it was one.
-    async fn remember_removal(&mut self, record: &mut Record) {
-        if !self.failures.is_empty() && !record.auto_remove {
-            record.auto_remove = true;
-            // The failures are told anyway; this one would add nothing.
-            let _ = self.job.host.update(record).await;
+    /// Whoever finishes a removal that was broken off must know that it was one: what has lost its
+    /// snapshot is no stopped container.
+    async fn announce_removal(&mut self, record: &mut Record) {
+        let known = record.provisional || (record.auto_remove && !record.boot_id.is_empty());
+        if known {
+            return;
         }
+        (record.auto_remove, record.provisional) = (true, true);
+        let update = self.job.host.update(record);
+        let announced = self.job.steps.run(Step::Exit, update).await;
+        self.note(announced);
     }
 
     /// A record whose run is completely down is not mistaken for one that died half-way.
@@ -185,12 +188,6 @@ impl<'a> Pass<'a> {
 /// The status of a process whose end nobody saw.
 pub const UNKNOWN_STATUS: u32 = 255;
 
-async fn drain(outputs: &Outputs) {
-    if timeout(DRAIN_DEADLINE, outputs.drained()).await.is_err() {
-        outputs.abandon();
-    }
-}
-
 /// Kills whatever runs, and waits for its end. None if containerd knows no task.
 async fn kill(job: Job<'_>, record: &Record) -> Result<Option<Exited>, Error> {
     let client = job.host.client().await?;
@@ -231,14 +228,16 @@ async fn task_down(
     let mut pass = Pass::new(job);
     if let Process::Gone { exit, outputs } = process {
         let drain = async {
-            drain(outputs).await;
+            outputs.drain(DRAIN_DEADLINE).await;
             Ok(())
         };
         let (drained, exit) = join(job.steps.run(Step::Drain, drain), exit).await;
         pass.note(drained);
         record.exit = Some(exit);
     }
-    if scope == Scope::Run && record.exit.is_some() {
+    if scope == Scope::Container {
+        pass.announce_removal(record).await;
+    } else if record.exit.is_some() {
         pass.note(job.steps.run(Step::Exit, job.host.update(record)).await);
     }
     let delete = job.steps.run(Step::TaskDelete, delete_task(job, record));
@@ -274,7 +273,8 @@ async fn network_down(job: Job<'_>, record: &Record, thorough: bool) -> Vec<Erro
             pass.note(detached);
         }
     }
-    if let (NetworkMode::Own(path), true) = (&record.network.mode, pass.failures.is_empty()) {
+    let ours = pass.failures.is_empty() && attachment::made_netns(record);
+    if let (NetworkMode::Own(path), true) = (&record.network.mode, ours) {
         let remove = async { remove_netns(path) };
         pass.note(job.steps.run(Step::NetnsRemove, remove).await);
     }

@@ -12,11 +12,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::claim::{Supervision, supervision};
 use super::error::Error;
+use super::health;
 use super::host::{Host, record_of};
 use super::paths::Paths;
 use super::teardown::UNKNOWN_STATUS;
 use crate::containerd::{Container, Task, TaskState};
+use crate::model::health::{Health, HealthStatus};
 use crate::model::id::ContainerId;
 use crate::model::port::ContainerPort;
 use crate::model::record::{Exit, NetworkMode, Record};
@@ -33,16 +36,19 @@ pub enum Status {
     Running,
     /// Its process is frozen.
     Paused,
+    /// Its process has ended, and it is about to be started again.
+    Restarting,
     /// Its process has ended.
     Exited,
 }
 
 impl Status {
     /// Every status.
-    pub const ALL: [Status; 4] = [
+    pub const ALL: [Status; 5] = [
         Status::Created,
         Status::Running,
         Status::Paused,
+        Status::Restarting,
         Status::Exited,
     ];
 
@@ -52,6 +58,7 @@ impl Status {
             Status::Created => "created",
             Status::Running => "running",
             Status::Paused => "paused",
+            Status::Restarting => "restarting",
             Status::Exited => "exited",
         }
     }
@@ -115,6 +122,10 @@ impl State {
             (Status::Created, _) => "Created".to_owned(),
             (Status::Running, _) => format!("Up {}", up()),
             (Status::Paused, _) => format!("Up {} (Paused)", up()),
+            (Status::Restarting, Some(exit)) => {
+                format!("Restarting ({}) {} ago", exit.status, age(exit.at, now))
+            }
+            (Status::Restarting, None) => "Restarting".to_owned(),
             (Status::Exited, Some(exit)) => {
                 format!("Exited ({}) {} ago", exit.status, age(exit.at, now))
             }
@@ -169,10 +180,33 @@ struct Mounts {
 
 impl View {
     fn new(container: Container, record: Record, task: Option<&Task>, asked: Timestamp) -> View {
+        let mut state = State::of(&record, task, asked);
+        if state.status == Status::Exited && !record.restart.is_no() && waits(&record) {
+            state.status = Status::Restarting;
+        }
         View {
-            state: State::of(&record, task, asked),
+            state,
             spec: container.spec,
             record,
+        }
+    }
+
+    /// How it is; nothing if nobody checks.
+    pub fn health(&self) -> Option<Health> {
+        self.record.health.as_ref()?;
+        let paths = Paths::new(&self.record.namespace, &self.record.id);
+        Some(health::read(&paths))
+    }
+
+    /// Its state in docker's words: `Up 5 minutes (healthy)`.
+    pub fn phrase(&self, now: Timestamp) -> String {
+        let phrase = self.state.phrase(now);
+        match self.health().filter(|_| self.state.status.is_live()) {
+            None => phrase,
+            Some(health) if health.status == HealthStatus::Starting => {
+                format!("{phrase} (health: starting)")
+            }
+            Some(health) => format!("{phrase} ({})", health.status),
         }
     }
 
@@ -258,6 +292,11 @@ impl View {
         let mounts = spec.map(|spec| spec.mounts).unwrap_or_default();
         mounts.into_iter().filter(is_bind).collect()
     }
+}
+
+/// Whether somebody waits to start it again.
+fn waits(record: &Record) -> bool {
+    supervision(&Paths::new(&record.namespace, &record.id)) == Supervision::Alive
 }
 
 /// All containers of a namespace.

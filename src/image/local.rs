@@ -8,6 +8,7 @@ use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
 use super::content::{self, from_wire};
 use super::digest;
+use super::docker_config::{self, DockerConfig};
 use super::error::ImageError;
 use super::manifest::Document;
 use super::platform::{Machine, Platform, offered};
@@ -33,6 +34,8 @@ pub struct Image {
     pub config_digest: String,
     /// The configuration: environment, command, user and so on.
     pub config: ImageConfiguration,
+    /// What docker's images say beside.
+    pub docker: DockerConfig,
     /// The packed layers, the lowest first.
     pub layers: Vec<Descriptor>,
     /// The digests of the unpacked layers, the lowest first; as many as `layers`.
@@ -161,6 +164,7 @@ pub(super) fn assemble(
     config: &[u8],
 ) -> Result<Image, ImageError> {
     let config_digest = manifest.config().digest().to_string();
+    let docker = docker_config::read(config);
     let config: ImageConfiguration =
         serde_json::from_slice(config).map_err(|source| ImageError::Config {
             image: name.to_owned(),
@@ -187,6 +191,7 @@ pub(super) fn assemble(
         manifest_digest,
         config_digest,
         config,
+        docker,
         layers,
         diff_ids,
         chain_id,

@@ -3,6 +3,7 @@
 pub mod content;
 pub mod credentials;
 pub mod digest;
+pub mod docker_config;
 pub mod error;
 mod fetch;
 pub mod fetch_error;
@@ -17,6 +18,7 @@ pub mod registry;
 mod transport;
 pub mod unpack;
 
+pub use docker_config::{DockerConfig, Healthcheck};
 pub use error::ImageError;
 pub use local::{Image, ImageSummary, list, local, remove};
 pub use progress::{BlobState, Progress, PullEvent};

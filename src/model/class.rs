@@ -27,6 +27,8 @@ pub enum Class {
     Unsupported,
     /// Something of ours is still there; `netrun gc` finishes it.
     LeftBehind,
+    /// A signal of this number called it off (exit code 128 and the number).
+    Interrupted(u8),
     /// The command to run does not exist in the container (exit code 127).
     CommandNotFound,
     /// The command to run exists but cannot be invoked (exit code 126).

@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::health::HealthCheck;
 use super::id::{ContainerId, Namespace};
 use super::port::PublishedPort;
+use super::restart::RestartPolicy;
 
 /// The key of the containerd extension that holds the record, and its type URL.
 pub const EXTENSION: &str = "netrun.record";
@@ -36,8 +38,8 @@ pub struct Record {
     /// under another.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_id: String,
-    /// True until the first start of a `run` is done: what is found half-made then is removed, not
-    /// kept as a stopped container.
+    /// True until the first start of a `run`, or a `create`, is done, and again while it is removed:
+    /// what is found half-made then is removed, not kept as a stopped container.
     #[serde(default)]
     pub provisional: bool,
     /// The image as the user named it, normalised (`docker.io/library/alpine:3.14`).
@@ -58,12 +60,48 @@ pub struct Record {
     /// Remove everything when it ends (`--rm`).
     #[serde(default)]
     pub auto_remove: bool,
+    /// What happens when its process ends by itself.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_no")]
+    pub restart: RestartPolicy,
+    /// How often it was started again by its policy since somebody started it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// Somebody stopped it: it is not started again by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// How its health is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
+    /// The process with whose end it ends (`--bind-pid`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<BoundTo>,
     /// When the last start reached `Tasks.Start`; absent before, and from the next start on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// How the last run ended; absent before and during a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_usual(priority: &i32) -> bool {
+    *priority == 0
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A process of the host, told apart from later ones of the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundTo {
+    /// Its pid.
+    pub pid: u32,
+    /// When it was started, in clock ticks since the boot (proc(5), `stat` field 22).
+    pub start_time: u64,
 }
 
 /// Where the container's network lives and what is attached.
@@ -134,21 +172,13 @@ pub struct Attachment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// The attachment with the highest has the default routes; of equals, the first.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub gateway_priority: i32,
     /// The directories that plugins are looked for in.
     pub plugin_dirs: Vec<PathBuf>,
     /// The final result of ADD; written after the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &i32) -> bool {
-    *number == 0
 }
 
 /// How a container's process is run, stopped and logged.

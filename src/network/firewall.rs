@@ -17,9 +17,6 @@ use super::create::{bridge_of, is_ours, kept};
 use super::locks;
 use super::rules::{RulesError, nft_json, objects, run};
 
-/// What the comment of a rule of ours begins with; the network's name follows.
-const MARK: &str = "netrun:";
-
 /// Docker's chain for the administrator's rules: it comes before all of Docker's own.
 const DOCKER: &str = "DOCKER-USER";
 
@@ -44,7 +41,7 @@ pub async fn settle(dir: &Path, list: &NetworkConfigList) -> Result<(), Firewall
         return Ok(());
     }
     for filter in filters().await? {
-        filter.admit(list.name(), bridge).await?;
+        filter.admit(&mark(dir), list.name(), bridge).await?;
     }
     Ok(())
 }
@@ -82,7 +79,9 @@ pub async fn withdraw(dir: &Path, list: &NetworkConfigList) -> Result<(), Firewa
         keep_apart(dir, Some(list.name())).await?;
     }
     for filter in filters().await? {
-        filter.withdraw(|network| network == list.name()).await?;
+        filter
+            .withdraw(&mark(dir), |network| network == list.name())
+            .await?;
     }
     Ok(())
 }
@@ -100,12 +99,14 @@ pub async fn sweep(dir: &Path) -> Result<Vec<String>, FirewallError> {
     let known = |name: &str| scan.networks.iter().any(|list| list.name() == name);
     let mut swept = Vec::new();
     for filter in filters().await? {
-        let mut stale = filter.networks();
+        let mut stale = filter.networks(&mark(dir));
         stale.retain(|name| !known(name));
-        filter
-            .withdraw(|name| stale.iter().any(|one| one == name))
-            .await?;
+        let meant = |name: &str| stale.iter().any(|one| one == name);
+        filter.withdraw(&mark(dir), meant).await?;
         swept.extend(stale);
+    }
+    if is_apart(dir).await? {
+        keep_apart(dir, None).await?;
     }
     swept.sort();
     swept.dedup();
@@ -210,37 +211,42 @@ fn filter_of(program: &'static str, text: &str) -> Option<Filter> {
     })
 }
 
+/// What the comment of a rule begins with for a network of this directory; its name follows.
+fn mark(dir: &Path) -> String {
+    format!("{}:", table(dir))
+}
+
 /// The network whose rule this is.
-fn marked(rule: &str) -> Option<&str> {
+fn marked<'r>(rule: &'r str, mark: &str) -> Option<&'r str> {
     let comment = rule.split("--comment ").nth(1)?;
     let comment = comment.strip_prefix('"').unwrap_or(comment);
-    comment.strip_prefix(MARK)?.split(['"', ' ']).next()
+    comment.strip_prefix(mark)?.split(['"', ' ']).next()
 }
 
 impl Filter {
     /// The networks that have rules here.
-    fn networks(&self) -> Vec<String> {
+    fn networks(&self, mark: &str) -> Vec<String> {
         self.rules
             .iter()
-            .filter_map(|rule| marked(rule))
+            .filter_map(|rule| marked(rule, mark))
             .map(str::to_owned)
             .collect()
     }
 
     /// Adds the pair of rules of a network, unless they stand where they belong.
-    async fn admit(&self, network: &str, bridge: &str) -> Result<(), FirewallError> {
+    async fn admit(&self, mark: &str, network: &str, bridge: &str) -> Result<(), FirewallError> {
         let here = format!("-A {} ", self.chain);
         let own = self
             .rules
             .iter()
-            .filter(|rule| marked(rule) == Some(network));
+            .filter(|rule| marked(rule, mark) == Some(network));
         let (right, wrong): (Vec<&String>, Vec<&String>) =
             own.partition(|rule| rule.starts_with(&here) && rule.contains(&format!(" {bridge} ")));
         let decides = self.drops || self.chain == DOCKER;
         if !decides || (right.len() == 2 && wrong.is_empty()) {
             return Ok(());
         }
-        let place = self.place(network);
+        let place = self.place(mark, network);
         let mut script = "*filter\n".to_owned();
         for rule in right.into_iter().chain(wrong) {
             script.push_str(&rule.replacen("-A ", "-D ", 1));
@@ -250,7 +256,7 @@ impl Filter {
             let (matches, target) = rule.split_once(" -j ").unwrap_or((&rule, "ACCEPT"));
             let _ = writeln!(
                 script,
-                "-I {} {place} {matches} -m comment --comment {MARK}{network} -j {target}",
+                "-I {} {place} {matches} -m comment --comment {mark}{network} -j {target}",
                 self.chain
             );
         }
@@ -259,12 +265,12 @@ impl Filter {
 
     /// Where the rules of a network belong once its old ones are gone, from 1: behind all that the
     /// administrator wrote, but before a last rule that is for everything.
-    fn place(&self, network: &str) -> usize {
+    fn place(&self, mark: &str, network: &str) -> usize {
         let here = format!("-A {} ", self.chain);
         let others = self
             .rules
             .iter()
-            .filter(|rule| marked(rule) != Some(network));
+            .filter(|rule| marked(rule, mark) != Some(network));
         let others: Vec<&String> = others.filter(|rule| rule.starts_with(&here)).collect();
         let ends = |rule: &&&String| {
             let target = rule[here.len()..].strip_prefix("-j ");
@@ -274,11 +280,15 @@ impl Filter {
     }
 
     /// Removes the rules of all networks that are meant.
-    async fn withdraw(&self, meant: impl Fn(&str) -> bool) -> Result<(), FirewallError> {
+    async fn withdraw(
+        &self,
+        mark: &str,
+        meant: impl Fn(&str) -> bool,
+    ) -> Result<(), FirewallError> {
         let own = self
             .rules
             .iter()
-            .filter(|rule| marked(rule).is_some_and(&meant));
+            .filter(|rule| marked(rule, mark).is_some_and(&meant));
         let lines: Vec<String> = own.map(|rule| rule.replacen("-A ", "-D ", 1)).collect();
         match lines.is_empty() {
             true => Ok(()),
@@ -333,7 +343,7 @@ fn apart(table: &str, lists: &[NetworkConfigList]) -> String {
     }
     let mut rules = String::new();
     let mut drop = |name: &str, matches: String| {
-        let _ = writeln!(rules, "    {matches} drop comment \"{MARK}{name}\"");
+        let _ = writeln!(rules, "    {matches} drop comment \"{table}:{name}\"");
     };
     for (name, bridge) in &internal {
         drop(
@@ -361,10 +371,7 @@ fn apart(table: &str, lists: &[NetworkConfigList]) -> String {
 }
 
 /// Whether the table that keeps networks apart is there.
-///
-/// # Errors
-/// nft failed.
-pub async fn is_apart(dir: &Path) -> Result<bool, FirewallError> {
+async fn is_apart(dir: &Path) -> Result<bool, FirewallError> {
     let listing = nft_json(&["-j", "list", "tables"])
         .await?
         .unwrap_or_default();
@@ -388,9 +395,15 @@ mod tests {
     fn the_chain_that_decides_is_found() {
         let filter = filter_of("iptables-nft", SAVED).unwrap();
         assert!(filter.drops && filter.chain == "DOCKER-USER");
-        assert_eq!(filter.networks(), ["lan", "lan", "lan2"]);
+        assert_eq!(filter.networks("netrun:"), ["lan", "lan", "lan2"]);
         // Behind the rule of lan2, before the RETURN.
-        assert_eq!((filter.place("lan"), filter.place("new")), (2, 4));
+        assert_eq!(
+            (
+                filter.place("netrun:", "lan"),
+                filter.place("netrun:", "new")
+            ),
+            (2, 4)
+        );
         let plain = SAVED.replace(":DOCKER-USER - [0:0]\n", "");
         assert_eq!(filter_of("iptables-nft", &plain).unwrap().chain, "FORWARD");
         assert_eq!(
@@ -402,15 +415,21 @@ mod tests {
     #[test]
     fn marks_are_read_with_and_without_quotes() {
         assert_eq!(
-            marked("-A F -m comment --comment \"netrun:a.b-c\" -j ACCEPT"),
+            marked(
+                "-A F -m comment --comment \"netrun:a.b-c\" -j ACCEPT",
+                "netrun:"
+            ),
             Some("a.b-c")
         );
         assert_eq!(
-            marked("-A F -m comment --comment netrun:a -j ACCEPT"),
+            marked("-A F -m comment --comment netrun:a -j ACCEPT", "netrun:"),
             Some("a")
         );
-        assert_eq!(marked("-A F -m comment --comment other -j ACCEPT"), None);
-        assert_eq!(marked("-A F -j ACCEPT"), None);
+        assert_eq!(
+            marked("-A F -m comment --comment other -j ACCEPT", "netrun:"),
+            None
+        );
+        assert_eq!(marked("-A F -j ACCEPT", "netrun:"), None);
     }
 
     fn list(name: &str, flag: &str) -> NetworkConfigList {

@@ -59,6 +59,9 @@ pub enum ManageError {
         /// Why not.
         source: FirewallError,
     },
+    /// Rules that nobody needs cannot be looked for or removed.
+    #[error("cannot sweep the packet filter's rules of networks that are gone")]
+    Sweep(#[source] FirewallError),
     /// The bridge cannot be removed.
     #[error("cannot remove the bridge \"{bridge}\" of network \"{name}\"")]
     Bridge {
@@ -103,7 +106,7 @@ impl Explain for ManageError {
             Self::Bridge { .. } | Self::File { .. } | Self::Rules { .. } => {
                 Some("the same command again goes on from here".to_owned())
             }
-            Self::Host(_) => None,
+            Self::Host(_) | Self::Sweep(_) => None,
         }
     }
 }
@@ -163,6 +166,15 @@ fn host_links() -> io::Result<Vec<HostLink>> {
         mtu: link.mtu,
     });
     Ok(known.collect())
+}
+
+/// Takes away the rules of networks whose files are gone; says of which.
+///
+/// # Errors
+/// A program failed.
+pub async fn sweep(dir: &Path) -> Result<Vec<String>, ManageError> {
+    let _lock = lock_all().await?;
+    firewall::sweep(dir).await.map_err(ManageError::Sweep)
 }
 
 /// Who is attached to a network now, whoever attached them.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use nix::unistd::geteuid;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::exec::{self, Broken, Finished, Invocation, MAX_STDOUT};
@@ -47,7 +48,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The error object that a plugin prints, with the specification's well-known codes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
-#[error("{msg}{}{details} (code {code})", if details.is_empty() { "" } else { "; " })]
+#[error("{} (code {code})", worded(msg, details))]
 pub struct CniError {
     /// 1 to 99 are the specification's, 100 and above the plugin's own, 999 its default.
     #[serde(default)]
@@ -71,6 +72,24 @@ impl CniError {
     pub const NOT_AVAILABLE: u32 = 50;
     /// STATUS: it cannot, and existing containers may lack connectivity.
     pub const LIMITED: u32 = 51;
+
+    /// What mends it, where the specification's code says enough.
+    fn hint(&self, plugin: &str) -> Option<String> {
+        Some(match self.code {
+            Self::INCOMPATIBLE_VERSION => {
+                format!(
+                    "install a newer \"{plugin}\", or lower \"cniVersion\" in the network's file"
+                )
+            }
+            2 | 6 | 7 => format!("correct what the network's file says of \"{plugin}\""),
+            Self::TRY_AGAIN => "try again a little later".to_owned(),
+            Self::NOT_AVAILABLE | Self::LIMITED => {
+                format!("see what \"{plugin}\" needs to work: a daemon, or room for more addresses")
+            }
+            _ if self.code == 0 || self.msg.is_empty() => fault_of(plugin),
+            _ => return None,
+        })
+    }
 }
 
 /// Why a plugin could not do what it was asked to.
@@ -215,14 +234,16 @@ impl Explain for PluginError {
                 "check that {} is a program that root may execute",
                 path.display()
             )),
-            Self::Refused { source, plugin, .. }
-                if source.code == CniError::INCOMPATIBLE_VERSION =>
-            {
-                Some(format!(
-                    "install a newer \"{plugin}\", or lower \"cniVersion\" in the network's file"
-                ))
-            }
-            _ => None,
+            Self::Refused { source, plugin, .. } => source.hint(plugin),
+            Self::Timeout { plugin, .. } => Some(format!(
+                "see what \"{plugin}\" waits for: a daemon of its own, a lock, a server that the \
+                 network's file names"
+            )),
+            Self::TooMuchOutput { plugin, .. }
+            | Self::Silent { plugin, .. }
+            | Self::Garbled { plugin, .. }
+            | Self::Result { plugin, .. } => Some(fault_of(plugin)),
+            Self::Type(_) => Some("correct \"type\" in the network's file".to_owned()),
         }
     }
 }
@@ -343,7 +364,9 @@ fn failure(plugin: String, command: &'static str, finished: Finished) -> PluginE
             stderr,
         };
     }
-    match serde_json::from_slice::<CniError>(&stdout) {
+    // A list would do for serde, not for the specification.
+    let object = serde_json::from_slice(&stdout).map(Value::Object);
+    match object.and_then(serde_json::from_value::<CniError>) {
         Ok(source) => PluginError::Refused {
             plugin,
             command,
@@ -356,6 +379,21 @@ fn failure(plugin: String, command: &'static str, finished: Finished) -> PluginE
             output: String::from_utf8_lossy(&stdout).chars().take(200).collect(),
             source,
         },
+    }
+}
+
+fn fault_of(plugin: &str) -> String {
+    format!(
+        "that is a fault of \"{plugin}\": install another release of it, or take it out of the \
+         network's file"
+    )
+}
+
+fn worded(msg: &str, details: &str) -> String {
+    let words = [msg, details].into_iter().filter(|words| !words.is_empty());
+    match words.collect::<Vec<_>>().join("; ") {
+        nothing if nothing.is_empty() => "it does not say why".to_owned(),
+        words => words,
     }
 }
 

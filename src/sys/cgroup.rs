@@ -27,6 +27,15 @@ impl Cgroup {
     }
 }
 
+/// Removes the cgroup `name` where nobody is in it: whoever was killed in it could not.
+pub fn remove_empty(name: &str) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    for root in mounts.lines().filter_map(root_of) {
+        // The kernel refuses while there is a process in it.
+        let _ = fs::remove_dir(root.join(name));
+    }
+}
+
 impl Drop for Cgroup {
     fn drop(&mut self) {
         for cgroup in &self.joined {

@@ -9,7 +9,9 @@ use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, recvmsg, sendmsg, shutdown,
+};
 use nix::sys::stat::Mode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,6 +106,14 @@ impl Channel {
             }
         }
         Ok(())
+    }
+
+    /// Says that nothing more is sent; what comes from the other end is still received.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub fn finish(&self) -> io::Result<()> {
+        Ok(shutdown(self.stream.as_raw_fd(), Shutdown::Write)?)
     }
 
     /// Receives a message with its descriptors; none when the other end has closed.

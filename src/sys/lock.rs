@@ -51,9 +51,15 @@ impl Lock {
     /// # Errors
     /// As [`Lock::exclusive`].
     pub fn try_exclusive(path: &Path) -> io::Result<Option<Lock>> {
-        Ok(attempt(open(path)?, FlockArg::LockExclusiveNonblock)?
-            .ok()
-            .map(Lock))
+        attempt_at(path, open, FlockArg::LockExclusiveNonblock)
+    }
+
+    /// As [`Lock::try_exclusive`], in a directory that others may remove: it is not made again.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if the directory is gone, or the file cannot be opened.
+    pub fn try_exclusive_inside(path: &Path) -> io::Result<Option<Lock>> {
+        attempt_at(path, open_inside, FlockArg::LockExclusiveNonblock)
     }
 
     /// Takes the lock shared if that needs no waiting.
@@ -61,9 +67,7 @@ impl Lock {
     /// # Errors
     /// As [`Lock::exclusive`].
     pub fn try_shared(path: &Path) -> io::Result<Option<Lock>> {
-        Ok(attempt(open(path)?, FlockArg::LockSharedNonblock)?
-            .ok()
-            .map(Lock))
+        attempt_at(path, open, FlockArg::LockSharedNonblock)
     }
 
     /// Removes the lock's file and lets the lock go. Whoever waits for it makes a new file: a lock
@@ -124,22 +128,41 @@ impl Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-    };
-    match open() {
+    match open_inside(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = path.parent().unwrap_or(Path::new("/"));
             std::fs::create_dir_all(parent)?;
-            open()
+            open_inside(path)
         }
         outcome => outcome,
+    }
+}
+
+/// Makes the file if it is not there, but no directory.
+fn open_inside(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Takes a lock that counts: one whose file is still at its path. None if somebody else holds it.
+fn attempt_at(
+    path: &Path,
+    open: impl Fn(&Path) -> io::Result<File>,
+    how: FlockArg,
+) -> io::Result<Option<Lock>> {
+    loop {
+        let Ok(lock) = attempt(open(path)?, how)? else {
+            return Ok(None);
+        };
+        let lock = Lock(lock);
+        if lock.is_at(path) {
+            return Ok(Some(lock));
+        }
     }
 }
 
@@ -207,6 +230,32 @@ mod tests {
         assert!(first.is_some() && Lock::try_shared(&path).unwrap().is_some());
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_replaced_in_between_does_not_count() {
+        let path = scratch("replaced");
+        let opened = std::cell::Cell::new(0);
+        // Another process removes its lock's file between our open and our flock.
+        let open = |path: &Path| {
+            let file = open_inside(path)?;
+            if opened.replace(opened.get() + 1) == 0 {
+                std::fs::remove_file(path)?;
+            }
+            Ok(file)
+        };
+        let lock = attempt_at(&path, open, FlockArg::LockExclusiveNonblock);
+        assert!(lock.unwrap().unwrap().is_at(&path));
+        assert_eq!(opened.get(), 2);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_is_not_made_again_by_its_lock() {
+        let directory = scratch("gone");
+        let error = Lock::try_exclusive_inside(&directory.join("alive")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!directory.exists());
     }
 
     #[tokio::test(flavor = "current_thread")]

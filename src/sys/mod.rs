@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod copy;
 mod devices;
+pub mod enter;
 pub mod facts;
 pub mod lock;
 pub mod mount;

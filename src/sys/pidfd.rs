@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::ready::Ready;
 
@@ -61,6 +62,12 @@ impl PidFd {
         self.0.readable().await
     }
 
+    /// Whether the process has ended by now (it may not be reaped yet).
+    pub fn has_ended(&self) -> bool {
+        let mut polled = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
     /// Sends a signal.
     ///
     /// # Errors
@@ -110,8 +117,10 @@ mod tests {
             .unwrap();
         let pidfd = PidFd::open(child.id()).unwrap();
         assert_eq!(pidfd.exit_status(), None);
+        assert!(!pidfd.has_ended());
         pidfd.signal(libc::SIGTERM).unwrap();
         pidfd.ended().await.unwrap();
+        assert!(pidfd.has_ended());
         child.wait().unwrap();
         assert_eq!(
             pidfd.signal(libc::SIGTERM).unwrap_err().raw_os_error(),

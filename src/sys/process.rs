@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
 
 /// A shim that serves one container.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +99,30 @@ pub fn start_time(pid: u32) -> Option<u64> {
     }
 }
 
+/// How long ago a process was started; nothing if there is none.
+pub fn age(pid: u32) -> Option<Duration> {
+    let started = start_time(pid)?;
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok()??;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+    let started = Duration::from_millis(started * 1000 / u64::try_from(ticks).ok()?.max(1));
+    Some(Duration::from_secs_f64(uptime).saturating_sub(started))
+}
+
+/// Whether a process is in a cgroup that has, or lies below one that has, this name.
+pub fn in_cgroup(pid: u32, name: &str) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    lies_in(&text, name)
+}
+
+/// Lines `hierarchy:controllers:path`; in some hierarchies of cgroup v1 it may be elsewhere.
+fn lies_in(text: &str, name: &str) -> bool {
+    let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths
+        .flat_map(|path| path.split('/'))
+        .any(|part| part == name)
+}
+
 /// The id of the running kernel's boot.
 ///
 /// # Errors
@@ -109,6 +136,23 @@ pub fn boot_id() -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cgroup_is_known_by_one_whole_part_of_its_path() {
+        let v1 = "12:pids:/netrun-web\n1:name=systemd:/init\n0::/\n";
+        assert!(lies_in(v1, "netrun-web"));
+        assert!(lies_in("0::/../../netrun-web/init.scope\n", "netrun-web"));
+        for other in [
+            "",
+            "0::/\n",
+            "0::/netrun-web2\n",
+            "0::/system.slice/netrun\n",
+        ] {
+            assert!(!lies_in(other, "netrun-web"), "{other}");
+        }
+        assert!(!in_cgroup(std::process::id(), "netrun-web"));
+        assert!(!in_cgroup(u32::MAX, "netrun-web"));
+    }
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
@@ -147,6 +191,19 @@ mod tests {
         }
         assert!(std::path::Path::new(&format!("/proc/{pid}")).exists());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_is_as_old_as_it_is() {
+        let mut sleep = std::process::Command::new("sleep");
+        let mut child = sleep.arg("60").spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let age = age(child.id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let about = Duration::from_millis(250)..Duration::from_secs(10);
+        assert!(about.contains(&age), "{age:?}");
+        assert_eq!(super::age(child.id()), None);
     }
 
     #[test]

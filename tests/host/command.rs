@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{FakeHost, PATIENCE, Terminal, eventually};
+use super::{FakeHost, PATIENCE, Terminal, eventually, fixtures};
 
 /// Joins the cgroups that it is told, then the namespaces of a process.
 const ENTER: &str = r#"
@@ -127,7 +127,11 @@ impl<'h> Cmd<'h> {
         command.args(&self.host.cgroups).arg("--");
         command.args(prefix).args(&self.words);
         command.env_clear().env("PATH", self.host.search_path());
-        command.env("HOME", "/tmp").envs(self.env.iter().cloned());
+        command.env("HOME", "/tmp");
+        if let Some(set) = self.host.plugins.get() {
+            command.env("CNI_PATH", fixtures::plugins(set));
+        }
+        command.envs(self.env.iter().cloned());
         command
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::command::Running;
-use super::{FakeHost, eventually, fixtures};
+use super::{FakeHost, PATIENCE, eventually, fixtures};
 
 /// CRI is off, and so are the snapshotters that nobody here uses. Both generations of names stand
 /// here; containerd passes over those that it does not know.
@@ -72,7 +72,7 @@ impl FakeHost {
             ])
             .spawn();
         *self.containerd.borrow_mut() = Some(running);
-        eventually(Duration::from_secs(30), "containerd answers", || {
+        eventually(PATIENCE, "containerd answers", || {
             let mut running = self.containerd.borrow_mut();
             let ended = running.as_mut().is_some_and(Running::ended);
             assert!(!ended, "{}", fs::read_to_string(&log).unwrap_or_default());

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{FakeHost, containerd};
+use super::{FakeHost, PluginSet, containerd};
 
 /// The image that most tests run.
 pub const ALPINE: &str = "alpine:3.14";
@@ -33,6 +33,20 @@ pub fn unpacked(name: &str) -> PathBuf {
     cache.join("netrun-test").join(name)
 }
 
+/// Where the plugins of a set lie.
+pub fn plugins(set: PluginSet) -> PathBuf {
+    let at = match set {
+        PluginSet::Installed => PathBuf::from("/usr/lib/cni"),
+        PluginSet::Newer => unpacked("cni-1.9").join("usr/lib/cni"),
+    };
+    assert!(
+        at.join("bridge").exists(),
+        "no plugins in {}: `scripts/test` puts them there",
+        at.display()
+    );
+    at
+}
+
 /// Fails with the command that installs what is missing; a missing tool is never a reason to skip.
 pub fn require_tools() {
     static CHECKED: OnceLock<()> = OnceLock::new();
@@ -50,6 +64,7 @@ pub fn require_tools() {
             ("iptables", "iptables"),
             ("jq", "jq"),
             ("zstd", "zstd"),
+            ("dnsmasq", "dnsmasq-base"),
         ];
         let found = |tool: &str| {
             let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -88,10 +103,11 @@ pub fn new_host_dir() -> (String, PathBuf) {
     let name = format!("nrt-{own}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let dir = shared().join(&name);
     fs::create_dir_all(dir.join("bin")).unwrap();
-    let binary = Path::new(env!("CARGO_BIN_EXE_netrun"));
+    let binary = std::env::var_os("NETRUN_TEST_BINARY").map(PathBuf::from);
+    let binary = binary.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_netrun")));
     // A link, since the fake host's own /tmp or /root may hide where cargo put it.
-    fs::hard_link(binary, dir.join("bin/netrun"))
-        .or_else(|_| fs::copy(binary, dir.join("bin/netrun")).map(drop))
+    fs::hard_link(&binary, dir.join("bin/netrun"))
+        .or_else(|_| fs::copy(&binary, dir.join("bin/netrun")).map(drop))
         .unwrap();
     (name, dir)
 }

@@ -7,7 +7,7 @@
 mod command;
 mod containerd;
 mod fixtures;
-mod glob;
+pub mod glob;
 mod terminal;
 mod world;
 
@@ -29,6 +29,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long what ends by itself in the background may take to be gone, at the end of a test.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// A release of the reference plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginSet {
+    /// 1.1.1, of Debian bookworm, which is installed.
+    Installed,
+    /// 1.9.1, of Debian sid, which `scripts/test` unpacks beside.
+    Newer,
+}
+
+impl PluginSet {
+    /// Both.
+    pub const ALL: [PluginSet; 2] = [PluginSet::Installed, PluginSet::Newer];
+}
+
 /// A private machine.
 pub struct FakeHost {
     name: String,
@@ -41,6 +55,7 @@ pub struct FakeHost {
     registry: RefCell<Option<Running>>,
     before: OnceCell<World>,
     announced: RefCell<Vec<String>>,
+    plugins: Cell<Option<PluginSet>>,
     checked: Cell<bool>,
 }
 
@@ -71,8 +86,23 @@ impl FakeHost {
         host
     }
 
-    /// A second machine, joined to this one by a cable: this one is `10.99.0.1/24` on `wire0`, the
-    /// other `10.99.0.2/24`.
+    /// Has commands find their plugins in this set, by `CNI_PATH`.
+    #[expect(
+        clippy::print_stdout,
+        reason = "shown if the test fails, and only then"
+    )]
+    pub fn use_plugins(&self, set: PluginSet) {
+        println!("with the plugins {set:?}");
+        self.plugins.set(Some(set));
+    }
+
+    /// The path of one plugin of a set.
+    pub fn plugin(set: PluginSet, name: &str) -> String {
+        fixtures::plugins(set).join(name).display().to_string()
+    }
+
+    /// A second machine, joined to this one by a cable: this one is `10.99.0.1/24` and `fd99::1/64` on
+    /// `wire0`, the other `10.99.0.2/24` and `fd99::2/64`.
     pub fn peer(&self) -> FakeHost {
         let peer = FakeHost::boot();
         let link = format!(
@@ -81,9 +111,11 @@ impl FakeHost {
         );
         let made = Command::new("sh").arg("-c").arg(link).status().unwrap();
         assert!(made.success(), "the cable between two hosts was not made");
-        for (host, address) in [(self, "10.99.0.1/24"), (&peer, "10.99.0.2/24")] {
+        for (host, last) in [(self, 1), (&peer, 2)] {
             host.sh(&format!(
-                "ip addr add {address} dev wire0; ip link set wire0 up"
+                "ip addr add 10.99.0.{last}/24 dev wire0
+                 ip addr add fd99::{last}/64 dev wire0 nodad
+                 ip link set wire0 up"
             ))
             .ok();
             host.announce("* wire0*");
@@ -119,6 +151,7 @@ impl FakeHost {
             registry: RefCell::default(),
             before: OnceCell::new(),
             announced: RefCell::default(),
+            plugins: Cell::new(None),
             checked: Cell::new(false),
         }
     }
@@ -137,7 +170,12 @@ impl FakeHost {
     /// Runs a shell line to its end.
     #[must_use]
     pub fn sh(&self, line: &str) -> Output {
-        self.cmd("sh").args(&["-c", line]).run()
+        self.sh_cmd(line).run()
+    }
+
+    /// A shell line, to be started in a special way.
+    pub fn sh_cmd(&self, line: &str) -> Cmd<'_> {
+        self.cmd("sh").args(&["-c", line])
     }
 
     /// Runs `ctr` with these arguments to its end.

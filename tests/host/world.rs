@@ -102,6 +102,11 @@ const BY_DESIGN: &[(&str, &str)] = &[
     ),
     ("file /var/lib/cni/networks/*/lock", "host-local's lock"),
     ("dir /var/lib/cni/results", "libcni's cache"),
+    ("dir /run/cni/tuning", "tuning's, for what it will restore"),
+    (
+        "iptables * -A CNI-HOSTPORT-SETMARK *",
+        "the portmap plugin's mark rule",
+    ),
     ("file /run/xtables.lock", "iptables' lock"),
     (
         "iptables * -N CNI-FORWARD",
@@ -112,7 +117,7 @@ const BY_DESIGN: &[(&str, &str)] = &[
         "the firewall plugin's chain for the administrator",
     ),
     (
-        "iptables * -A CNI-FORWARD -m comment --comment \"CNI firewall plugin rules*\" -j CNI-ADMIN",
+        "iptables * -A CNI-FORWARD -m comment --comment \"CNI firewall plugin admin overrides\" -j CNI-ADMIN",
         "its jump",
     ),
     (

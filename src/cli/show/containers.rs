@@ -75,7 +75,7 @@ fn row(view: &View, now: Timestamp, whole: bool) -> Row {
         "CreatedAt": listed_time(record.created),
         "RunningFor": format!("{} ago", age(record.created, now)),
         "State": view.state.status.name(),
-        "Status": view.state.phrase(now),
+        "Status": view.phrase(now),
         "Networks": view.networks().join(","),
         "Addresses": addresses.join(","),
         "Ports": ports.join(", "),

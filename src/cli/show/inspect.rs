@@ -48,6 +48,7 @@ fn container(view: &View) -> Value {
         "Args": words.get(1..).unwrap_or_default(),
         "State": state(view),
         "Image": record.image,
+        "RestartCount": record.restarts,
         "Driver": record.snapshotter,
         "Platform": "linux",
         "LogPath": paths.log(),
@@ -71,12 +72,13 @@ fn state(view: &View) -> Value {
         "Status": state.status.name(),
         "Running": state.status.is_live(),
         "Paused": state.status == Status::Paused,
-        "Restarting": false,
+        "Restarting": state.status == Status::Restarting,
         "Dead": false,
         "Pid": state.pid,
         "ExitCode": exit.map_or(0, |exit| exit.status),
         "Error": exit.and_then(|exit| exit.reason.clone()).unwrap_or_default(),
         "StartedAt": state.started.map_or(NEVER.to_owned(), exact_time),
+        "Health": view.health(),
         "FinishedAt": exit.map_or(NEVER.to_owned(), |exit| exact_time(exit.at)),
     })
 }
@@ -119,6 +121,10 @@ fn host_config(view: &View, spec: &Value, binds: &[BindMount]) -> Value {
         "Dns": record.names.dns,
         "DnsSearch": record.names.dns_search,
         "DnsOptions": record.names.dns_options,
+        "RestartPolicy": {
+            "Name": record.restart.name(),
+            "MaximumRetryCount": record.restart.most(),
+        },
         "ExtraHosts": add_hosts,
     })
 }

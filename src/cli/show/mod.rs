@@ -2,11 +2,13 @@
 //!
 //! Invariant: fields have docker's names and mean what docker's mean; further ones are ours.
 
+pub mod cni;
 pub mod containers;
 pub mod images;
 pub mod info;
 pub mod inspect;
 pub mod logs;
+pub mod netns;
 mod network_settings;
 pub mod networks;
 pub mod version;

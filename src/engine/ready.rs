@@ -1,0 +1,265 @@
+//! Waiting until a container is ready: from outside, so that its image needs nothing for it.
+//!
+//! Invariant: a wait ends when the container does; it leaves nothing in the container but the
+//! connections that it made and closed.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use tokio::time::{sleep, timeout};
+
+use super::control;
+use super::error::Error;
+use super::host::Host;
+use super::logs::{Logs, Wanted};
+use super::view::{self, View};
+use crate::model::class::{Class, Explain};
+use crate::model::health::HealthStatus;
+use crate::model::id::ContainerId;
+use crate::model::ready::Readiness;
+use crate::model::record::Exit;
+use crate::sys::netns;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How many of the log's last lines are told when a wait was in vain.
+const TOLD: u64 = 20;
+
+/// The wait was in vain.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// It ended before.
+    #[error("container {id} ended with status {} before it was ready ({readiness}){}", .exit.status, told(.log))]
+    Ended {
+        /// Its name.
+        id: ContainerId,
+        /// What was waited for.
+        readiness: String,
+        /// How it ended.
+        exit: Exit,
+        /// The last lines that it wrote.
+        log: Vec<String>,
+    },
+    /// Its health check says that it is not.
+    #[error("container {id} is unhealthy{}", told(.log))]
+    Unhealthy {
+        /// Its name.
+        id: ContainerId,
+        /// The last lines that it wrote.
+        log: Vec<String>,
+    },
+    /// It took too long.
+    #[error("container {id} is not ready ({readiness}) after {} seconds{}", .after.as_secs_f64(), told(.log))]
+    Late {
+        /// Its name.
+        id: ContainerId,
+        /// What was waited for.
+        readiness: String,
+        /// How long it was waited.
+        after: Duration,
+        /// The last lines that it wrote.
+        log: Vec<String>,
+    },
+    /// It cannot be seen whether it is.
+    #[error("cannot see whether container {id} is ready")]
+    Unseen {
+        /// Its name.
+        id: ContainerId,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
+}
+
+impl Explain for NotReady {
+    fn class(&self) -> Class {
+        match self {
+            NotReady::Late { .. } => Class::Timeout,
+            NotReady::Ended { .. } | NotReady::Unhealthy { .. } => Class::WrongState,
+            NotReady::Unseen { source, .. } => source.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            NotReady::Late { id, .. } => Some(format!(
+                "netrun logs {id} shows all that it wrote; --wait-timeout gives it more time"
+            )),
+            NotReady::Unseen { source, .. } => source.hint(),
+            NotReady::Ended { .. } | NotReady::Unhealthy { .. } => None,
+        }
+    }
+}
+
+fn told(log: &[String]) -> String {
+    let lines: String = log.iter().map(|line| format!("\n    {line}")).collect();
+    match log.is_empty() {
+        true => String::new(),
+        false => format!("; the last lines of its log:{lines}"),
+    }
+}
+
+/// Waits until a container that runs is ready.
+///
+/// # Errors
+/// [`NotReady`], with the end of the container's log.
+pub async fn until_ready(
+    host: &Host,
+    id: &ContainerId,
+    readiness: &Readiness,
+    patience: Duration,
+) -> Result<(), NotReady> {
+    let unseen = |source: Error| NotReady::Unseen {
+        id: id.clone(),
+        source: Box::new(source),
+    };
+    let ready = tokio::select! {
+        biased;
+        ready = timeout(patience, seen_ready(host, id, readiness)) => ready,
+        exit = control::wait(host, id) => {
+            let exit = exit.map_err(unseen)?;
+            let (id, readiness) = (id.clone(), readiness.to_string());
+            let log = last_lines(host, &id).await;
+            return Err(NotReady::Ended { id, readiness, exit, log });
+        }
+    };
+    let (id, log) = match ready {
+        Ok(Ok(true)) => return Ok(()),
+        Ok(Err(error)) => return Err(unseen(error)),
+        Ok(Ok(false)) | Err(_) => (id.clone(), last_lines(host, id).await),
+    };
+    Err(match ready {
+        Ok(_) => NotReady::Unhealthy { id, log },
+        Err(_) => NotReady::Late {
+            id,
+            readiness: readiness.to_string(),
+            after: patience,
+            log,
+        },
+    })
+}
+
+/// Waits until it is ready; false if it will not be.
+async fn seen_ready(host: &Host, id: &ContainerId, readiness: &Readiness) -> Result<bool, Error> {
+    match readiness {
+        Readiness::Log(regex) => {
+            let wanted = Wanted {
+                follow: true,
+                ..Wanted::default()
+            };
+            let mut logs = Logs::open(host, id, wanted).await?;
+            while let Some(lines) = logs.next().await? {
+                if lines
+                    .iter()
+                    .any(|line| regex.is_match(line_of(&line.bytes)))
+                {
+                    return Ok(true);
+                }
+            }
+            // Its end is told by whoever waits for it.
+            std::future::pending().await
+        }
+        Readiness::Healthy => loop {
+            match view::one(host, id).await?.health() {
+                None => return Ok(true),
+                Some(health) => match health.status {
+                    HealthStatus::Healthy => return Ok(true),
+                    HealthStatus::Unhealthy => return Ok(false),
+                    HealthStatus::Starting => sleep(PAUSE).await,
+                },
+            }
+        },
+        Readiness::Tcp(port) => {
+            let view = view::one(host, id).await?;
+            while connect(&view, *port).await.is_err() {
+                sleep(PAUSE).await;
+            }
+            Ok(true)
+        }
+        Readiness::Http { port, path } => {
+            let view = view::one(host, id).await?;
+            while !matches!(
+                timeout(ATTEMPT, get(&view, *port, path)).await,
+                Ok(Ok(true))
+            ) {
+                sleep(PAUSE).await;
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// A line without its end: what `$` is written for.
+fn line_of(bytes: &[u8]) -> &[u8] {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Connects to a port of the container, from within its network namespace: on its loopback, or on
+/// one of its own addresses.
+async fn connect(view: &View, port: u16) -> io::Result<TcpStream> {
+    let mut addresses = vec![
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    addresses.extend(
+        view.addresses()
+            .iter()
+            .map(|address| address.address.addr()),
+    );
+    let attempt = move || {
+        let mut refused = Err(io::ErrorKind::AddrNotAvailable.into());
+        for address in addresses {
+            refused = TcpStream::connect_timeout(&SocketAddr::new(address, port), ATTEMPT);
+            if refused.is_ok() {
+                break;
+            }
+        }
+        refused
+    };
+    netns::within(view.netns(), attempt).await
+}
+
+/// Whether a request is answered with a status below 400.
+async fn get(view: &View, port: u16, path: &str) -> io::Result<bool> {
+    let stream = connect(view, port).await?;
+    stream.set_nonblocking(true)?;
+    let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
+        .await
+        .map_err(io::Error::other)?;
+    let request = hyper::Request::get(path)
+        .header("host", format!("localhost:{port}"))
+        .header("user-agent", "netrun")
+        .body(Empty::<Bytes>::new())
+        .map_err(io::Error::other)?;
+    let answer = async { sender.send_request(request).await.map_err(io::Error::other) };
+    tokio::select! {
+        answer = answer => Ok(answer?.status().as_u16() < 400),
+        _ = connection => Ok(false),
+    }
+}
+
+async fn last_lines(host: &Host, id: &ContainerId) -> Vec<String> {
+    let wanted = Wanted {
+        tail: Some(TOLD),
+        ..Wanted::default()
+    };
+    let mut told = Vec::new();
+    // A log that cannot be read is not what this is about.
+    if let Ok(mut logs) = Logs::open(host, id, wanted).await {
+        while let Ok(Some(lines)) = logs.next().await {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(line_of(bytes)).into_owned();
+            told.extend(lines.iter().map(|line| text(&line.bytes)));
+        }
+    }
+    told
+}

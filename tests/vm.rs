@@ -1,0 +1,240 @@
+//! What this machine's kernel may lack, on a small VM that `scripts/vm` boots: plugins that need a module, and
+//! cgroup v2.
+//!
+//! Invariant: every test here is ignored elsewhere, and few they are: one boot serves all, and all is emulated.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::host::{ALPINE, FakeHost, PluginSet, eventually};
+use crate::plugins::{
+    address, beside, dual, fixed, machine_ping, network, no_ping, ping, remove, start, with_both,
+    within,
+};
+
+#[test]
+#[ignore = "scripts/vm runs it"]
+fn ipvlan_vlan_and_a_port_of_sctp_from_machine_to_machine() {
+    let host = FakeHost::new();
+    let peer = host.peer();
+    peer.sh(
+        "ip link add link wire0 name tagged type vlan id 100
+         ip addr add 10.98.0.2/24 dev tagged; ip addr add fd98::2/64 dev tagged nodad; ip link set tagged up",
+    )
+    .ok();
+    peer.announce("* tagged*");
+    with_both(&host, |set| {
+        ipvlan(&host, &peer, set);
+        vlan(&host, set);
+        sctp(&host, &peer, set);
+    });
+    peer.finish();
+    host.finish();
+}
+
+/// An ipvlan has an address of its own and the wire's own hardware address.
+fn ipvlan(host: &FakeHost, peer: &FakeHost, set: PluginSet) {
+    let own = host.sh("cat /sys/class/net/wire0/address").ok();
+    let ipam = fixed(&["10.99.0.21/24", "fd99::21/64"]);
+    let ipvlan = json!([{"type": "ipvlan", "master": "wire0", "mode": "l2", "ipam": ipam}]);
+    network(host, set, "shared", &ipvlan);
+    start(host, "one", "shared");
+    for (far, near) in [("10.99.0.2", "10.99.0.21"), ("fd99::2", "fd99::21")] {
+        within(host, "one", &ping(far)).ok();
+        peer.sh(&machine_ping(near)).ok();
+        let seen = peer.sh(&format!("ip neigh show {near}")).ok();
+        assert!(seen.stdout.contains(own.text()), "{own} in {seen}");
+    }
+    remove(host, &["one"]);
+}
+
+/// A vlan reaches what is behind its tag, and that alone.
+fn vlan(host: &FakeHost, set: PluginSet) {
+    let ipam = fixed(&["10.98.0.1/24", "fd98::1/64"]);
+    let vlan =
+        json!([{"type": "vlan", "master": "wire0", "vlanId": 100, "mtu": 1400, "ipam": ipam}]);
+    network(host, set, "tagged", &vlan);
+    start(host, "one", "tagged");
+    for far in ["10.98.0.2", "fd98::2"] {
+        within(host, "one", &ping(far)).ok();
+    }
+    within(host, "one", &no_ping("10.99.0.2")).ok();
+    let link = beside(host, "one", "ip -d link show eth0").ok();
+    for words in ["vlan protocol 802.1Q id 100", "mtu 1400"] {
+        assert!(link.stdout.contains(words), "{words} in {link}");
+    }
+    remove(host, &["one"]);
+}
+
+/// Says hello to the first who comes.
+const SCTP_SERVER: &str = r#"
+use Socket;
+socket(my $own, AF_INET, SOCK_STREAM, 132) or die "socket: $!";
+bind($own, pack_sockaddr_in(99, INADDR_ANY)) or die "bind: $!";
+listen($own, 1) or die "listen: $!";
+$| = 1;
+print "serving\n";
+accept(my $client, $own) or die "accept: $!";
+syswrite($client, "hello by sctp\n");
+"#;
+
+const SCTP_CLIENT: &str = r#"
+use Socket;
+socket(my $own, AF_INET, SOCK_STREAM, 132) or die "socket: $!";
+connect($own, pack_sockaddr_in(8099, inet_aton("10.99.0.1"))) or die "connect: $!";
+sysread($own, my $line, 99) or die "read: $!";
+print $line;
+"#;
+
+fn sctp(host: &FakeHost, peer: &FakeHost, set: PluginSet) {
+    let bridge =
+        json!({"type": "bridge", "bridge": "web0", "isDefaultGateway": true, "ipam": dual(43)});
+    let portmap = json!({"type": "portmap", "runtimeConfig": {"portMappings": [
+        {"hostPort": 8099, "containerPort": 99, "protocol": "sctp"}]}});
+    network(host, set, "web", &json!([bridge, portmap]));
+    host.write("/mnt/server.pl", SCTP_SERVER);
+    peer.write("/mnt/client.pl", SCTP_CLIENT);
+    start(host, "one", "web");
+    let server = ["netns", "exec", "netrun-one", "perl", "/mnt/server.pl"];
+    let server = host.cmd("ip").args(&server).spawn();
+    server.expect("serving");
+    let client = peer.cmd("perl").args(&["/mnt/client.pl"]).run().ok();
+    assert_eq!(client.text(), "hello by sctp");
+    server.wait().ok();
+    remove(host, &["one"]);
+}
+
+#[test]
+#[ignore = "scripts/vm runs it"]
+fn vrf_dummy_and_the_vlans_of_a_bridge() {
+    let host = FakeHost::new();
+    with_both(&host, |set| {
+        vrf(&host, set);
+        bridge_vlans(&host, set);
+    });
+    host.use_plugins(PluginSet::Newer);
+    dummy(&host);
+    host.finish();
+}
+
+/// What is bound to the VRF sees the interface's routes, and nothing else does.
+fn vrf(host: &FakeHost, set: PluginSet) {
+    let bridge =
+        json!({"type": "bridge", "bridge": "routed0", "isGateway": true, "ipam": dual(40)});
+    network(
+        host,
+        set,
+        "routed",
+        &json!([bridge, {"type": "vrf", "vrfname": "blue"}]),
+    );
+    start(host, "one", "routed");
+    for (version, gateway) in [('4', "10.20.40.1"), ('6', "fd20:40::1")] {
+        within(host, "one", &ping(&format!("-I blue {gateway}"))).ok();
+        assert!(!address(host, "one", "eth0", version).is_empty());
+    }
+    within(host, "one", &no_ping("10.20.40.1")).ok();
+    let link = beside(host, "one", "ip link show eth0").ok();
+    assert!(link.stdout.contains("master blue"), "{link}");
+    remove(host, &["one"]);
+}
+
+/// Two of a vlan reach each other, the third does not.
+fn bridge_vlans(host: &FakeHost, set: PluginSet) {
+    for (name, last, vlan) in [("a", 1, 100), ("b", 2, 100), ("c", 3, 200)] {
+        let ipam = fixed(&[
+            &format!("10.20.41.{last}/24"),
+            &format!("fd20:41::{last}/64"),
+        ]);
+        let bridge: Value =
+            json!([{"type": "bridge", "bridge": "trunk0", "vlan": vlan, "ipam": ipam}]);
+        network(host, set, &format!("vlan-{name}"), &bridge);
+        start(host, name, &format!("vlan-{name}"));
+    }
+    for (same, other) in [("10.20.41.2", "10.20.41.3"), ("fd20:41::2", "fd20:41::3")] {
+        within(host, "a", &ping(same)).ok();
+        within(host, "a", &no_ping(other)).ok();
+    }
+    remove(host, &["a", "b", "c"]);
+}
+
+/// A dummy answers for itself, and swallows and counts what is sent elsewhere.
+fn dummy(host: &FakeHost) {
+    let ipam = fixed(&["10.20.42.5/24", "fd20:42::5/64"]);
+    network(
+        host,
+        PluginSet::Newer,
+        "dummy",
+        &json!([{"type": "dummy", "ipam": ipam}]),
+    );
+    start(host, "one", "dummy");
+    let link = beside(host, "one", "ip -d link show eth0").ok();
+    assert!(link.stdout.contains("dummy"), "{link}");
+    for own in ["10.20.42.5", "fd20:42::5"] {
+        within(host, "one", &ping(own)).ok();
+    }
+    let sent = "ping -c 1 -W 1 10.20.42.9; cat /sys/class/net/eth0/statistics/tx_packets";
+    let sent = within(host, "one", sent).ok();
+    assert!(
+        sent.lines().last().is_some_and(|count| *count != "0"),
+        "{sent}"
+    );
+    remove(host, &["one"]);
+}
+
+#[test]
+#[ignore = "scripts/vm runs it"]
+fn a_life_on_cgroup_v2() {
+    let host = FakeHost::new();
+    host.mynet();
+    let kind = host.sh("stat -f -c %T /sys/fs/cgroup").ok();
+    assert_eq!(kind.text(), "cgroup2fs");
+    let hello = host
+        .netrun(&["run", "--rm", "--net", "mynet", ALPINE, "echo", "hello"])
+        .ok();
+    assert_eq!(hello.text(), "hello");
+    host.assert_clean();
+    let limited = [
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--net",
+        "mynet",
+        "--memory",
+        "32m",
+        "--pids-limit",
+        "50",
+        "--cpus",
+        "0.5",
+        ALPINE,
+        "sh",
+        "-c",
+        "trap 'exit 7' TERM; echo up; while :; do sleep 0.1; done",
+    ];
+    host.netrun(&limited).ok();
+    let read = "cd /sys/fs/cgroup; cat memory.max pids.max cpu.max";
+    assert_eq!(
+        within(&host, "one", read).ok().lines(),
+        ["33554432", "50", "50000 100000"]
+    );
+    eventually(Duration::from_secs(20), "it came up", || {
+        (host.netrun(&["logs", "one"]).text() == "up").then_some(())
+    });
+    host.netrun(&["stop", "one"]).ok();
+    assert_eq!(host.waited("one"), 7);
+    host.netrun(&["start", "one"]).ok();
+    host.netrun(&["rm", "-f", "one"]).ok();
+    host.assert_clean();
+    let greedy = [
+        "run",
+        "--rm",
+        "--memory",
+        "16m",
+        ALPINE,
+        "tail",
+        "/dev/zero",
+    ];
+    host.netrun(&greedy).code(137);
+    host.finish();
+}
