@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::values::parse;
 use crate::model::class::{Class, Explain};
 use crate::model::id::{InvalidName, Namespace};
-use crate::network::create::{SubnetPool, default_pools};
+use crate::network::subnets::{SubnetPool, default_pools};
 
 /// The configuration file, unless the environment names another.
 pub const FILE: &str = "/etc/netrun/netrun.toml";

@@ -4,27 +4,21 @@
 //! has a key [`KEY`], by which we know it as ours.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::path::Path;
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::config::{NetworkConfigList, Scan};
+use super::config::NetworkConfigList;
 use super::create_error::CreateError;
-use super::pool::{Pool, hosts};
+pub use super::ours::{KEY, bridge_of, file_of, is_ours, kept};
+use super::pool::hosts;
+use super::subnets::{Surroundings, others, overlap, pick_v4, pick_v6, shown, taken};
 use super::validate;
-
-/// The key of a list that holds what netrun keeps of a network.
-pub const KEY: &str = "netrun";
 
 /// Where `host-local` keeps the addresses of our networks: they are given anew after a boot.
 pub const DATA_DIR: &str = "/run/cni/netrun-ipam";
-
-/// A route to less than this many fixed bits is a default route, whole or in parts (a VPN's
-/// 0.0.0.0/1 and 128.0.0.0/1), and takes no range away.
-const DEFAULT_ROUTE_BITS: u8 = 8;
 
 /// Names that mean something else to `--net`.
 const RESERVED: [&str; 5] = ["none", "host", "bridge", "container", "ns"];
@@ -82,71 +76,6 @@ pub struct NewNetwork {
     pub bridge: Option<String>,
     /// When it was made, RFC 3339.
     pub created: String,
-}
-
-/// A part of the address space that subnets are picked from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SubnetPool {
-    /// The part.
-    pub base: IpNet,
-    /// The length of a subnet's prefix.
-    pub size: u8,
-}
-
-/// The pools unless the configuration names others; clear of the defaults of Docker, podman,
-/// nerdctl, Kubernetes and the default network.
-pub fn default_pools() -> Vec<SubnetPool> {
-    let pool = |base: &str| base.parse().ok().map(|base| SubnetPool { base, size: 24 });
-    ["10.64.0.0/13", "172.29.224.0/20", "192.168.224.0/20"]
-        .into_iter()
-        .filter_map(pool)
-        .collect()
-}
-
-/// An interface of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostLink {
-    /// Its name.
-    pub name: String,
-    /// The largest packet.
-    pub mtu: u32,
-    /// The default route leads through it.
-    pub is_default: bool,
-}
-
-/// What there is already.
-#[derive(Debug)]
-pub struct Surroundings<'a> {
-    /// The destinations of the host's routes.
-    pub routes: &'a [(IpAddr, u8)],
-    /// The networks.
-    pub networks: &'a Scan,
-    /// The host's interfaces.
-    pub links: &'a [HostLink],
-    /// Where subnets are picked from.
-    pub pools: &'a [SubnetPool],
-}
-
-/// Whether a list is one that netrun made.
-pub fn is_ours(list: &NetworkConfigList) -> bool {
-    list.object().get(KEY).is_some_and(Value::is_object)
-}
-
-/// A word or flag that netrun keeps of a network of ours.
-pub fn kept<'l>(list: &'l NetworkConfigList, key: &str) -> Option<&'l Value> {
-    list.object().get(KEY)?.get(key)
-}
-
-/// The bridge of a list, if its first plugin makes one.
-pub fn bridge_of(list: &NetworkConfigList) -> Option<&str> {
-    let plugin = list
-        .plugins()
-        .iter()
-        .find(|one| one.plugin_type() == "bridge")?;
-    let named = plugin.object().get("bridge").and_then(Value::as_str);
-    // What the plugin takes where nothing is said.
-    Some(named.filter(|name| !name.is_empty()).unwrap_or("cni0"))
 }
 
 impl NewNetwork {
@@ -453,77 +382,11 @@ fn bounds(range: &IpNet, first: IpAddr, last: IpAddr) -> (IpAddr, IpAddr) {
     (range.network().max(first), range.broadcast().min(last))
 }
 
-fn overlap(a: &IpNet, b: &IpNet) -> bool {
-    a.contains(b) || b.contains(a)
-}
-
-/// What the host's routes take.
-fn taken<'s>(around: &'s Surroundings<'_>) -> impl Iterator<Item = IpNet> + 's {
-    let routes = around
-        .routes
-        .iter()
-        .filter(|(_, bits)| *bits >= DEFAULT_ROUTE_BITS);
-    routes.filter_map(|(address, bits)| IpNet::new(*address, *bits).ok())
-}
-
-/// The subnets of the other networks, each with the network's name.
-fn others<'s>(around: &'s Surroundings<'_>) -> impl Iterator<Item = (IpNet, &'s str)> + 's {
-    around.networks.networks.iter().flat_map(|list| {
-        let ranges = Pool::of(list).map(|pool| pool.ranges).unwrap_or_default();
-        ranges.into_iter().map(|range| (range.subnet, list.name()))
-    })
-}
-
-fn is_free(subnet: &IpNet, around: &Surroundings<'_>) -> bool {
-    let mut nets = taken(around).chain(others(around).map(|(net, _)| net));
-    !nets.any(|net| overlap(subnet, &net))
-}
-
-fn pick_v4(around: &Surroundings<'_>) -> Option<IpNet> {
-    let of_pool = |pool: &SubnetPool| match pool.base {
-        IpNet::V4(base) => subnets_v4(base, pool.size),
-        IpNet::V6(_) => Vec::new(),
-    };
-    let all = around.pools.iter().flat_map(of_pool);
-    all.map(IpNet::V4)
-        .find(|subnet| hosts(*subnet).is_some() && is_free(subnet, around))
-}
-
-fn subnets_v4(base: Ipv4Net, size: u8) -> Vec<Ipv4Net> {
-    base.subnets(size)
-        .map(Iterator::collect)
-        .unwrap_or_default()
-}
-
-/// A unique local network (RFC 4193); its random part is made of the network's name and the routes
-/// that there are, so that two hosts rarely have the same.
-fn pick_v6(name: &str, around: &Surroundings<'_>) -> Option<IpNet> {
-    let host = format!("{:?}", around.routes);
-    (0..1000).find_map(|attempt| {
-        let digest = Sha256::digest(format!("{name}\n{host}\n{attempt}"));
-        let mut bytes = [0; 16];
-        bytes[0] = 0xfd;
-        bytes[1..8].copy_from_slice(&digest[..7]);
-        let subnet = IpNet::V6(Ipv6Net::new(Ipv6Addr::from(bytes), 64).ok()?);
-        is_free(&subnet, around).then_some(subnet)
-    })
-}
-
 fn hex(text: &str) -> String {
     Sha256::digest(text)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-fn shown(pools: &[SubnetPool]) -> String {
-    let pools: Vec<String> = pools.iter().map(|pool| pool.base.to_string()).collect();
-    pools.join(", ")
-}
-
-/// The file that a network of ours lies in.
-pub fn file_of(dir: &Path, name: &str) -> std::path::PathBuf {
-    dir.join(super::default::file_name(name))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::*;
 use crate::model::class::{Class, Explain};
+use crate::network::config::Scan;
+use crate::network::subnets::{HostLink, SubnetPool, default_pools};
 
 fn new(change: impl FnOnce(&mut NewNetwork)) -> NewNetwork {
     let mut new = NewNetwork {

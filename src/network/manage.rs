@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::cache::{self, Cache, CachedAttachment};
 use super::config::{self, NetworkConfigList};
-use super::create::{self, DATA_DIR, HostLink, NewNetwork, SubnetPool, Surroundings};
+use super::create::{self, DATA_DIR, NewNetwork};
 use super::create_error::CreateError;
 use super::firewall::{self, FirewallError};
 use super::rules::{self, RulesError};
+use super::subnets::{HostLink, SubnetPool, Surroundings};
 use super::{default, locks};
 use crate::model::class::{Class, Explain};
 use crate::sys::lock::Lock;

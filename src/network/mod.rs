@@ -4,6 +4,7 @@
 //! other runtime can check and delete what this one added. Comments cite the specification and
 //! libcni only where the reason is not plain.
 
+mod apart;
 pub mod ask;
 pub mod attach;
 pub mod cache;
@@ -24,12 +25,14 @@ pub mod hosts_file;
 pub mod locks;
 pub mod manage;
 pub mod names;
+pub mod ours;
 pub mod plugin;
 pub mod pool;
 pub mod release;
 pub mod request;
 pub mod result;
 pub mod rules;
+pub mod subnets;
 pub mod sweep;
 pub mod validate;
 pub mod verbs;
