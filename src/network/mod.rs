@@ -4,6 +4,8 @@
 //! other runtime can check and delete what this one added. Comments cite the specification and
 //! libcni only where the reason is not plain.
 
+mod apart;
+pub mod ask;
 pub mod attach;
 pub mod cache;
 pub mod chain;
@@ -11,17 +13,26 @@ pub mod cnitool;
 pub mod config;
 mod conflist;
 mod convert;
+pub mod create;
+mod create_error;
 pub mod default;
 pub mod detach;
 mod exec;
+pub mod firewall;
 pub mod gc;
 pub mod hashes;
+pub mod hosts_file;
 pub mod locks;
+pub mod manage;
 pub mod names;
+pub mod ours;
 pub mod plugin;
+pub mod pool;
+pub mod release;
 pub mod request;
 pub mod result;
 pub mod rules;
+pub mod subnets;
 pub mod sweep;
 pub mod validate;
 pub mod verbs;
@@ -33,6 +44,7 @@ use serde_json::{Map, Value};
 
 pub use self::chain::Chain;
 pub use self::config::NetworkConfigList;
+pub use self::create_error::CreateError;
 pub use self::plugin::default_plugin_dirs;
 pub use self::result::CniResult;
 
