@@ -49,6 +49,20 @@ impl PullProgress {
                 self.say(&format!("{}: {host} is passed over: {reason}", self.image));
             }
             (
+                _,
+                PullEvent::HostBusy {
+                    host,
+                    status,
+                    pause,
+                },
+            ) => {
+                let seconds = pause.as_secs_f32();
+                self.say(&format!(
+                    "{}: {host} answers with HTTP status {status}; next try in {seconds} s",
+                    self.image
+                ));
+            }
+            (
                 Look::Lines(known),
                 PullEvent::Blob {
                     digest,

@@ -18,6 +18,7 @@ pub mod logs;
 pub mod prepare;
 pub mod ps;
 pub mod pull;
+pub mod registry;
 pub mod restart;
 pub mod rm;
 pub mod rmi;

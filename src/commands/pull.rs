@@ -1,7 +1,7 @@
 //! `netrun pull`: fetch an image from its registry.
 
 use super::context::Context;
-use super::prepare::pull_options;
+use super::registry::pull_options;
 use crate::image::{self, Image, PullEvent};
 use crate::model::class::Failure;
 use crate::model::reference::Reference;

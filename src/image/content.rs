@@ -112,16 +112,20 @@ pub struct Writer {
 }
 
 /// Begins to write the content that `descriptor` describes, or goes on where somebody stopped.
-/// While another client writes it, waits for that one. Nothing if it is there already; if the
-/// calls carry a lease, the lease holds it now.
+/// While another client writes it, waits for that one, and tells how far it is. Nothing if it is
+/// there already; if the calls carry a lease, the lease holds it now.
 ///
 /// # Errors
 /// Any refusal by containerd.
-pub async fn open(client: &Client, descriptor: &Descriptor) -> Result<Option<Writer>, Error> {
+pub async fn open(
+    client: &Client,
+    descriptor: &Descriptor,
+    others: &dyn Fn(u64),
+) -> Result<Option<Writer>, Error> {
     let kind = ingest_kind(descriptor.media_type().as_ref());
     let reference = format!("{kind}-{}", descriptor.digest());
     loop {
-        wait_while_it_grows(client, &reference).await?;
+        wait_while_it_grows(client, &reference, others).await?;
         match try_open(client, &reference, descriptor).await {
             Ok(writer) => return Ok(Some(writer)),
             Err(error) if error.already_exists() => return Ok(None),
@@ -168,7 +172,11 @@ async fn try_open(
 
 /// Waits as long as somebody else is writing. containerd would answer an attempt to write too by
 /// retrying on its side, with pauses that grow up to half a second.
-async fn wait_while_it_grows(client: &Client, reference: &str) -> Result<(), Error> {
+async fn wait_while_it_grows(
+    client: &Client,
+    reference: &str,
+    others: &dyn Fn(u64),
+) -> Result<(), Error> {
     let mut before = None;
     loop {
         let request = api::StatusRequest {
@@ -186,6 +194,10 @@ async fn wait_while_it_grows(client: &Client, reference: &str) -> Result<(), Err
             return Ok(());
         }
         before = now;
+        others(
+            now.and_then(|offset| u64::try_from(offset).ok())
+                .unwrap_or(0),
+        );
         tokio::time::sleep(RECHECK).await;
     }
 }

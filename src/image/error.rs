@@ -2,10 +2,10 @@
 //!
 //! Invariant: every variant names the image, and the cause stands in its source only.
 
-use super::credentials::CredentialsError;
-use super::fetch_error::FetchError;
-use super::hosts::HostsError;
 use super::manifest::ManifestError;
+use super::registry::credentials::CredentialsError;
+use super::registry::error::FetchError;
+use super::registry::hosts::HostsError;
 use crate::containerd;
 use crate::model::class::{Class, Explain};
 
@@ -42,7 +42,7 @@ pub enum ImageError {
         /// The image's name.
         image: String,
     },
-    /// Docker's `config.json` cannot be used.
+    /// The file of credentials, or a helper that it names, cannot be used.
     #[error("cannot tell who we are at the registry of image {image}")]
     Credentials {
         /// The image's name.
@@ -158,6 +158,7 @@ impl Explain for ImageError {
             | ImageError::List(source)
             | ImageError::Leases(source) => source.hint(),
             ImageError::Hosts { source, .. } => source.hint(),
+            ImageError::Credentials { source, .. } => source.hint(),
             ImageError::Fetch { source, .. } => source.hint(),
             ImageError::NoHost { .. } => {
                 Some("give one of its hosts the capabilities pull and resolve".to_owned())

@@ -1,6 +1,6 @@
 //! The images that containerd has: finding one, listing and removing.
 //!
-//! Invariant: an [`Image`] is complete up to its configuration, and made for this machine.
+//! Invariant: an [`Image`] is complete up to its configuration, and made for the machine asked for.
 
 use containerd_client::services::v1 as api;
 use futures_util::StreamExt;
@@ -11,6 +11,7 @@ use super::digest;
 use super::error::ImageError;
 use super::manifest::Document;
 use super::platform::{Machine, Platform, offered};
+use super::record;
 use crate::containerd::{self, Client, check};
 use crate::model::reference::Reference;
 
@@ -63,19 +64,24 @@ pub struct ImageSummary {
 /// # Errors
 /// [`ImageError::Platform`] if it is there for other machines only; what is malformed.
 pub async fn local(client: &Client, reference: &Reference) -> Result<Option<Image>, ImageError> {
+    local_for(client, reference, &Machine::this()).await
+}
+
+/// As [`local`], for another machine.
+///
+/// # Errors
+/// As [`local`].
+pub async fn local_for(
+    client: &Client,
+    reference: &Reference,
+    machine: &Machine,
+) -> Result<Option<Image>, ImageError> {
     let name = reference.to_string();
-    let request = api::GetImageRequest { name: name.clone() };
-    let operation = format!("read image {name}");
-    let record = match check(&operation, client.images().get(request).await) {
-        Ok(answer) => answer.image,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(source) => return Err(access("read", &name, source)),
-    };
-    let target = record.and_then(|record| record.target);
-    let Some(target) = target.as_ref().and_then(from_wire) else {
+    let target = record::get(client, &name).await;
+    let Some(target) = target.map_err(|source| access("read", &name, source))? else {
         return Ok(None);
     };
-    match load(client, &name, target).await {
+    match load(client, &name, target, machine).await {
         Err(ImageError::Incomplete { .. }) => Ok(None),
         other => other.map(Some),
     }
@@ -86,8 +92,8 @@ pub(super) async fn load(
     client: &Client,
     name: &str,
     target: Descriptor,
+    machine: &Machine,
 ) -> Result<Image, ImageError> {
-    let machine = Machine::this();
     let mut failure = incomplete(name, target.digest().as_ref());
     let mut candidates = vec![(0, target.clone())];
     while let Some((depth, descriptor)) = candidates.pop() {
@@ -98,7 +104,7 @@ pub(super) async fn load(
                 let manifests = index.manifests();
                 let mut fit = machine.choose(manifests);
                 if fit.is_empty() {
-                    failure = platform(name, offered(manifests));
+                    failure = platform(name, machine, offered(manifests));
                 }
                 // The best one is to be popped first.
                 fit.reverse();
@@ -111,7 +117,13 @@ pub(super) async fn load(
                 continue;
             }
         };
-        match with_config(client, name, &target, found, &manifest).await {
+        let found = Found {
+            name,
+            target: &target,
+            manifest_digest: found,
+            manifest: &manifest,
+        };
+        match found.with_config(client, machine).await {
             Err(error) => failure = try_next(error)?,
             image => return image,
         }
@@ -140,57 +152,61 @@ async fn read(client: &Client, name: &str, digest: &str) -> Result<Vec<u8>, Imag
         })
 }
 
-async fn with_config(
-    client: &Client,
-    name: &str,
-    target: &Descriptor,
-    manifest_digest: String,
-    manifest: &ImageManifest,
-) -> Result<Image, ImageError> {
-    let config = manifest.config().digest().to_string();
-    let config = read(client, name, &config).await?;
-    assemble(name, target.clone(), manifest_digest, manifest, &config)
+/// A manifest, and the name that led to it.
+pub(super) struct Found<'a> {
+    pub name: &'a str,
+    pub target: &'a Descriptor,
+    pub manifest_digest: String,
+    pub manifest: &'a ImageManifest,
 }
 
-/// Puts an image together from its manifest and the bytes of its configuration.
-pub(super) fn assemble(
-    name: &str,
-    target: Descriptor,
-    manifest_digest: String,
-    manifest: &ImageManifest,
-    config: &[u8],
-) -> Result<Image, ImageError> {
-    let config_digest = manifest.config().digest().to_string();
-    let config: ImageConfiguration =
-        serde_json::from_slice(config).map_err(|source| ImageError::Config {
-            image: name.to_owned(),
-            digest: config_digest.clone(),
-            source,
-        })?;
-    let made_for = Platform::of_config(&config);
-    if !Machine::this().runs(&made_for) {
-        return Err(platform(name, vec![made_for.to_string()]));
+impl Found<'_> {
+    async fn with_config(self, client: &Client, machine: &Machine) -> Result<Image, ImageError> {
+        let config = self.manifest.config().digest().to_string();
+        let config = read(client, self.name, &config).await?;
+        self.assemble(&config, machine)
     }
-    let diff_ids = config.rootfs().diff_ids().clone();
-    let layers = manifest.layers().clone();
-    if layers.len() != diff_ids.len() {
-        return Err(ImageError::Layers {
-            image: name.to_owned(),
-            layers: layers.len(),
-            diff_ids: diff_ids.len(),
-        });
+
+    /// Puts the image together, given the bytes of its configuration.
+    pub fn assemble(self, config: &[u8], machine: &Machine) -> Result<Image, ImageError> {
+        let Found {
+            name,
+            target,
+            manifest_digest,
+            manifest,
+        } = self;
+        let config_digest = manifest.config().digest().to_string();
+        let config: ImageConfiguration =
+            serde_json::from_slice(config).map_err(|source| ImageError::Config {
+                image: name.to_owned(),
+                digest: config_digest.clone(),
+                source,
+            })?;
+        let made_for = Platform::of_config(&config);
+        if !machine.runs(&made_for) {
+            return Err(platform(name, machine, vec![made_for.to_string()]));
+        }
+        let diff_ids = config.rootfs().diff_ids().clone();
+        let layers = manifest.layers().clone();
+        if layers.len() != diff_ids.len() {
+            return Err(ImageError::Layers {
+                image: name.to_owned(),
+                layers: layers.len(),
+                diff_ids: diff_ids.len(),
+            });
+        }
+        let chain_id = digest::chain_ids(&diff_ids).pop().unwrap_or_default();
+        Ok(Image {
+            name: name.to_owned(),
+            target: target.clone(),
+            manifest_digest,
+            config_digest,
+            config,
+            layers,
+            diff_ids,
+            chain_id,
+        })
     }
-    let chain_id = digest::chain_ids(&diff_ids).pop().unwrap_or_default();
-    Ok(Image {
-        name: name.to_owned(),
-        target,
-        manifest_digest,
-        config_digest,
-        config,
-        layers,
-        diff_ids,
-        chain_id,
-    })
 }
 
 /// Lists the images of the namespace, by name.
@@ -229,7 +245,8 @@ async fn summary(client: &Client, record: api::Image) -> ImageSummary {
     let Some(target) = from_wire(&target) else {
         return summary;
     };
-    let Ok(image) = load(client, &summary.name, target).await else {
+    let machine = Machine::this().or_any();
+    let Ok(image) = load(client, &summary.name, target, &machine).await else {
         return summary;
     };
     summary.id = image.config_digest.clone();
@@ -283,10 +300,10 @@ pub(super) fn access(
     }
 }
 
-pub(super) fn platform(image: &str, offered: Vec<String>) -> ImageError {
+pub(super) fn platform(image: &str, machine: &Machine, offered: Vec<String>) -> ImageError {
     ImageError::Platform {
         image: image.to_owned(),
-        wanted: Machine::this().name(),
+        wanted: machine.name(),
         offered,
     }
 }
@@ -318,7 +335,13 @@ mod tests {
         let manifest = serde_json::from_value(manifest).unwrap();
         let target = serde_json::from_value(descriptor("application/x")).unwrap();
         let bytes = config.to_string();
-        assemble("x", target, digest::of(b"m"), &manifest, bytes.as_bytes())
+        let found = Found {
+            name: "x",
+            target: &target,
+            manifest_digest: digest::of(b"m"),
+            manifest: &manifest,
+        };
+        found.assemble(bytes.as_bytes(), &Machine::this())
     }
 
     /// As docker's classic builder writes it, null for whatever is not said.

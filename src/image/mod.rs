@@ -1,24 +1,21 @@
 //! References, the registry client, pull and unpack.
 
 pub mod content;
-pub mod credentials;
 pub mod digest;
 pub mod error;
 mod fetch;
-pub mod fetch_error;
-pub mod hosts;
 pub mod lease;
 pub mod local;
 pub mod manifest;
 pub mod platform;
 pub mod progress;
 pub mod pull;
+pub mod record;
 pub mod registry;
-mod transport;
 pub mod unpack;
 
 pub use error::ImageError;
-pub use local::{Image, ImageSummary, list, local, remove};
+pub use local::{Image, ImageSummary, list, local, local_for, remove};
 pub use progress::{BlobState, Progress, PullEvent};
-pub use pull::{PullOptions, pull};
+pub use pull::{PullOptions, RegistryAccess, pull};
 pub use unpack::unpack;
