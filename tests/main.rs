@@ -37,6 +37,9 @@ mod input;
 mod pull;
 
 #[cfg(test)]
+mod registry;
+
+#[cfg(test)]
 mod supervisor;
 
 #[cfg(test)]

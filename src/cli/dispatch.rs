@@ -7,7 +7,7 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, output, session, views};
+use super::{error, images, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::settings::GlobalArgs;
@@ -78,12 +78,9 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Logs(args) => views::logs(&context, &args).await,
         Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
         Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
-        Verb::Pull(args) => {
-            let image = pull::pull(&context, &args).await?;
-            audience.0.finish();
-            output::line(&image.name)?;
-            Ok(0)
-        }
+        Verb::Pull(args) => images::pull(&context, &args, format.as_ref()).await,
+        Verb::Login(args) => images::login(&context, &args).await,
+        Verb::Logout(args) => images::logout(&args).await,
         Verb::Images(args) => views::images(&context, &args, format.as_ref()).await,
         Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
         Verb::Version(_) => views::version(&context, format.as_ref()).await,
@@ -176,10 +173,17 @@ fn wants_terminal(verb: &Verb) -> bool {
 fn pull_progress(verb: &Verb) -> PullProgress {
     match verb {
         Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) => {
-            PullProgress::new(&container.image, container.quiet)
+            progress(1, container.quiet, pull::ProgressStyle::Auto)
         }
-        Verb::Pull(args) => PullProgress::new(&args.image, args.quiet),
-        _ => PullProgress::new("", true),
+        Verb::Pull(args) => progress(args.images.len(), args.quiet, args.progress),
+        _ => PullProgress::Quiet,
+    }
+}
+
+fn progress(images: usize, quiet: bool, style: pull::ProgressStyle) -> PullProgress {
+    match quiet {
+        true => PullProgress::Quiet,
+        false => PullProgress::new(images, style),
     }
 }
 
@@ -191,7 +195,11 @@ impl Audience for People {
         output::warning(text);
     }
 
-    fn pulling(&self, event: PullEvent<'_>) {
-        self.0.show(&event);
+    fn pulling(&self, image: &str, event: PullEvent<'_>) {
+        self.0.show(image, &event);
+    }
+
+    fn pulled(&self) {
+        self.0.finish();
     }
 }

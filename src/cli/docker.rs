@@ -3,7 +3,7 @@
 //! Invariant: nothing here is known to netrun's own grammar; what is built is struck off this list.
 
 /// The verbs of docker's command line, those of its plugins that come with it included.
-pub const VERBS: [&str; 47] = [
+pub const VERBS: [&str; 45] = [
     "bake",
     "build",
     "builder",
@@ -24,8 +24,6 @@ pub const VERBS: [&str; 47] = [
     "import",
     "init",
     "load",
-    "login",
-    "logout",
     "manifest",
     "mcp",
     "model",
@@ -84,7 +82,7 @@ fn options(verb: &str) -> impl Iterator<Item = &'static str> {
         "attach" => ["--detach-keys --sig-proxy", ""],
         "ps" => ["-n --last -l --latest -s --size", ""],
         "inspect" => ["-s --size --type", ""],
-        "pull" => ["-a --all-tags --disable-content-trust --platform", ""],
+        "pull" => ["-a --all-tags --disable-content-trust", ""],
         "images" => ["-a --all --digests -f --filter --tree", ""],
         "rmi" => ["--no-prune --platform", ""],
         _ => ["", ""],

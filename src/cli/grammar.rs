@@ -9,8 +9,8 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, images, info, inspect, kill, logs, ps, pull, restart, rm, rmi, run,
-    start, steps, stop, supervise, version, wait,
+    attach, create, exec, gc, images, info, inspect, kill, login, logs, ps, pull, restart, rm, rmi,
+    run, start, steps, stop, supervise, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -63,6 +63,8 @@ pub enum Verb {
     Ps(ps::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
+    Login(login::Args),
+    Logout(login::LogoutArgs),
     Images(images::Args),
     Rmi(rmi::Args),
     Version(version::Args),

@@ -57,6 +57,11 @@ pub fn note(text: &str) {
     io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
 }
 
+/// Asks something; the answer is typed on the same line.
+pub fn ask(question: &str) {
+    io::stderr().write_all(question.as_bytes()).ok();
+}
+
 /// Says that something is not as it should be, and that netrun goes on.
 pub fn warning(text: &str) {
     note(&format!("{} {text}", label("warning:", "33")));

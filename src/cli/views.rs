@@ -75,7 +75,7 @@ fn print(text: &str) -> Result<u8, Failure> {
 }
 
 /// What was done or found, and what was not, each in order.
-fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
+pub fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
     let mut done = Vec::new();
     let mut failures = Vec::new();
     for outcome in outcomes {
@@ -88,7 +88,7 @@ fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
 }
 
 /// Prints the errors; the exit code is that of the first one.
-fn report_all(failures: &[Failure], style: Style) -> u8 {
+pub fn report_all(failures: &[Failure], style: Style) -> u8 {
     for failure in failures {
         error::report(failure.as_ref(), style);
     }

@@ -14,6 +14,7 @@ pub mod images;
 pub mod info;
 pub mod inspect;
 pub mod kill;
+pub mod login;
 pub mod logs;
 pub mod prepare;
 pub mod ps;

@@ -264,7 +264,7 @@ async fn find_image(
 ) -> Result<Image, Failure> {
     let reference = Reference::parse(&args.image)?;
     let client = context.host.client().await?;
-    let progress = |event: image::PullEvent<'_>| context.audience.pulling(event);
+    let progress = |event: image::PullEvent<'_>| context.audience.pulling(&args.image, event);
     let local = match args.pull {
         PullPolicy::Always => None,
         PullPolicy::Missing | PullPolicy::Never => image::local(&client, &reference).await?,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what the command line gives wins over the environment, that over docker's file.
 
-use std::fmt;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -12,19 +12,14 @@ use crate::image::registry::credentials::{Credentials, Keyring};
 use crate::image::{PullOptions, RegistryAccess};
 use crate::model::class::{Class, Explain};
 
-/// A user and a password, as `--creds` takes them.
-#[derive(Clone, PartialEq)]
-pub struct Creds(pub Credentials);
+/// A user and a password, as `--creds` takes them; nothing if the text is none. It is not refused
+/// where it is parsed, because there the text would be repeated, and it may be a secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Creds(Option<Credentials>);
 
-impl fmt::Debug for Creds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A text that is no user and password; it may be a secret, so it is not repeated.
+/// A text that is no user and password.
 #[derive(Debug, thiserror::Error)]
-#[error("these are no credentials")]
+#[error("what --creds was given is no user and password")]
 pub struct NotCreds;
 
 impl Explain for NotCreds {
@@ -38,10 +33,10 @@ impl Explain for NotCreds {
 }
 
 impl FromStr for Creds {
-    type Err = NotCreds;
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Creds, NotCreds> {
-        Credentials::from_pair(text).map(Creds).ok_or(NotCreds)
+    fn from_str(text: &str) -> Result<Creds, Infallible> {
+        Ok(Creds(Credentials::from_pair(text)))
     }
 }
 
@@ -59,14 +54,26 @@ pub fn auth_file() -> Option<PathBuf> {
     variable("REGISTRY_AUTH_FILE").or_else(docker)
 }
 
+/// How registries are reached from here by whom `--creds` names.
+///
+/// # Errors
+/// [`NotCreds`].
+pub fn access_as(context: &Context<'_>, creds: Option<&Creds>) -> Result<RegistryAccess, NotCreds> {
+    let mut access = access(context);
+    if let Some(Creds(given)) = creds {
+        access.keyring.given = Some(given.clone().ok_or(NotCreds)?);
+    }
+    Ok(access)
+}
+
 /// How registries are reached from here.
-pub fn access(context: &Context<'_>, creds: Option<&Creds>) -> RegistryAccess {
+pub fn access(context: &Context<'_>) -> RegistryAccess {
     let dirs = &context.settings.hosts_dir;
     let existing = dirs.iter().find(|dir| dir.is_dir()).or(dirs.first());
     RegistryAccess {
         hosts_dir: existing.cloned().unwrap_or_default(),
         keyring: Keyring {
-            given: creds.map(|creds| creds.0.clone()),
+            given: None,
             file: auth_file(),
         },
     }
@@ -76,7 +83,7 @@ pub fn access(context: &Context<'_>, creds: Option<&Creds>) -> RegistryAccess {
 pub fn pull_options(context: &Context<'_>, snapshotter: &str) -> PullOptions {
     PullOptions {
         snapshotter: snapshotter.to_owned(),
-        access: access(context, None),
+        access: access(context),
         machine: Machine::this(),
         all_platforms: false,
     }

@@ -222,6 +222,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Sends what was appended and waits here, so that whoever goes on later need not get it again.
+    ///
+    /// # Errors
+    /// Any refusal by containerd.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        let data = std::mem::take(&mut self.pending).freeze();
+        match data.is_empty() {
+            true => Ok(()),
+            false => {
+                self.send(api::WriteAction::Write, data, Labels::new())
+                    .await
+            }
+        }
+    }
+
     /// Makes it content, with these labels. Somebody else having done so meanwhile is success.
     ///
     /// # Errors

@@ -58,6 +58,14 @@ pub enum ImageError {
         /// The trouble with the host that was asked last.
         source: Box<FetchError>,
     },
+    /// The registry does not let us in.
+    #[error("cannot log in to {registry}")]
+    Login {
+        /// The registry.
+        registry: String,
+        /// Its trouble with us.
+        source: Box<FetchError>,
+    },
     /// What the name stands for is no image.
     #[error("image {image} has an unusable manifest {digest}")]
     Manifest {
@@ -141,7 +149,7 @@ impl Explain for ImageError {
             | ImageError::Leases(source) => source.class(),
             ImageError::Hosts { source, .. } => source.class(),
             ImageError::Credentials { source, .. } => source.class(),
-            ImageError::Fetch { source, .. } => source.class(),
+            ImageError::Fetch { source, .. } | ImageError::Login { source, .. } => source.class(),
             ImageError::NoHost { .. }
             | ImageError::Manifest { .. }
             | ImageError::Config { .. }
@@ -159,7 +167,10 @@ impl Explain for ImageError {
             | ImageError::Leases(source) => source.hint(),
             ImageError::Hosts { source, .. } => source.hint(),
             ImageError::Credentials { source, .. } => source.hint(),
-            ImageError::Fetch { source, .. } => source.hint(),
+            ImageError::Login { source, .. } if source.class() == Class::Denied => {
+                Some("check user and password".to_owned())
+            }
+            ImageError::Fetch { source, .. } | ImageError::Login { source, .. } => source.hint(),
             ImageError::NoHost { .. } => {
                 Some("give one of its hosts the capabilities pull and resolve".to_owned())
             }

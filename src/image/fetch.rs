@@ -174,8 +174,11 @@ impl Fetcher<'_> {
         let copied = self.copy(endpoint, descriptor, &mut writer).await;
         reached.set(writer.offset());
         if let Err(trouble) = copied {
-            if matches!(trouble, Trouble::Host(FetchError::Size { .. })) {
-                writer.abort().await;
+            match &trouble {
+                Trouble::Host(FetchError::Size { .. }) => writer.abort().await,
+                // What has come is kept for whoever goes on.
+                Trouble::Host(_) => writer.flush().await.map_err(Trouble::Store)?,
+                Trouble::Store(_) => {}
             }
             return Err(trouble);
         }

@@ -1,5 +1,6 @@
 //! References, the registry client, pull and unpack.
 
+pub mod access;
 pub mod content;
 pub mod digest;
 pub mod error;
@@ -14,8 +15,9 @@ pub mod record;
 pub mod registry;
 pub mod unpack;
 
+pub use access::RegistryAccess;
 pub use error::ImageError;
 pub use local::{Image, ImageSummary, list, local, local_for, remove};
 pub use progress::{BlobState, Progress, PullEvent};
-pub use pull::{PullOptions, RegistryAccess, pull};
+pub use pull::{PullOptions, pull};
 pub use unpack::unpack;

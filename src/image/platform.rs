@@ -97,7 +97,8 @@ impl FromStr for Platform {
     /// `linux/arm64`, `linux/arm/v7`, or an architecture alone.
     fn from_str(text: &str) -> Result<Platform, InvalidPlatform> {
         let parts: Vec<String> = text.split('/').map(str::to_ascii_lowercase).collect();
-        let word = |part: &String| !part.is_empty() && part.chars().all(is_word);
+        let begins = |part: &String| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let word = |part: &String| begins(part) && part.chars().all(is_word);
         if !parts.iter().all(word) {
             return Err(InvalidPlatform(text.to_owned()));
         }

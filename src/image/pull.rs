@@ -3,12 +3,11 @@
 //! Invariant: everything is made under a lease that expires, and the image's name is written last:
 //! a pull that is interrupted leaves no image, and nothing that stays.
 
-use std::path::PathBuf;
-
 use futures_util::StreamExt;
 use oci_spec::image::{Descriptor, Digest, ImageIndex, ImageManifest, MediaType};
 use tokio::sync::oneshot;
 
+use super::access::RegistryAccess;
 use super::content;
 use super::error::ImageError;
 use super::fetch::Fetcher;
@@ -18,8 +17,7 @@ use super::manifest::{Document, ManifestError};
 use super::platform::{Machine, offered};
 use super::progress::{BlobState, Progress, PullEvent};
 use super::record;
-use super::registry::credentials::Keyring;
-use super::registry::{Access, Endpoint, endpoints, hosts};
+use super::registry::Access;
 use super::unpack::{Unpacker, stat};
 use crate::containerd::{Client, Error};
 use crate::model::reference::Reference;
@@ -41,42 +39,6 @@ pub struct PullOptions {
     pub machine: Machine,
     /// Whether what other machines need is fetched, too.
     pub all_platforms: bool,
-}
-
-/// Where registries are, and who we are there.
-#[derive(Debug, Clone, Default)]
-pub struct RegistryAccess {
-    /// Where the `hosts.toml` files are, see [`hosts::DEFAULT_DIR`].
-    pub hosts_dir: PathBuf,
-    /// The credentials.
-    pub keyring: Keyring,
-}
-
-impl RegistryAccess {
-    /// The places that serve an image, in the order to try them.
-    ///
-    /// # Errors
-    /// [`ImageError::Hosts`], [`ImageError::Credentials`].
-    pub async fn endpoints<'a>(
-        &self,
-        reference: &Reference,
-        access: &Access,
-        progress: Progress<'a>,
-    ) -> Result<Vec<Endpoint<'a>>, ImageError> {
-        let image = || reference.to_string();
-        let registry = reference.registry();
-        let hosts =
-            hosts::hosts(&self.hosts_dir, registry).map_err(|source| ImageError::Hosts {
-                image: image(),
-                source,
-            })?;
-        let found = self.keyring.find(registry, reference.repository()).await;
-        let credentials = found.map_err(|source| ImageError::Credentials {
-            image: image(),
-            source,
-        })?;
-        Ok(endpoints(reference, hosts, &credentials, access, progress))
-    }
 }
 
 /// Pulls an image and unpacks it. What is there already is not fetched again.

@@ -50,6 +50,7 @@ pub fn require_tools() {
             ("iptables", "iptables"),
             ("jq", "jq"),
             ("zstd", "zstd"),
+            ("openssl", "openssl"),
         ];
         let found = |tool: &str| {
             let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

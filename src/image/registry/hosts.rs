@@ -145,7 +145,15 @@ pub fn hosts(dir: &Path, registry: &str) -> Result<Vec<Host>, HostsError> {
         if let Ok(files) = std::fs::read_dir(&place) {
             let names = files.flatten().map(|file| file.path()).collect();
             let entry = docker_certificates(names);
-            return Ok(vec![resolve(None, entry, &path, registry)?]);
+            // Where there are certificates, there is TLS, on this machine too.
+            let url = entry.as_ref().map(|_| format!("https://{registry}"));
+            let url = url.filter(|_| is_loopback(registry));
+            return Ok(vec![resolve(
+                url,
+                entry.unwrap_or_default(),
+                &path,
+                registry,
+            )?]);
         }
     }
     let path = dir.join(registry);
@@ -154,21 +162,22 @@ pub fn hosts(dir: &Path, registry: &str) -> Result<Vec<Host>, HostsError> {
 
 /// What docker has beside each other in a registry's directory: authorities as `*.crt`, client
 /// certificates as `*.cert` with their keys as `*.key`.
-fn docker_certificates(mut files: Vec<PathBuf>) -> Entry {
+fn docker_certificates(mut files: Vec<PathBuf>) -> Option<Entry> {
     files.sort();
     let of_kind = |kind: &str| {
         let fits = |file: &&PathBuf| file.extension().is_some_and(|own| own == kind);
         files.iter().filter(fits).cloned().collect::<Vec<_>>()
     };
     let text = |file: &Path| file.to_string_lossy().into_owned();
-    let authorities = of_kind("crt").iter().map(|file| text(file)).collect();
+    let authorities: Vec<String> = of_kind("crt").iter().map(|file| text(file)).collect();
     let pair =
         |file: &PathBuf| OneOrMany::Many(vec![text(file), text(&file.with_extension("key"))]);
-    Entry {
+    let clients: Vec<OneOrMany> = of_kind("cert").iter().map(pair).collect();
+    (!authorities.is_empty() || !clients.is_empty()).then(|| Entry {
         ca: Some(OneOrMany::Many(authorities)),
-        client: Some(Clients::Many(of_kind("cert").iter().map(pair).collect())),
+        client: Some(Clients::Many(clients)),
         ..Entry::default()
-    }
+    })
 }
 
 /// Go's way to write a time, as far as anybody uses it here: `500ms`, `5s`, `1m`.

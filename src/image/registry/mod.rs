@@ -149,11 +149,16 @@ impl Call<'_> {
 impl<'a> Endpoint<'a> {
     /// A place that a descriptor names for one blob, where nobody is known.
     pub fn elsewhere(url: Url, progress: Progress<'a>) -> Endpoint<'a> {
+        Endpoint::site(Host::unknown(url), Credentials::Anonymous, progress)
+    }
+
+    /// A registry as such, without a repository.
+    pub fn site(host: Host, credentials: Credentials, progress: Progress<'a>) -> Endpoint<'a> {
         Endpoint {
-            host: Host::unknown(url),
+            host,
             repository: String::new(),
             scopes: Vec::new(),
-            credentials: Credentials::Anonymous,
+            credentials,
             http: OnceCell::new(),
             authorization: RefCell::new(None),
             down: Cell::new(false),
@@ -193,21 +198,18 @@ impl<'a> Endpoint<'a> {
     }
 
     /// Asks for the digest and the media type of a tag without fetching it, which registries do not
-    /// count; nothing if the host does not say, and only the manifest itself tells.
+    /// count; nothing if the host does not say, and only the manifest itself, or the words of a
+    /// refusal to give it, tells.
     ///
     /// # Errors
-    /// [`FetchError`]: out of reach, overloaded, we are not let in.
+    /// [`FetchError`]: out of reach, we are not let in.
     pub async fn look(&self, wanted: &str) -> Result<Option<(String, String)>, FetchError> {
         let path = format!("manifests/{wanted}");
         let call = Call::new(Method::HEAD, self.url(&path));
         let call = call.header(ACCEPT, MANIFEST_TYPES.to_owned());
         let response = self.perform(&call).await?;
-        let status = response.status();
-        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-            return Err(self.refused(&path, response).await);
-        }
         let digest = text(&response, "docker-content-digest");
-        let known = status == StatusCode::OK && digest.starts_with("sha256:");
+        let known = response.status() == StatusCode::OK && digest.starts_with("sha256:");
         Ok(known.then(|| (digest, media_type(&response))))
     }
 
@@ -372,7 +374,7 @@ impl<'a> Endpoint<'a> {
                 continue;
             }
             let pause = patience::pause(status, response.headers(), waits);
-            match pause.filter(|_| self.patient) {
+            match pause.filter(|_| self.patient && call.method != Method::HEAD) {
                 None => return Ok(response),
                 Some(pause) => {
                     waits += 1;
