@@ -78,15 +78,13 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Logs(args) => views::logs(&context, &args).await,
         Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
         Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
-        Verb::Pull(args) => images::pull(&context, &args, format.as_ref()).await,
-        Verb::Login(args) => images::login(&context, &args).await,
-        Verb::Logout(args) => images::logout(&args).await,
         Verb::Images(args) => views::images(&context, &args, format.as_ref()).await,
         Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
         Verb::Version(_) => views::version(&context, format.as_ref()).await,
         Verb::Info(_) => views::info(&context, format.as_ref()).await,
         Verb::Steps(_) => show_steps(),
         Verb::Supervise(_) => Ok(0),
+        about_images => images::act(&context, about_images, format.as_ref()).await,
     }
 }
 
@@ -176,6 +174,8 @@ fn pull_progress(verb: &Verb) -> PullProgress {
             progress(1, container.quiet, pull::ProgressStyle::Auto)
         }
         Verb::Pull(args) => progress(args.images.len(), args.quiet, args.progress),
+        Verb::Push(args) => progress(1, args.quiet, args.progress),
+        Verb::Load(args) => progress(1, args.quiet, args.progress),
         _ => PullProgress::Quiet,
     }
 }

@@ -18,6 +18,12 @@ pub enum PromptError {
     /// The person gave up.
     #[error("no {0} was given")]
     Given(&'static str),
+    /// Nobody is there to agree.
+    #[error("there is no terminal to ask at whether to go on")]
+    Unasked,
+    /// The person did not agree.
+    #[error("nothing was done")]
+    Refused,
     /// Standard input cannot be read.
     #[error("cannot read {what} from standard input")]
     Read {
@@ -31,14 +37,15 @@ pub enum PromptError {
 impl Explain for PromptError {
     fn class(&self) -> Class {
         match self {
-            Self::Read { .. } => Class::Failed,
+            Self::Read { .. } | Self::Refused => Class::Failed,
             _ => Class::InvalidInput,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Read { .. } => None,
+            Self::Read { .. } | Self::Refused => None,
+            Self::Unasked => Some("-f goes on without asking".to_owned()),
             _ => Some("give -u USER and --password-stdin".to_owned()),
         }
     }
@@ -65,6 +72,25 @@ pub fn secret(what: &'static str) -> Result<String, PromptError> {
     drop(raw);
     output::note("");
     given(what, &typed.unwrap_or_default())
+}
+
+/// Goes on only if the person agrees, or had agreed by `-f`.
+pub fn confirm(agreed: bool, what: &str) -> Result<(), PromptError> {
+    if agreed {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(PromptError::Unasked);
+    }
+    output::ask(&format!("{what} Go on? [y/N] "));
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    let what = "an answer";
+    read.map_err(|source| PromptError::Read { what, source })?;
+    match answer.trim().eq_ignore_ascii_case("y") || answer.trim().eq_ignore_ascii_case("yes") {
+        true => Ok(()),
+        false => Err(PromptError::Refused),
+    }
 }
 
 /// All of standard input, for a program that gives the secret; the line end is not part of it.

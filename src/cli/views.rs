@@ -40,7 +40,7 @@ pub async fn images(
     args: &images::Args,
     format: Option<&Format>,
 ) -> Result<u8, Failure> {
-    let images = images::images(context).await?;
+    let images = images::images(context, args).await?;
     print(&show::images::show(&images, args, format)?)
 }
 
@@ -69,7 +69,7 @@ pub async fn info(context: &Context<'_>, format: Option<&Format>) -> Result<u8, 
     info.server.map(|_| 0)
 }
 
-fn print(text: &str) -> Result<u8, Failure> {
+pub fn print(text: &str) -> Result<u8, Failure> {
     output::results(text.as_bytes())?;
     Ok(0)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use containerd_client::services::v1 as api;
 use containerd_client::types;
+use futures_util::{Stream, StreamExt};
 use oci_spec::image::{Descriptor, Digest, MediaType};
 use prost_types::FieldMask;
 use tokio::sync::mpsc;
@@ -42,6 +43,57 @@ pub async fn read(client: &Client, digest: &str) -> Result<Vec<u8>, Error> {
         bytes.extend_from_slice(&part.data);
     }
     Ok(bytes)
+}
+
+/// The bytes of a piece of content as they come.
+///
+/// # Errors
+/// Class `NotFound` if it is not there; the stream fails when containerd does.
+pub async fn stream(
+    client: &Client,
+    digest: &str,
+) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+    let operation = format!("read content {digest}");
+    let request = api::ReadContentRequest {
+        digest: digest.to_owned(),
+        ..api::ReadContentRequest::default()
+    };
+    let stream = check(&operation, client.content().read(request).await)?;
+    Ok(stream.map(move |part| {
+        let part = check(&operation, part.map(tonic::Response::new))?;
+        Ok(part.data.into())
+    }))
+}
+
+/// The size of a piece of content, bytes; nothing if it is not there.
+///
+/// # Errors
+/// Any other refusal by containerd.
+pub async fn size(client: &Client, digest: &str) -> Result<Option<u64>, Error> {
+    match info(client, digest).await {
+        Ok(info) => Ok(Some(u64::try_from(info.size).unwrap_or(0))),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Stores a document, or labels it if it is there already.
+///
+/// # Errors
+/// Any refusal by containerd.
+pub async fn store(
+    client: &Client,
+    descriptor: &Descriptor,
+    bytes: &[u8],
+    labels: Labels,
+) -> Result<(), Error> {
+    let Some(mut writer) = open(client, descriptor, &|_| {}).await? else {
+        return label(client, descriptor.digest().as_ref(), &labels).await;
+    };
+    let begun = usize::try_from(writer.offset()).unwrap_or(0);
+    let rest = bytes.get(begun..).unwrap_or_default();
+    writer.append(Bytes::copy_from_slice(rest)).await?;
+    writer.commit(labels).await
 }
 
 /// Adds labels to content that is there.
@@ -91,12 +143,16 @@ pub fn from_wire(descriptor: &types::Descriptor) -> Option<Descriptor> {
 /// # Errors
 /// Class `NotFound` if it is not there.
 pub async fn labels(client: &Client, digest: &str) -> Result<HashMap<String, String>, Error> {
+    Ok(info(client, digest).await?.labels)
+}
+
+async fn info(client: &Client, digest: &str) -> Result<api::Info, Error> {
     let operation = format!("inspect content {digest}");
     let request = api::InfoRequest {
         digest: digest.to_owned(),
     };
     let answer = check(&operation, client.content().info(request).await)?;
-    Ok(answer.info.map(|info| info.labels).unwrap_or_default())
+    Ok(answer.info.unwrap_or_default())
 }
 
 /// A piece of content being written; nobody else can write it meanwhile.
@@ -137,18 +193,36 @@ pub async fn open(
     }
 }
 
+/// Begins to write content whose size and digest are not known yet. `reference` is nobody else's.
+///
+/// # Errors
+/// Any refusal by containerd.
+pub async fn open_unknown(client: &Client, reference: &str) -> Result<Writer, Error> {
+    begin(client, reference, String::new(), 0).await
+}
+
 async fn try_open(
     client: &Client,
     reference: &str,
     descriptor: &Descriptor,
 ) -> Result<Writer, Error> {
     let digest = descriptor.digest().to_string();
+    begin(client, reference, digest, descriptor.size()).await
+}
+
+/// No digest and no size where they are not known yet.
+async fn begin(
+    client: &Client,
+    reference: &str,
+    digest: String,
+    size: u64,
+) -> Result<Writer, Error> {
     let operation = format!("write content {digest}");
     let (requests, mut receiver) = mpsc::channel(1);
     let stat = api::WriteContentRequest {
         action: api::WriteAction::Stat.into(),
         r#ref: reference.to_owned(),
-        total: i64::try_from(descriptor.size()).unwrap_or(i64::MAX),
+        total: i64::try_from(size).unwrap_or(i64::MAX),
         expected: digest.clone(),
         ..api::WriteContentRequest::default()
     };
@@ -164,7 +238,7 @@ async fn try_open(
         answers,
         reference: reference.to_owned(),
         digest,
-        size: descriptor.size(),
+        size,
         offset: u64::try_from(status.offset).unwrap_or(0),
         pending: BytesMut::new(),
     })
@@ -235,6 +309,17 @@ impl Writer {
                     .await
             }
         }
+    }
+
+    /// As [`Writer::commit`], for content that was not known when it was begun.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub async fn commit_as(mut self, descriptor: &Descriptor, labels: Labels) -> Result<(), Error> {
+        self.flush().await?;
+        self.digest = descriptor.digest().to_string();
+        self.size = descriptor.size();
+        self.commit(labels).await
     }
 
     /// Makes it content, with these labels. Somebody else having done so meanwhile is success.

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt;
 use oci_spec::image::Descriptor;
 use reqwest::Url;
@@ -118,14 +117,14 @@ impl Fetcher<'_> {
         bytes: &[u8],
         labels: Labels,
     ) -> Result<(), ImageError> {
+        let there = content::size(self.client, descriptor.digest().as_ref()).await;
         let stored = async {
-            let Some(mut writer) = content::open(self.client, descriptor, &|_| {}).await? else {
-                return self.label(descriptor, labels.clone()).await;
-            };
-            let begun = usize::try_from(writer.offset()).unwrap_or(0);
-            let rest = bytes.get(begun..).unwrap_or_default();
-            writer.append(Bytes::copy_from_slice(rest)).await?;
-            writer.commit(self.with_source(labels.clone())).await
+            match there?.is_some() {
+                true => self.label(descriptor, labels).await,
+                false => {
+                    content::store(self.client, descriptor, bytes, self.with_source(labels)).await
+                }
+            }
         };
         stored.await.map_err(|source| self.refused(source))
     }

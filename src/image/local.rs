@@ -2,6 +2,8 @@
 //!
 //! Invariant: an [`Image`] is complete up to its configuration, and made for the machine asked for.
 
+use std::collections::BTreeMap;
+
 use containerd_client::services::v1 as api;
 use futures_util::StreamExt;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
@@ -9,14 +11,12 @@ use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 use super::content::{self, from_wire};
 use super::digest;
 use super::error::ImageError;
-use super::manifest::Document;
+use super::manifest::{Document, MAX_DEPTH};
 use super::platform::{Machine, Platform, offered};
 use super::record;
+use super::usage::Footprint;
 use crate::containerd::{self, Client, check};
 use crate::model::reference::Reference;
-
-/// How deep indexes may stand in indexes.
-const MAX_DEPTH: usize = 4;
 
 /// How many images are looked into at once for a list.
 const LIST_CONCURRENCY: usize = 8;
@@ -55,6 +55,10 @@ pub struct ImageSummary {
     pub created: String,
     /// The bytes of its packed layers and its configuration, for this machine.
     pub size: u64,
+    /// The bytes of its files, unpacked, as far as they are; what it shares with others counts here.
+    pub unpacked: u64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Its platform, `linux/amd64`; empty if this machine cannot run it.
     pub platform: String,
 }
@@ -85,6 +89,20 @@ pub async fn local_for(
         Err(ImageError::Incomplete { .. }) => Ok(None),
         other => other.map(Some),
     }
+}
+
+/// The image of a name that containerd has, for this machine or, if it has none, for another.
+///
+/// # Errors
+/// [`ImageError::NotFound`] if there is no such name; [`ImageError::Incomplete`] if its content is not
+/// there.
+pub async fn named(client: &Client, name: &str) -> Result<Image, ImageError> {
+    let target = record::get(client, name).await;
+    let target = target.map_err(|source| access("read", name, source))?;
+    let target = target.ok_or_else(|| ImageError::NotFound {
+        image: name.to_owned(),
+    })?;
+    load(client, name, target, &Machine::this().or_any()).await
 }
 
 /// Reads an image from the content store, beginning at what its name stands for.
@@ -213,13 +231,15 @@ impl Found<'_> {
 ///
 /// # Errors
 /// Any refusal by containerd. What cannot be read of an image is left empty instead.
-pub async fn list(client: &Client) -> Result<Vec<ImageSummary>, ImageError> {
+pub async fn list(client: &Client, snapshotter: &str) -> Result<Vec<ImageSummary>, ImageError> {
     let request = api::ListImagesRequest {
         filters: Vec::new(),
     };
     let answer = check("list the images", client.images().list(request).await);
     let records = answer.map_err(ImageError::List)?.images;
-    let summaries = records.into_iter().map(|record| summary(client, record));
+    let summaries = records
+        .into_iter()
+        .map(|record| summary(client, snapshotter, record));
     let mut summaries: Vec<ImageSummary> = futures_util::stream::iter(summaries)
         .buffer_unordered(LIST_CONCURRENCY)
         .collect()
@@ -228,7 +248,7 @@ pub async fn list(client: &Client) -> Result<Vec<ImageSummary>, ImageError> {
     Ok(summaries)
 }
 
-async fn summary(client: &Client, record: api::Image) -> ImageSummary {
+async fn summary(client: &Client, snapshotter: &str, record: api::Image) -> ImageSummary {
     let target = record.target.unwrap_or_default();
     let received = record
         .created_at
@@ -239,6 +259,8 @@ async fn summary(client: &Client, record: api::Image) -> ImageSummary {
         id: String::new(),
         created: received.map(|time| time.to_string()).unwrap_or_default(),
         size: 0,
+        unpacked: 0,
+        labels: BTreeMap::new(),
         platform: String::new(),
     };
     // An image for other machines, or one half removed, is still in the list.
@@ -252,6 +274,16 @@ async fn summary(client: &Client, record: api::Image) -> ImageSummary {
     summary.id = image.config_digest.clone();
     summary.size = image.layers.iter().map(Descriptor::size).sum();
     summary.platform = Platform::of_config(&image.config).to_string();
+    let mut footprint = Footprint::default();
+    if footprint.add(client, snapshotter, &image).await.is_ok() {
+        summary.unpacked = footprint.unpacked();
+    }
+    let labels = image
+        .config
+        .config()
+        .as_ref()
+        .and_then(|config| config.labels().clone());
+    summary.labels = labels.unwrap_or_default().into_iter().collect();
     if let Some(created) = image.config.created() {
         summary.created = created.clone();
     }

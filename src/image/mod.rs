@@ -1,6 +1,8 @@
-//! References, the registry client, pull and unpack.
+//! The registry client, pull and push, unpacking, archives, and what containerd has.
 
 pub mod access;
+pub mod archive;
+pub mod commit;
 pub mod content;
 pub mod digest;
 pub mod error;
@@ -8,16 +10,19 @@ mod fetch;
 pub mod lease;
 pub mod local;
 pub mod manifest;
+pub mod mount;
 pub mod platform;
 pub mod progress;
 pub mod pull;
+pub mod push;
 pub mod record;
 pub mod registry;
 pub mod unpack;
+pub mod usage;
 
 pub use access::RegistryAccess;
 pub use error::ImageError;
-pub use local::{Image, ImageSummary, list, local, local_for, remove};
+pub use local::{Image, ImageSummary, list, local, local_for, named, remove};
 pub use progress::{BlobState, Progress, PullEvent};
 pub use pull::{PullOptions, pull};
 pub use unpack::unpack;

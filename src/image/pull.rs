@@ -13,7 +13,7 @@ use super::error::ImageError;
 use super::fetch::Fetcher;
 use super::lease::{self, Lease};
 use super::local::{Found, Image, access, document, platform};
-use super::manifest::{Document, ManifestError};
+use super::manifest::{Document, MAX_DEPTH, ManifestError};
 use super::platform::{Machine, offered};
 use super::progress::{BlobState, Progress, PullEvent};
 use super::record;
@@ -24,9 +24,6 @@ use crate::model::reference::Reference;
 
 /// How many layers are fetched at once; containerd's own client has the same.
 const PARALLEL: usize = 3;
-
-/// How deep indexes may stand in indexes.
-const MAX_DEPTH: usize = 4;
 
 /// How to pull.
 #[derive(Debug, Clone)]
@@ -101,7 +98,7 @@ impl Pull<'_> {
         };
         let (bytes, given) = self.fetcher.document(&digest).await?;
         let media_type = if given.is_empty() { said } else { given };
-        let target = self.describe(&digest, &media_type, &bytes)?;
+        let target = describe(self.name, &digest, &media_type, &bytes)?;
         let root = self.store(target.clone(), &bytes).await?;
         if self.options.all_platforms {
             self.everything(&root, 0).await?;
@@ -124,19 +121,6 @@ impl Pull<'_> {
             .await
             .map_err(|source| self.refused(source))?;
         Ok(image)
-    }
-
-    /// The descriptor of a document as the registry sent it.
-    fn describe(&self, digest: &str, given: &str, bytes: &[u8]) -> Result<Descriptor, ImageError> {
-        let broken = |source| ImageError::Manifest {
-            image: self.name.to_owned(),
-            digest: digest.to_owned(),
-            source,
-        };
-        let media_type = Document::media_type(bytes, given).map_err(broken)?;
-        let digest = Digest::try_from(digest).map_err(|_| broken(ManifestError::Digest))?;
-        let media_type = MediaType::from(media_type.as_str());
-        Ok(Descriptor::new(media_type, bytes.len() as u64, digest))
     }
 
     async fn store(&self, descriptor: Descriptor, bytes: &[u8]) -> Result<Stored, ImageError> {
@@ -272,4 +256,22 @@ impl Pull<'_> {
     fn refused(&self, source: Error) -> ImageError {
         access("pull", self.name, source)
     }
+}
+
+/// The descriptor of a document as it came, with the media type that was given with it.
+pub(super) fn describe(
+    image: &str,
+    digest: &str,
+    given: &str,
+    bytes: &[u8],
+) -> Result<Descriptor, ImageError> {
+    let broken = |source| ImageError::Manifest {
+        image: image.to_owned(),
+        digest: digest.to_owned(),
+        source,
+    };
+    let media_type = Document::media_type(bytes, given).map_err(broken)?;
+    let digest = Digest::try_from(digest).map_err(|_| broken(ManifestError::Digest))?;
+    let media_type = MediaType::from(media_type.as_str());
+    Ok(Descriptor::new(media_type, bytes.len() as u64, digest))
 }

@@ -3,6 +3,7 @@
 //! Invariant: fields have docker's names and mean what docker's mean; further ones are ours.
 
 pub mod containers;
+pub mod history;
 pub mod images;
 pub mod info;
 pub mod inspect;
