@@ -40,6 +40,9 @@ mod pull;
 mod registry;
 
 #[cfg(test)]
+mod store;
+
+#[cfg(test)]
 mod supervisor;
 
 #[cfg(test)]

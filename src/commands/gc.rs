@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::engine::recover::{self, Swept};
-use crate::image::lease;
+use crate::image::{lease, mount};
 use crate::model::class::Failure;
 
 /// Finish what killed commands left behind; beside running commands it does no harm
@@ -17,6 +17,9 @@ pub async fn gc(context: &Context<'_>) -> Result<Swept, Failure> {
     let mut swept = recover::gc(&context.host).await?;
     let client = context.host.client().await?;
     let leases = lease::sweep(&client).await?;
+    let snapshotter = &context.settings.snapshotter;
+    mount::sweep(&client, snapshotter).await?;
+    lease::collect(&client, snapshotter).await?;
     if leases > 0 {
         swept
             .done

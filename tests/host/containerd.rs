@@ -29,7 +29,7 @@ disabled_plugins = [
 "#;
 
 const REGISTRY: &str = "version: 0.1
-log: {level: error, accesslog: {disabled: true}}
+log: {level: error}
 storage: {filesystem: {rootdirectory: /mnt/storage}, cache: {}}
 http: {addr: '127.0.0.1:5000'}
 ";
@@ -137,6 +137,11 @@ impl FakeHost {
             let probe = format!("exec bash -c 'exec 3<>/dev/tcp/{host}/{port}'");
             (self.sh(&probe).code == 0).then_some(())
         });
+    }
+
+    /// What the registry was asked so far.
+    pub fn read_registry_log(&self) -> String {
+        fs::read_to_string(self.dir().join("registry.log")).unwrap_or_default()
     }
 
     /// Ends the registry.

@@ -51,6 +51,9 @@ pub fn require_tools() {
             ("jq", "jq"),
             ("zstd", "zstd"),
             ("openssl", "openssl"),
+            ("skopeo", "skopeo"),
+            ("podman", "podman"),
+            ("python3", "python3"),
         ];
         let found = |tool: &str| {
             let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
