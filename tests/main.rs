@@ -16,6 +16,9 @@ mod inside;
 mod architecture;
 
 #[cfg(test)]
+mod checklist;
+
+#[cfg(test)]
 mod long;
 
 #[cfg(test)]

@@ -195,10 +195,12 @@ fn each_line<T: std::fmt::Display>(outcomes: Each<T>, style: Style) -> Result<u8
 }
 
 /// Prints the exit statuses; the last one is the exit code.
-fn wait_status(outcomes: Each<u32>) -> Result<u8, Failure> {
+fn wait_status(outcomes: Each<Option<u32>>) -> Result<u8, Failure> {
     let mut last = 0;
     for outcome in outcomes {
-        let status = outcome?;
+        let Some(status) = outcome? else {
+            continue;
+        };
         output::line(&status.to_string())?;
         last = u8::try_from(status).unwrap_or(u8::MAX);
     }
