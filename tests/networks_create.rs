@@ -43,6 +43,9 @@ fn a_network_is_a_file_that_cnitool_and_ctr_can_use() {
     // ctr takes the first file; here there is no other. It looks for plugins in /opt/cni/bin.
     host.sh("mkdir -p /mnt/cni; ln -s /usr/lib/cni/* /mnt/cni/; mkdir -p /opt; [ -e /opt/cni/bin/bridge ] || { mount -t tmpfs tmpfs /opt; mkdir -p /opt/cni; ln -s /usr/lib/cni /opt/cni/bin; }").ok();
     host.announce("mount /opt tmpfs");
+    // ctr forgets to detach what it attached.
+    host.announce("iptables * nat -N CNI-*");
+    host.announce("iptables * nat -A *id: \\\"default-c\\\"*");
     let image = "docker.io/library/alpine:3.14";
     let run = host
         .ctr(&[

@@ -9,7 +9,6 @@ use super::container::ContainerArgs;
 use super::context::Context;
 use super::network_choice::{EndpointOptions, NamedNetwork, NetworkChoice};
 use crate::engine::plan::{NetworkRequest, Planned};
-use crate::engine::ports;
 use crate::image::Image;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
@@ -296,8 +295,8 @@ fn give_ports(planned: &mut [Planned]) -> Result<(), Impossible> {
 /// The ports to publish: those named, and with `-P` those that the image exposes.
 ///
 /// # Errors
-/// One port twice, or one that somebody holds.
-pub fn ports(args: &ContainerArgs, image: &Image) -> Result<Vec<PublishedPort>, Failure> {
+/// One port twice.
+pub fn ports(args: &ContainerArgs, image: &Image) -> Result<Vec<PublishedPort>, Impossible> {
     if args.networks.contains(&NetworkChoice::Host) {
         return Ok(Vec::new());
     }
@@ -329,9 +328,8 @@ pub fn ports(args: &ContainerArgs, image: &Image) -> Result<Vec<PublishedPort>, 
         };
         if ports[..index].iter().any(taken) {
             let shown = format!("{}/{}", port.wanted.0, port.protocol);
-            return Err(Impossible::PortTwice(shown).into());
+            return Err(Impossible::PortTwice(shown));
         }
     }
-    ports::check(&ports)?;
     Ok(ports)
 }

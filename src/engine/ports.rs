@@ -12,6 +12,7 @@ use serde_json::json;
 use super::error::Error;
 use super::host::{Host, record_of};
 use crate::model::class::{Class, Explain};
+use crate::model::id::ContainerId;
 use crate::model::port::PublishedPort;
 use crate::model::record::{Network, Record};
 use crate::network::ask;
@@ -79,15 +80,6 @@ impl Explain for PortError {
     }
 }
 
-/// Looks whether the ports named could be had now. The supervisor takes them, a moment later.
-///
-/// # Errors
-/// See [`PortError`].
-pub fn check(ports: &[PublishedPort]) -> Result<(), PortError> {
-    let mut ports = ports.to_vec();
-    choose(&mut ports).map(drop)
-}
-
 /// Chooses the host's ports, holds them, and tells them to the attachment that publishes them.
 ///
 /// # Errors
@@ -99,7 +91,10 @@ pub async fn reserve(host: &Host, record: &mut Record) -> Result<Reservation, Er
     let mut ports = record.network.ports.clone();
     let reservation = match choose(&mut ports) {
         Ok(reservation) => reservation,
-        Err(error) => return Err(named(host, record, error).await.into()),
+        Err(error) => {
+            let wanted = &record.network.ports;
+            return Err(named(host, &record.id, wanted, error).await.into());
+        }
     };
     record.network.ports = ports;
     tell(&mut record.network);
@@ -291,7 +286,12 @@ fn refused(address: SocketAddr, port: &PublishedPort, source: io::Error) -> Port
 
 /// Names the container of ours that has a port, where no table does: one that is only just starting
 /// holds its ports already, and publishes nothing yet.
-async fn named(host: &Host, record: &Record, error: PortError) -> PortError {
+async fn named(
+    host: &Host,
+    id: &ContainerId,
+    ports: &[PublishedPort],
+    error: PortError,
+) -> PortError {
     let PortError::Taken { port, holder } = error else {
         return error;
     };
@@ -303,10 +303,9 @@ async fn named(host: &Host, record: &Record, error: PortError) -> PortError {
         Err(_) => Vec::new(),
     };
     let records = containers.iter().filter_map(|one| record_of(one).ok());
-    let mut others = records.filter(|other| other.id != record.id && other.exit.is_none());
+    let mut others = records.filter(|other| other.id != *id && other.exit.is_none());
     let has = |other: &Record| {
-        let wanted = record.network.ports.iter();
-        wanted.clone().any(|port| {
+        ports.iter().any(|port| {
             let mut theirs = other.network.ports.iter();
             theirs.any(|one| port.clashes(port.wanted.0, one))
         })
