@@ -68,6 +68,7 @@ fn asked(host: &FakeHost, protocol: &str, address: &str, port: u16) -> String {
     )
 }
 
+/// A bridge with published ports: they stand in the file, where the plugin finds what a runtime gives it.
 fn published(name: &str, third: u8, extra: &Value) -> Value {
     // Where bridged frames pass iptables, the way back to oneself leaves by the port that it came in by.
     let mut bridge = json!({"type": "bridge", "bridge": format!("{name}0"), "isDefaultGateway": true,
