@@ -16,6 +16,9 @@ mod inside;
 mod architecture;
 
 #[cfg(test)]
+mod checklist;
+
+#[cfg(test)]
 mod long;
 
 #[cfg(test)]
@@ -86,6 +89,21 @@ mod smoke;
 
 #[cfg(test)]
 mod run;
+
+#[cfg(test)]
+mod networks_attach;
+
+#[cfg(test)]
+mod networks_create;
+
+#[cfg(test)]
+mod networks_firewall;
+
+#[cfg(test)]
+mod networks_names;
+
+#[cfg(test)]
+mod networks_ports;
 
 /// A file that is not a module of this one would never be compiled, and its tests never run.
 #[cfg(test)]

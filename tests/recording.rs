@@ -100,17 +100,20 @@ fn the_environment() {
 
 #[test]
 fn every_version() {
-    for version in [
+    let versions = [
         "", "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
-    ] {
-        let config = list(version, &[json!({"type": "a"}), json!({"type": "b"})]);
-        let differences: &[Difference] = if version < "0.3" { &[EMPTY_DNS] } else { &[] };
-        same_list(
-            config,
-            &steps(["status", "add", "check", "del"], "net"),
-            differences,
-        );
-    }
+    ];
+    let names = versions.map(|version| format!("net{version}"));
+    let files = versions.map(|version| {
+        let mut config = list(version, &[json!({"type": "a"}), json!({"type": "b"})]);
+        config["name"] = json!(format!("net{version}"));
+        config
+    });
+    let paths = names.each_ref().map(|name| format!("{name}.conflist"));
+    let files: Vec<(&str, Value)> = paths.iter().map(String::as_str).zip(files).collect();
+    let verbs = ["status", "add", "check", "del"];
+    let all = names.iter().flat_map(|name| steps(verbs, name));
+    same(&files, &all.collect::<Vec<Step>>(), &[EMPTY_DNS]);
 }
 
 /// L2, L3, L8, L10, L12: which file is the network, and what belongs to it.

@@ -10,7 +10,7 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, output, session, views};
+use super::{error, networks, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::interrupt::interruptible;
@@ -91,9 +91,6 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
-        Verb::Logs(args) => views::logs(&context, &args).await,
-        Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
-        Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
         Verb::Pull(args) => {
             let mut signals = session::catch_signals()?;
             let pull = pull::pull(&context, &args);
@@ -102,13 +99,25 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             output::line(&image.name)?;
             Ok(0)
         }
-        Verb::Images(args) => views::images(&context, &args, format.as_ref()).await,
-        Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
-        Verb::Version(_) => views::version(&context, format.as_ref()).await,
-        Verb::Info(_) => views::info(&context, format.as_ref()).await,
+        other => look(&context, other, format.as_ref()).await,
+    }
+}
+
+/// The verbs that print what there is.
+async fn look(context: &Context<'_>, verb: Verb, format: Option<&Format>) -> Result<u8, Failure> {
+    match verb {
+        Verb::Logs(args) => views::logs(context, &args).await,
+        Verb::Network(args) => networks::act(context, &args.verb, format).await,
+        Verb::Port(args) => views::port(context, &args).await,
+        Verb::Ps(args) => views::ps(context, &args, format).await,
+        Verb::Inspect(args) => views::inspect(context, &args, format).await,
+        Verb::Images(args) => views::images(context, &args, format).await,
+        Verb::Rmi(args) => views::rmi(context, &args, format).await,
+        Verb::Version(_) => views::version(context, format).await,
+        Verb::Info(_) => views::info(context, format).await,
         Verb::Steps(_) => show_steps(),
-        // They have been dealt with before there was a context.
-        Verb::Supervise(_) | Verb::Cni(_) | Verb::Netns(_) => Ok(0),
+        // Those that do something have been done.
+        _ => Ok(0),
     }
 }
 

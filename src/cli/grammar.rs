@@ -9,8 +9,8 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, cni, create, exec, gc, images, info, inspect, kill, logs, netns, ps, pull, restart, rm,
-    rmi, run, start, steps, stop, supervise, version, wait,
+    attach, cni, create, exec, gc, images, info, inspect, kill, logs, netns, network, port, ps,
+    pull, restart, rm, rmi, run, start, steps, stop, supervise, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -60,6 +60,8 @@ pub enum Verb {
     Logs(logs::Args),
     Attach(attach::Args),
     Wait(wait::Args),
+    Network(network::Args),
+    Port(port::Args),
     Ps(ps::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
@@ -92,6 +94,7 @@ impl Verb {
     /// The `--format` that stood among its own options.
     fn format(&self) -> Option<&String> {
         match self {
+            Self::Network(args) => args.verb.format(),
             Self::Ps(args) => args.format.as_ref(),
             Self::Images(args) => args.format.as_ref(),
             Self::Inspect(args) => args.format.as_ref(),
@@ -125,7 +128,7 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::values::NetworkChoice;
+    use crate::commands::network_choice::{NamedNetwork, NetworkChoice};
 
     fn parse_line(line: &str) -> Result<Cli, UsageError> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -171,7 +174,11 @@ mod tests {
         let args = run("netrun run -it --name a --net x alpine --net=none -e K=V -w /w env -d");
         assert!(args.container.interactive && args.container.tty && !args.detach);
         assert_eq!(args.container.name.unwrap().as_str(), "a");
-        let networks = [NetworkChoice::Named("x".to_owned()), NetworkChoice::None];
+        let x = NamedNetwork {
+            name: "x".to_owned(),
+            ..NamedNetwork::default()
+        };
+        let networks = [NetworkChoice::Named(x), NetworkChoice::None];
         assert_eq!(args.container.networks, networks);
         assert_eq!(args.container.env[0].name, "K");
         assert_eq!(args.container.workdir.as_deref(), Some("/w"));

@@ -9,7 +9,7 @@ use super::{output, show};
 use crate::commands::context::Context;
 use crate::commands::each::Each;
 use crate::commands::settings::GlobalArgs;
-use crate::commands::{cni, images, info, inspect, logs, netns, ps, rmi, version};
+use crate::commands::{cni, images, info, inspect, logs, netns, port, ps, rmi, version};
 use crate::model::class::Failure;
 
 pub async fn ps(
@@ -19,6 +19,16 @@ pub async fn ps(
 ) -> Result<u8, Failure> {
     let views = ps::ps(context, args).await?;
     print(&show::containers::show(&views, args, format)?)
+}
+
+pub async fn port(context: &Context<'_>, args: &port::Args) -> Result<u8, Failure> {
+    for (port, address) in port::port(context, args).await? {
+        match args.port {
+            Some(_) => output::line(&address.to_string())?,
+            None => output::line(&format!("{port} -> {address}"))?,
+        }
+    }
+    Ok(0)
 }
 
 pub async fn inspect(

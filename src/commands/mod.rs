@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod attached;
+pub mod attachments;
 pub mod cidfile;
 pub mod cni;
 pub mod container;
@@ -19,6 +20,9 @@ pub mod kill;
 pub mod lifecycle;
 pub mod logs;
 pub mod netns;
+pub mod network;
+pub mod network_choice;
+pub mod port;
 pub mod prepare;
 pub mod ps;
 pub mod pull;

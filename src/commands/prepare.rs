@@ -2,15 +2,15 @@
 //!
 //! Invariant: everything that can be wrong with a request is found here, before anything is made.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde_json::Map;
-
+use super::attachments;
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
-use super::values::{EnvVar, NetworkChoice};
+use super::values::EnvVar;
 use crate::engine::paths::Paths;
-use crate::engine::plan::{self, NetworkRequest, Plan, Planned, Request};
+use crate::engine::plan::{self, Plan, Request};
 use crate::engine::spec::Limits;
 use crate::image::{self, Image, PullOptions};
 use crate::model::class::{Class, Explain, Failure};
@@ -20,9 +20,7 @@ use crate::model::id::ContainerId;
 use crate::model::mount::Bind;
 use crate::model::record::Names;
 use crate::model::reference::Reference;
-use crate::network::{Chain, config, default};
 use crate::sys::facts::{HostFacts, Wanted};
-use crate::sys::netlink;
 
 /// How long a process has after its stop signal, in seconds: docker's default.
 const STOP_TIMEOUT: u32 = 10;
@@ -36,21 +34,12 @@ pub enum Meaningless {
         /// Its name.
         image: String,
     },
-    /// `none` or `host` beside another network.
-    #[error("--net {0} cannot be combined with another network")]
-    NotAlone(&'static str),
-    /// The same network twice.
-    #[error("network \"{0}\" is named twice")]
-    Twice(String),
     /// A bind mount's source does not exist.
     #[error("cannot mount {}: there is no such file or directory", .0.display())]
     NoSource(PathBuf),
     /// The working directory of netrun itself is gone.
     #[error("relative paths cannot be resolved")]
     NoDirectory(#[source] std::io::Error),
-    /// The host's routes cannot be read.
-    #[error("cannot read the routes of this host")]
-    Routes(#[source] std::io::Error),
     /// Not root.
     #[error("netrun must be run as root")]
     NotRoot,
@@ -60,8 +49,7 @@ impl Explain for Meaningless {
     fn class(&self) -> Class {
         match self {
             Meaningless::NoImage { .. } | Meaningless::NoSource(_) => Class::NotFound,
-            Meaningless::NotAlone(_) | Meaningless::Twice(_) => Class::InvalidInput,
-            Meaningless::NoDirectory(_) | Meaningless::Routes(_) => Class::Failed,
+            Meaningless::NoDirectory(_) => Class::Failed,
             Meaningless::NotRoot => Class::Denied,
         }
     }
@@ -98,9 +86,10 @@ pub async fn plan(
         .snapshotter
         .clone()
         .unwrap_or_else(|| settings.snapshotter.clone());
-    let network = networks(context, &args.networks)?;
+    let network = attachments::networks(context, args).await?;
     let image = find_image(context, args, &snapshotter).await?;
     warn_of_options_after_image(context, args, &image);
+    let ports = attachments::ports(args, &image)?;
     let limits = limits(args);
     let wanted = Wanted {
         devices: args.privileged,
@@ -127,11 +116,7 @@ pub async fn plan(
         restart: args.life.restart,
         health: args.life.health(&image.docker),
         bound_to: args.life.bound_to()?,
-        labels: args
-            .labels
-            .iter()
-            .map(|l| (l.key.clone(), l.value.clone()))
-            .collect(),
+        labels: labels(args),
         privileged: args.privileged,
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
@@ -147,6 +132,7 @@ pub async fn plan(
         hostname: args.hostname.as_ref().map(|name| name.as_str().to_owned()),
         names: names(args),
         network,
+        ports,
     };
     Ok(plan::plan(&request, &facts)?)
 }
@@ -162,6 +148,11 @@ fn check_root() -> Result<(), Meaningless> {
         true => Ok(()),
         false => Err(Meaningless::NotRoot),
     }
+}
+
+fn labels(args: &ContainerArgs) -> BTreeMap<String, String> {
+    let labels = args.labels.iter();
+    labels.map(|l| (l.key.clone(), l.value.clone())).collect()
 }
 
 fn limits(args: &ContainerArgs) -> Limits {
@@ -202,66 +193,6 @@ fn absolute(bind: &Bind) -> Result<Bind, Meaningless> {
         }),
         false => Err(Meaningless::NoSource(source)),
     }
-}
-
-/// The networks, found and with all their plugins there.
-fn networks(context: &Context<'_>, choices: &[NetworkChoice]) -> Result<NetworkRequest, Failure> {
-    let alone = |word| match choices.len() {
-        1 => Ok(()),
-        _ => Err(Meaningless::NotAlone(word)),
-    };
-    if choices.contains(&NetworkChoice::Host) {
-        alone("host")?;
-        return Ok(NetworkRequest::Host);
-    }
-    if choices.contains(&NetworkChoice::None) {
-        alone("none")?;
-        return Ok(NetworkRequest::Own(Vec::new()));
-    }
-    let mut planned: Vec<Planned> = Vec::new();
-    let default = [NetworkChoice::Named(default::NAME.to_owned())];
-    let choices = if choices.is_empty() {
-        &default
-    } else {
-        choices
-    };
-    for choice in choices {
-        if let NetworkChoice::Named(name) = choice {
-            let network = network(context, name)?;
-            if planned
-                .iter()
-                .any(|other| other.list.name() == network.list.name())
-            {
-                return Err(Meaningless::Twice(name.clone()).into());
-            }
-            planned.push(network);
-        }
-    }
-    Ok(NetworkRequest::Own(planned))
-}
-
-fn network(context: &Context<'_>, name: &str) -> Result<Planned, Failure> {
-    let dir = &context.settings.cni_conf_dir;
-    let list = match config::load(dir, name) {
-        Ok(list) => list,
-        // `bridge` is docker's word for the network that is there without being made.
-        Err(error) if error.class() == Class::NotFound && is_default(name) => {
-            let routes = netlink::route_destinations().map_err(Meaningless::Routes)?;
-            default::load_or_create(dir, &routes)?
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let plugin_dirs = context.settings.cni_path.clone();
-    Chain::new(list.clone(), plugin_dirs.clone()).preflight()?;
-    Ok(Planned {
-        list,
-        plugin_dirs,
-        capability_args: Map::new(),
-    })
-}
-
-fn is_default(name: &str) -> bool {
-    name == default::NAME || name == "bridge"
 }
 
 /// The image, pulled if it has to be, with its root file system unpacked.

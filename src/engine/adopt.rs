@@ -3,6 +3,7 @@
 //! Invariant: the shim holds both ends of the FIFOs, so nothing was lost in between; what is found
 //! half-made is taken down, by the one way down; what may run is never taken for ended.
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::inherit::{self, Inherited};
 use super::launch::{self, Job, Running};
 use super::log::Writer;
 use super::orders::{Up, forget_lock, release};
+use super::ports;
 use super::stdio::Outputs;
 use super::steps::Step;
 use super::teardown::{Process, Scope, teardown};
@@ -140,6 +142,7 @@ async fn take_over(
         pid: task.pid,
         fifos,
         outputs: Rc::new(outputs),
+        ports: RefCell::new(ports::hold_again(&record.network.ports)),
     };
     Ok((running, execs))
 }

@@ -17,6 +17,7 @@ use super::claim::{self, Supervision, supervision};
 use super::control;
 use super::error::Error;
 use super::host::{Host, record_of};
+use super::neighbours;
 use super::paths::{LOCKS, Paths, RUN, STATE};
 use super::protocol::{Assignment, Event, Launcher, Orders};
 use super::session::{PipeEnds, Session};
@@ -149,6 +150,12 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
         }
     }
     sweep_state(host, &known, &mut swept).await;
+    match neighbours::sweep(&host.namespace).await {
+        Ok(ids) => swept
+            .done
+            .extend(ids.iter().map(|id| format!("{id}: removed its names"))),
+        Err(error) => swept.failures.push(error),
+    }
     cgroup::remove_empty(CGROUP);
     Ok(swept)
 }

@@ -174,6 +174,7 @@ async fn run(supervisor: Rc<Supervisor>, mut claim: Claim, there: Clients, quick
     supervisor.going_down.set(true);
     let outcome = take_down(&supervisor, known).await;
     supervisor.cgroup.borrow_mut().take();
+    supervisor.running.ports.take();
     note_late_stop(&supervisor).await;
     // Whoever is told must find the container free: to be removed, started again, or adopted.
     drop(claim);

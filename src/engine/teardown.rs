@@ -15,6 +15,7 @@ use super::attachment;
 use super::error::Error;
 use super::forgotten;
 use super::launch::Job;
+use super::neighbours;
 use super::stdio::Outputs;
 use super::steps::Step;
 use crate::containerd::{self, Exited};
@@ -263,6 +264,8 @@ async fn delete_task(job: Job<'_>, record: &Record) -> Result<bool, Error> {
 /// something of an attachment is left the namespace stays: the next DEL needs it.
 async fn network_down(job: Job<'_>, record: &Record, thorough: bool) -> Vec<Error> {
     let mut pass = Pass::new(job);
+    let leave = neighbours::leave_all(record);
+    pass.note(job.steps.run(Step::NamesRemove, leave).await);
     for attached in record.network.attachments.iter().rev() {
         if attachment::may_be_attached(record, attached) {
             let del = attachment::del(record, attached, thorough);

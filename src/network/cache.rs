@@ -398,6 +398,33 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_is_stored_is_found_again(
+            id in "[a-z0-9][a-z0-9_.-]{0,8}", ifname in "[a-z0-9-]{1,8}", netns in "(/[a-z]{1,4}){0,3}",
+            args in prop::collection::vec(("[A-Z]{1,3}", "\\PC{1,5}"), 0..3),
+            value in crate::network::result::any_json(),
+        ) {
+            let dir = Dir::new("stored");
+            let (list, _, _) = attachment();
+            let conf = RuntimeConf {
+                container_id: id.clone(),
+                netns: PathBuf::from(netns),
+                ifname: ifname.clone(),
+                args,
+                capability_args: Map::from_iter([("own".to_owned(), value.clone())]),
+            };
+            let result = CniResult::from_value(json!({"own": value}), "1.0.0").unwrap();
+            let cached = CachedAttachment::new(&list, &conf, &result);
+            dir.cache().store(&cached).unwrap();
+            let found = dir.cache().load("my-net", &id, &ifname).unwrap();
+            prop_assert_eq!(&found, &cached);
+            prop_assert_eq!(&found.runtime_conf(), &conf);
+            let config = found.config().unwrap();
+            prop_assert_eq!(config.bytes(), list.bytes());
+            prop_assert_eq!(found.result.as_ref().unwrap(), &result.to_value());
+            prop_assert_eq!(dir.cache().find(&id, &ifname), Some(cached));
+        }
+
+        #[test]
         fn any_file_is_read_or_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let dir = Dir::new("any");
             let results = dir.0.join("results");

@@ -257,7 +257,10 @@ fn rules_in(
 }
 
 /// The objects of one kind in a JSON listing of nft.
-fn objects<'a>(listing: &'a Value, kind: &'static str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn objects<'a>(
+    listing: &'a Value,
+    kind: &'static str,
+) -> impl Iterator<Item = &'a Value> {
     let all = listing["nftables"].as_array().into_iter().flatten();
     all.filter_map(move |object| object.get(kind))
 }
@@ -279,7 +282,7 @@ pub(super) async fn remove_device(name: &str) -> Result<(), RulesError> {
     Ok(())
 }
 
-async fn nft_json(arguments: &[&str]) -> Result<Option<Value>, RulesError> {
+pub(super) async fn nft_json(arguments: &[&str]) -> Result<Option<Value>, RulesError> {
     let Some(output) = run("nft", arguments, "").await? else {
         return Ok(None);
     };
@@ -291,7 +294,11 @@ async fn nft_json(arguments: &[&str]) -> Result<Option<Value>, RulesError> {
 }
 
 /// Runs a program to its successful end; nothing if it is not installed.
-async fn run(program: &str, arguments: &[&str], stdin: &str) -> Result<Option<Output>, RulesError> {
+pub(super) async fn run(
+    program: &str,
+    arguments: &[&str],
+    stdin: &str,
+) -> Result<Option<Output>, RulesError> {
     let child = Command::new(program)
         .args(arguments)
         .env("PATH", with_admin_dirs(env::var_os("PATH").as_deref()))

@@ -19,6 +19,7 @@ pub mod netns;
     reason = "no crate in the tree speaks pidfd, nor its ioctl"
 )]
 pub mod pidfd;
+pub mod ports;
 pub mod process;
 #[expect(
     unsafe_code,
@@ -26,5 +27,6 @@ pub mod process;
 )]
 pub mod ready;
 pub mod rootfs;
+pub mod routes;
 pub mod terminal;
 pub mod watch;

@@ -122,7 +122,10 @@ fn destination(route: &RouteMessage) -> Option<(IpAddr, u8)> {
 }
 
 /// Sends one request and collects the answers until the kernel says that it is done.
-fn talk(request: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+pub(super) fn talk(
+    request: RouteNetlinkMessage,
+    flags: u16,
+) -> io::Result<Vec<RouteNetlinkMessage>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;

@@ -240,6 +240,18 @@ impl FakeHost {
         self.network("10-mynet.conf", fixtures::MYNET);
     }
 
+    /// The same network, with a plugin that publishes ports.
+    pub fn mynet_with_ports(&self) {
+        let bridge: serde_json::Value = serde_json::from_str(fixtures::MYNET).unwrap();
+        let portmap = serde_json::json!({"type": "portmap", "snat": true,
+            "capabilities": {"portMappings": true}});
+        let mut hairpin = bridge.clone();
+        hairpin["hairpinMode"] = true.into();
+        let list = serde_json::json!({"cniVersion": "1.0.0", "name": bridge["name"],
+            "plugins": [hairpin, portmap]});
+        self.network("10-mynet.conflist", &list.to_string());
+    }
+
     /// Announces lines of the world diff that this test expects; `*` stands for anything.
     pub fn announce(&self, pattern: &str) {
         self.announced.borrow_mut().push(pattern.to_owned());

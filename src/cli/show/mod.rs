@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod logs;
 pub mod netns;
 mod network_settings;
+pub mod networks;
 pub mod version;
 
 use std::error::Error;

@@ -23,10 +23,26 @@ pub fn network_settings(view: &View) -> Value {
         _ => Map::new(),
     };
     settings.shift_remove("Interface");
-    settings.insert("Ports".to_owned(), json!({}));
+    settings.insert("Ports".to_owned(), ports(view));
     settings.insert("SandboxKey".to_owned(), json!(sandbox_key(view)));
     settings.insert("Networks".to_owned(), Value::Object(networks));
     Value::Object(settings)
+}
+
+/// The published ports by the container's, as docker has them.
+fn ports(view: &View) -> Value {
+    let mut ports = Map::new();
+    for (own, address) in view.ports() {
+        let binding = json!({
+            "HostIp": address.ip().to_string(),
+            "HostPort": address.port().to_string(),
+        });
+        let bindings = ports.entry(own.to_string()).or_insert_with(|| json!([]));
+        if let Value::Array(bindings) = bindings {
+            bindings.push(binding);
+        }
+    }
+    Value::Object(ports)
 }
 
 fn sandbox_key(view: &View) -> String {
