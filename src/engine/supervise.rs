@@ -174,7 +174,6 @@ async fn run(supervisor: Rc<Supervisor>, mut claim: Claim, there: Clients, quick
     supervisor.going_down.set(true);
     let outcome = take_down(&supervisor, known).await;
     supervisor.cgroup.borrow_mut().take();
-    supervisor.running.ports.take();
     note_late_stop(&supervisor).await;
     // Whoever is told must find the container free: to be removed, started again, or adopted.
     drop(claim);
@@ -284,6 +283,8 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
         outputs: &supervisor.running.outputs,
     };
     let down = teardown(job, &mut record, scope, process).await;
+    // Whoever finds the run directory gone may start it again at once.
+    drop(supervisor.running.ports.take());
     if down.is_ok() {
         release(job).await;
         forget_lock(job, scope, lock.ok());

@@ -61,6 +61,12 @@ pub enum AskError {
         /// How many were asked for.
         count: usize,
     },
+    /// Every address is somebody's.
+    #[error("network \"{network}\" has no free address left")]
+    Exhausted {
+        /// The network.
+        network: String,
+    },
     /// It is not one of the network's.
     #[error("{address} is in no range of network \"{network}\" ({ranges})")]
     OutOfRange {
@@ -95,6 +101,7 @@ impl Explain for AskError {
     fn class(&self) -> Class {
         match self {
             Self::Taken { .. } => Class::AlreadyExists,
+            Self::Exhausted { .. } => Class::Unavailable,
             _ => Class::InvalidInput,
         }
     }
@@ -109,6 +116,9 @@ impl Explain for AskError {
             Self::Undeclared { capability, .. } => Some(format!(
                 "add \"capabilities\": {{\"{capability}\": true}} to the plugin that can, or use a network \
                  of netrun network create"
+            )),
+            Self::Exhausted { network } => Some(format!(
+                "netrun network inspect {network} shows who has them; what nobody has any more netrun gc gives back"
             )),
             Self::Taken { .. } => Some("choose another, or none to be given a free one".to_owned()),
             _ => None,
@@ -214,18 +224,28 @@ impl Asked {
     /// # Errors
     /// Out of its ranges, its gateway's, or taken.
     pub fn check(&self, list: &NetworkConfigList, cache: &Cache) -> Result<(), AskError> {
+        let network = || list.name().to_owned();
+        let pool = Pool::of(list);
+        let asked = |v4: bool| self.ips.iter().any(|(ip, _)| ip.is_ipv4() == v4);
+        let exhausted = |pool: &Pool| {
+            [true, false]
+                .into_iter()
+                .any(|v4| !asked(v4) && pool.is_exhausted(v4))
+        };
+        if pool.as_ref().is_some_and(exhausted) {
+            return Err(AskError::Exhausted { network: network() });
+        }
         if self.ips.is_empty() && self.mac.is_none() {
             return Ok(());
         }
-        let network = || list.name().to_owned();
         let attached = cache.list();
         let attached: Vec<&CachedAttachment> = attached
             .iter()
             .filter(|one| one.network_name == list.name())
             .collect();
-        if let Some(pool) = Pool::of(list) {
-            for (address, _) in &self.ips {
-                free(&pool, *address, list.name(), &attached)?;
+        for (address, _) in &self.ips {
+            if let Some(pool) = &pool {
+                free(pool, *address, list.name(), &attached)?;
             }
         }
         let Some(mac) = self.mac else {
@@ -288,14 +308,6 @@ fn has_mac(cached: &CachedAttachment, mac: MacAddress) -> bool {
     interfaces
         .iter()
         .any(|one| one.sandbox.is_some() && one.mac.as_ref().is_some_and(same))
-}
-
-/// Whether a result gives every address that was asked for.
-pub fn grants(result: &CniResult, told_ips: &[IpAddr]) -> bool {
-    let given = result.container_addresses();
-    told_ips
-        .iter()
-        .all(|asked| given.iter().any(|one| one.address.addr() == *asked))
 }
 
 #[cfg(test)]

@@ -76,38 +76,55 @@ impl Pool {
         ranges.find(|range| range.first <= address && address <= range.last)
     }
 
-    /// What is given out now, in order.
-    pub fn used(&self) -> Vec<Used> {
+    /// The addresses that are given out now.
+    pub fn taken(&self) -> Vec<IpAddr> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let read = entries.filter_map(|entry| {
-            let address: IpAddr = entry.file_name().to_str()?.parse().ok()?;
-            let text = fs::read_to_string(entry.path()).ok()?;
-            let mut lines = text.lines().map(|line| line.trim().to_owned());
-            Some(Used {
-                address,
-                container_id: lines.next().unwrap_or_default(),
-                ifname: lines.next().unwrap_or_default(),
-            })
-        });
-        let mut used: Vec<Used> = read.collect();
+        // Beside addresses there are `lock` and `last_reserved_ip.N`.
+        let address = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        entries.filter_map(address).collect()
+    }
+
+    /// What is given out now, in order, and to whom.
+    pub fn used(&self) -> Vec<Used> {
+        let mut used: Vec<Used> = self
+            .taken()
+            .into_iter()
+            .filter_map(|one| self.holder(one))
+            .collect();
         used.sort_by_key(|one| one.address);
         used
     }
 
     /// Who has an address.
     pub fn holder(&self, address: IpAddr) -> Option<Used> {
-        self.used().into_iter().find(|one| one.address == address)
+        let text = fs::read_to_string(self.dir.join(address.to_string())).ok()?;
+        let mut lines = text.lines().map(|line| line.trim().to_owned());
+        Some(Used {
+            address,
+            container_id: lines.next().unwrap_or_default(),
+            ifname: lines.next().unwrap_or_default(),
+        })
     }
 
     /// How many addresses are left in a range.
-    pub fn free(&self, range: &Range, used: &[Used]) -> u128 {
+    pub fn free(&self, range: &Range, taken: &[IpAddr]) -> u128 {
         let within = |address: &IpAddr| range.first <= *address && *address <= range.last;
-        let taken = used.iter().filter(|one| within(&one.address)).count();
+        let taken = taken.iter().filter(|one| within(one)).count();
         let gateway = u128::from(within(&range.gateway));
-        let all = number(range.last)
-            .saturating_sub(number(range.first))
-            .saturating_add(1);
+        let last = number(range.last);
+        let all = last.saturating_sub(number(range.first)).saturating_add(1);
         all.saturating_sub(gateway).saturating_sub(taken as u128)
+    }
+
+    /// Whether no address of a family is left, although the network has some.
+    pub fn is_exhausted(&self, v4: bool) -> bool {
+        let mut ranges = self
+            .ranges
+            .iter()
+            .filter(|range| range.subnet.addr().is_ipv4() == v4)
+            .peekable();
+        let taken = self.taken();
+        ranges.peek().is_some() && ranges.all(|range| self.free(range, &taken) == 0)
     }
 }
 
@@ -206,7 +223,9 @@ mod tests {
             (used[0].container_id.as_str(), used[0].ifname.as_str()),
             ("default-web", "eth0")
         );
-        assert_eq!(pool.free(&pool.ranges[0], &used), 11);
+        let taken = pool.taken();
+        assert_eq!(pool.free(&pool.ranges[0], &taken), 11);
+        assert!(!pool.is_exhausted(true) && !pool.is_exhausted(false));
         assert!(pool.holder("10.1.2.10".parse().unwrap()).is_some());
         fs::remove_dir_all(dir).unwrap();
     }

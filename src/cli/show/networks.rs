@@ -128,6 +128,7 @@ fn ipam(network: &Inspected) -> Vec<Value> {
     let Some((pool, used)) = &network.pool else {
         return Vec::new();
     };
+    let taken: Vec<_> = used.iter().map(|one| one.address).collect();
     let ranges = pool.ranges.iter().map(|range| {
         let own = used
             .iter()
@@ -139,7 +140,7 @@ fn ipam(network: &Inspected) -> Vec<Value> {
             "Last": range.last,
             "Used": own.map(|one| one.address).collect::<Vec<_>>(),
             // More than JSON's numbers hold, with IPv6.
-            "Free": pool.free(range, used).to_string(),
+            "Free": pool.free(range, &taken).to_string(),
         })
     });
     ranges.collect()
