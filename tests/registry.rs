@@ -661,6 +661,52 @@ fn debians_registry_with_tls_and_client_certificates() {
     host.netrun(&["rmi", image]).ok();
 }
 
+/// Makes a key and a certificate, and a token for the repositories of the test, as Docker's token
+/// specification has it; prints the token.
+const TOKEN: &str = r#"
+cd /mnt
+openssl req -x509 -newkey rsa:2048 -nodes -days 9 -keyout token.key -out token.crt -subj /CN=tokens 2>/dev/null
+part() { openssl base64 -A | tr '+/' '-_' | tr -d =; }
+now=$(date +%s)
+access='{"type":"repository","name":"library/layers","actions":["pull"]},{"type":"repository","name":"team/layers","actions":["pull","push"]}'
+head=$(printf '{"typ":"JWT","alg":"RS256","x5c":["%s"]}' "$(openssl x509 -in token.crt -outform DER | openssl base64 -A)" | part)
+body=$(printf '{"iss":"us","sub":"me","aud":"registry","exp":%d,"nbf":%d,"iat":%d,"jti":"1","access":[%s]}' $((now + 600)) $((now - 60)) "$now" "$access" | part)
+printf %s.%s.%s "$head" "$body" "$(printf %s.%s "$head" "$body" | openssl dgst -sha256 -sign token.key | part)"
+"#;
+
+#[test]
+fn debians_registry_with_tokens() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let token = host.sh(TOKEN).ok().text().to_owned();
+    let tokens = host.scripted("127.0.0.1:5101", move |request, _| {
+        let known = request.header("authorization") == Some(BASIC);
+        let body = json!({"token": token}).to_string();
+        Some(Reply::new(if known { 200 } else { 401 }, body))
+    });
+    let lines = "auth: {token: {realm: 'http://127.0.0.1:5101/token', service: registry, issuer: us, rootcertbundle: /mnt/token.crt}}";
+    registry_with(&host, lines);
+    let image = &format!("127.0.0.1:5000/{IMAGE}");
+    host.netrun(&["pull", image])
+        .fails(1, &["127.0.0.1:5101", "401"]);
+    log_in_by_file(&host, "127.0.0.1:5000");
+    host.netrun(&["pull", "--all-platforms", image]).ok();
+    let to = "127.0.0.1:5000/team/layers:1";
+    host.netrun(&["tag", image, to]).ok();
+    host.netrun(&["push", to]).ok();
+    let scopes =
+        "scope=repository%3Ateam%2Flayers%3Apull%2Cpush&scope=repository%3Alibrary%2Flayers%3Apull";
+    assert!(
+        tokens
+            .requests()
+            .iter()
+            .any(|request| request.target.contains(scopes))
+    );
+    host.netrun(&["tag", image, "127.0.0.1:5000/else/x:1"]).ok();
+    host.netrun(&["push", "127.0.0.1:5000/else/x:1"])
+        .fails(1, &["401"]);
+}
+
 #[test]
 fn platforms_ours_others_and_all() {
     let host = FakeHost::with_registry();

@@ -72,7 +72,7 @@ async fn history(
 }
 
 async fn save(context: &Context<'_>, args: &save::Args) -> Result<u8, Failure> {
-    let stdout = output::stream_for_bytes(args.to_stdout())?;
+    let stdout = output::stream_for_bytes(args.is_piped())?;
     save::save(context, args, stdout).await?;
     Ok(0)
 }

@@ -344,12 +344,10 @@ fn finish(
         options.push(switch(arg, option, value));
         return Reading { options, width: 1 };
     }
-    let next = next.filter(|_| value.is_none() && takes_next(arg));
-    let width = if value.is_none() && takes_next(arg) {
-        2
-    } else {
-        1
-    };
+    // One that may go without stands in the same word.
+    let apart = value.is_none() && !arg.is_require_equals_set();
+    let next = next.filter(|_| apart);
+    let width = if apart { 2 } else { 1 };
     let mut words = vec![option];
     match value {
         Some(value) => words[0] += &format!("={value}"),
@@ -377,11 +375,6 @@ fn is_option(word: &str) -> bool {
 
 fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
-}
-
-/// Its value, if it has one, stands behind `=` in the same word.
-fn takes_next(arg: &Arg) -> bool {
-    takes_value(arg) && !arg.is_require_equals_set()
 }
 
 fn by_long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {

@@ -40,7 +40,7 @@ pub enum Packing {
 
 impl Args {
     /// Whether the archive goes to standard output.
-    pub fn to_stdout(&self) -> bool {
+    pub fn is_piped(&self) -> bool {
         self.output
             .as_ref()
             .is_none_or(|path| path.as_os_str() == "-")
@@ -57,7 +57,7 @@ pub async fn save(context: &Context<'_>, args: &Args, stdout: OwnedFd) -> Result
         images.push(load(context, text).await?);
     }
     let target = match &args.output {
-        Some(path) if !args.to_stdout() => Target::File(path.clone()),
+        Some(path) if !args.is_piped() => Target::File(path.clone()),
         _ => Target::Stream(stdout),
     };
     let compression = args.compress.map(|packing| match packing {

@@ -1,4 +1,4 @@
-//! Progress for programs: one JSON object per line.
+//! Progress for programs: one JSON object per line, with the seconds since the beginning as `at`.
 //!
 //! Invariant: every change of a blob's state is told; how far one is, ten times a second at most.
 
@@ -15,13 +15,25 @@ use crate::image::{BlobState, PullEvent};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The events of pulls, as they come.
-#[derive(Debug, Default)]
-pub struct Json(RefCell<HashMap<String, Instant>>);
+#[derive(Debug)]
+pub struct Json {
+    began: Instant,
+    told: RefCell<HashMap<String, Instant>>,
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            told: RefCell::default(),
+        }
+    }
+}
 
 impl Json {
     pub fn show(&self, image: &str, event: &PullEvent<'_>) {
         if let PullEvent::Blob { digest, state, .. } = event {
-            let mut told = self.0.borrow_mut();
+            let mut told = self.told.borrow_mut();
             let now = Instant::now();
             let grows = matches!(state, BlobState::Fetching(_));
             let last = told.get(*digest).copied().filter(|_| grows);
@@ -30,7 +42,9 @@ impl Json {
             }
             told.insert((*digest).to_owned(), now);
         }
-        output::note(&object(image, event).to_string());
+        let mut object = object(image, event);
+        object["at"] = json!(self.began.elapsed().as_secs_f64());
+        output::note(&object.to_string());
     }
 }
 

@@ -6,6 +6,7 @@
 mod docker;
 mod error;
 mod import;
+mod ingest;
 mod input;
 mod load;
 mod output;

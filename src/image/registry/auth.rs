@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::credentials::Credentials;
 use super::error::{Answer, FetchError};
-use super::hosts::is_loopback;
+use super::hosts::{is_loopback, name};
 
 /// Who we are to token servers.
 const CLIENT_ID: &str = "netrun";
@@ -120,7 +120,7 @@ impl Applicant<'_> {
                 host: self.host.to_owned(),
             });
         };
-        let server = realm.host_str().unwrap_or_default().to_owned();
+        let server = name(realm);
         let in_clear = realm.scheme() != "https" && !is_loopback(&server);
         if self.over_tls && in_clear && *self.credentials != Credentials::Anonymous {
             let host = self.host.to_owned();

@@ -62,11 +62,16 @@ impl Host {
 
     /// Its name and port, for messages.
     pub fn name(&self) -> String {
-        let host = self.base.host_str().unwrap_or_default();
-        match self.base.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        }
+        name(&self.base)
+    }
+}
+
+/// An address's host, with its port if it says one.
+pub fn name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 

@@ -7,7 +7,8 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::error::FetchError;
-use super::{Call, Endpoint, text};
+use super::exchange::Call;
+use super::{Endpoint, text};
 
 /// What came of asking a registry to take a blob over.
 enum Begun {
