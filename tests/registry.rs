@@ -468,13 +468,17 @@ fn two_processes_fetch_a_blob_once_and_unpack_a_layer_once() {
         Some(Reply::new(200, bytes).trickle(100_000, Duration::from_millis(40)))
     });
     let image = format!("127.0.0.1:5100/{IMAGE}");
-    let pulls: Vec<_> = (0..3)
-        .map(|_| host.netrun_cmd(&["pull", &image]).spawn())
-        .collect();
-    for pull in pulls {
-        pull.wait().ok();
-    }
+    let pull = ["pull", "--progress", "json", &image];
+    let pulls: Vec<_> = (0..3).map(|_| host.netrun_cmd(&pull).spawn()).collect();
+    let said: Vec<Output> = pulls.into_iter().map(|pull| pull.wait().ok()).collect();
     each_blob_once(&registry.requests());
+    let lines = said.iter().flat_map(|output| output.stderr.lines());
+    let unpacking = lines.filter(|line| line.contains("\"unpacking\""));
+    assert_eq!(
+        unpacking.count(),
+        6,
+        "each layer is unpacked by one of them"
+    );
 }
 
 #[test]
