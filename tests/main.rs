@@ -13,6 +13,24 @@ mod harness;
 mod inside;
 
 #[cfg(test)]
+mod commands_files;
+
+#[cfg(test)]
+mod commands_scripts;
+
+#[cfg(test)]
+mod commands_upkeep;
+
+#[cfg(test)]
+mod flags_process;
+
+#[cfg(test)]
+mod flags_rights;
+
+#[cfg(test)]
+mod flags_storage;
+
+#[cfg(test)]
 mod architecture;
 
 #[cfg(test)]

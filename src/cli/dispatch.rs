@@ -8,18 +8,19 @@ use std::path::Path;
 use super::error::Style;
 use super::exit::{Family, code};
 use super::format::Format;
-use super::grammar::{Cli, Verb};
+use super::grammar::{Cli, SystemVerb, Verb};
 use super::progress::PullProgress;
-use super::{error, images, networks, output, session, views};
+use super::{error, further, images, networks, output, session, show, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::interrupt::interruptible;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, kill, netns, pull, restart, rm, run, start, stop, supervise, wait,
+    attach, create, env_out, exec, gc, kill, netns, pull, restart, rm, run, start, stop, supervise,
+    wait,
 };
 use crate::image::PullEvent;
-use crate::model::class::{Class, Failure};
+use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
@@ -54,13 +55,10 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
 async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<u8, Failure> {
     let audience = People(pull_progress(&verb));
     session::check_terminal(wants_terminal(&verb))?;
-    let context = match &verb {
-        Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, &audience)?,
-        _ => Context::new(global, &audience).await?,
-    };
+    let context = context(global, &verb, &audience).await?;
     let style = Style::of(format.as_ref());
     match verb {
-        Verb::Run(args) => run_and_show(&context, &audience, &args).await,
+        Verb::Run(args) => run_and_show(&context, &audience, &args, format.as_ref()).await,
         Verb::Create(args) => {
             let mut signals = session::catch_signals()?;
             let create = create::create(&context, &args);
@@ -112,6 +110,8 @@ async fn look(context: &Context<'_>, verb: Verb, format: Option<&Format>) -> Res
         Verb::Rmi(args) => views::rmi(context, &args, format).await,
         Verb::Version(_) => views::version(context, format).await,
         Verb::Info(_) => views::info(context, format).await,
+        Verb::Further(verb) => further::act(context, verb, format).await,
+        Verb::System(SystemVerb::Prune(args)) => further::prune_all(context, &args, format).await,
         Verb::Steps(_) => show_steps(),
         about_images => images::act(context, about_images, format).await,
     }
@@ -138,6 +138,21 @@ fn show_created(id: &ContainerId) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// What the verb works with; those that touch no container take over from no supervisor.
+async fn context<'a>(
+    global: &GlobalArgs,
+    verb: &Verb,
+    audience: &'a People,
+) -> Result<Context<'a>, Failure> {
+    match verb {
+        Verb::Gc(_) | Verb::Version(_) => Context::without_adoption(global, audience),
+        Verb::Further(verb) if verb.is_of_the_shell() => {
+            Context::without_adoption(global, audience)
+        }
+        _ => Context::new(global, audience).await,
+    }
+}
+
 fn show_steps() -> Result<u8, Failure> {
     for step in crate::engine::steps::Step::ALL {
         output::line(step.name())?;
@@ -149,12 +164,19 @@ async fn run_and_show(
     context: &Context<'_>,
     audience: &People,
     args: &run::Args,
+    format: Option<&Format>,
 ) -> Result<u8, Failure> {
     let mut signals = session::catch_signals()?;
     let outcome = run::run(context, args, signals.interrupt()).await?;
     audience.0.finish();
     match outcome {
         run::Outcome::Detached { id, steps } => {
+            if let Some(format) = format {
+                let started = env_out::started(context, &id, steps).await?;
+                let document = show::started::show(&started, format)?;
+                output::results(document.as_bytes())?;
+                return Ok(0);
+            }
             output::line(id.as_str())?;
             if args.container.timings {
                 session::show_timings(&steps);
@@ -172,22 +194,27 @@ async fn run_and_show(
 
 /// Prints a line for each that was done, and an error for each that was not; the exit code is that
 /// of the first failure.
-fn each_line<T: std::fmt::Display>(outcomes: Each<T>, style: Style) -> Result<u8, Failure> {
+pub(super) fn each_line<T: std::fmt::Display>(
+    outcomes: Each<T>,
+    style: Style,
+) -> Result<u8, Failure> {
     let mut first = 0;
     for outcome in outcomes {
         match outcome {
             Ok(done) => output::line(&done.to_string())?,
-            Err(failure) => {
-                error::report(failure.as_ref(), style);
-                first = if first == 0 {
-                    code(Family::Object, failure.class())
-                } else {
-                    first
-                };
-            }
+            Err(failure) => first = tell(failure.as_ref(), first, style),
         }
     }
     Ok(first)
+}
+
+/// Prints an error that does not end the verb; gives the exit code so far, which is the first one's.
+pub(super) fn tell(failure: &dyn Explain, first: u8, style: Style) -> u8 {
+    error::report(failure, style);
+    match first {
+        0 => code(Family::Object, failure.class()),
+        first => first,
+    }
 }
 
 /// Prints the exit statuses; the last one is the exit code.

@@ -5,13 +5,15 @@
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::Family;
+use super::further::Further;
 use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
     attach, cni, commit, create, exec, gc, history, image_inspect, image_mount, image_prune,
-    images, import, info, inspect, kill, load, login, logs, netns, network, port, ps, pull, push,
-    restart, rm, rmi, run, save, start, steps, stop, supervise, system_df, tag, version, wait,
+    images, import, info, inspect, kill, load, login, logs, netns, network, port, prune, ps, pull,
+    push, restart, rm, rmi, run, save, start, steps, stop, supervise, system_df, tag, version,
+    wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -88,6 +90,8 @@ pub enum Verb {
     Cni(cni::Args),
     Netns(netns::Args),
     Gc(gc::Args),
+    #[command(flatten)]
+    Further(Further),
     #[command(hide = true)]
     Supervise(supervise::Args),
     #[command(hide = true)]
@@ -119,6 +123,7 @@ pub enum ImageVerb {
 pub enum SystemVerb {
     Df(system_df::Args),
     Info(info::Args),
+    Prune(prune::SystemPruneArgs),
 }
 
 impl Verb {
@@ -155,6 +160,7 @@ impl Verb {
     fn format(&self) -> Option<&String> {
         match self {
             Self::Network(args) => args.verb.format(),
+            Self::Run(args) => args.format.as_ref(),
             Self::Ps(args) => args.format.as_ref(),
             Self::Images(args) => args.format.as_ref(),
             Self::Inspect(args) => args.format.as_ref(),
@@ -166,6 +172,7 @@ impl Verb {
             Self::Netns(netns::Args {
                 verb: netns::Verb::Ls(args),
             }) => args.format.as_ref(),
+            Self::Further(verb) => verb.format(),
             _ => None,
         }
     }

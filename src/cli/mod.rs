@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+pub mod complete;
 pub mod detach;
 pub mod dispatch;
 pub mod docker;
 pub mod error;
 pub mod exit;
 pub mod format;
+pub mod further;
+pub mod generate;
 pub mod grammar;
 mod images;
 pub mod networks;
@@ -57,7 +60,8 @@ pub fn main() -> ExitCode {
 fn read_words() -> Result<Vec<String>, UsageError> {
     let not_text = |word: std::ffi::OsString| UsageError::NotText(format!("{word:?}"));
     let words = std::env::args_os().map(|word| word.into_string().map_err(not_text));
-    words.collect()
+    let words: Vec<String> = words.collect::<Result<_, _>>()?;
+    Ok(docker::without_its_options(words)?)
 }
 
 fn read_request(words: &[String]) -> Result<(Cli, Option<Format>), UsageError> {
@@ -79,7 +83,7 @@ fn refuse(error: &UsageError, words: &[String]) -> u8 {
 
 /// The family of a verb whose command line could not be parsed.
 fn family_of_words(words: &[String]) -> Family {
-    match words::verb(&Cli::command(), words) {
+    match words::verb(&Cli::command(), words).as_deref() {
         Some("run" | "exec" | "wait") => Family::Process,
         Some("cni") => Family::Cnitool,
         _ => Family::Object,

@@ -48,6 +48,16 @@ fn write_results(to: &mut impl Write, bytes: &[u8]) -> Result<(), OutputError> {
     }
 }
 
+/// Writes results; false once nobody reads them any more.
+pub fn results_to_reader(bytes: &[u8]) -> Result<bool, OutputError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(OutputError::Write(error)),
+    }
+}
+
 /// Writes a part of what a container has written to where it comes from; breaks once nobody reads.
 pub fn pass_on(stream: Stream, bytes: &[u8]) -> Result<ControlFlow<()>, OutputError> {
     let written = match stream {

@@ -49,14 +49,15 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
         general,
         ..Line::default()
     };
-    let [verb, rest @ ..] = rest else {
+    let rest = docker::without_noun(root, rest);
+    let [verb, rest @ ..] = &*rest else {
         return Ok(untouched(words));
     };
     let Some(command) = root
         .find_subcommand(verb)
         .filter(|c| c.get_name() != "help")
     else {
-        return match docker::VERBS.contains(&verb.as_str()) {
+        return match docker::has_verb(verb) {
             true => Err(NotSupported::Verb(verb.clone())),
             false => Ok(untouched(words)),
         };
@@ -98,9 +99,9 @@ fn within<'c, 'w>(
 }
 
 /// The verb of a command line, as typed: the first word that is no general option nor its value.
-pub fn verb<'w>(root: &Command, words: &'w [String]) -> Option<&'w str> {
+pub fn verb(root: &Command, words: &[String]) -> Option<String> {
     let (_, rest) = general(root, words)?;
-    rest.first().map(String::as_str)
+    docker::without_noun(root, rest).first().cloned()
 }
 
 /// The options before the verb, and the words from the verb on; nothing if an option is unknown.
@@ -151,7 +152,7 @@ impl Line {
 /// A verb in its program.
 struct Verb<'a> {
     root: &'a Command,
-    /// Its own, after that of the group that it stands in.
+    /// Its own, after that of the group that it stands in: `volume create`.
     name: String,
     command: &'a Command,
 }

@@ -9,12 +9,15 @@ use clap::ValueEnum;
 
 use super::lifecycle::LifecycleArgs;
 use super::network_choice::{self, AskedAddress, NetworkChoice};
+use super::options::process::ProcessArgs;
+use super::options::resources::ResourceArgs;
+use super::options::rights::RightsArgs;
+use super::options::storage::StorageArgs;
 use super::values::{EnvVar, HostEntry, Label, parse};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
 use crate::model::id::{ContainerId, Hostname};
 use crate::model::mac::MacAddress;
-use crate::model::mount::Bind;
 use crate::model::port::PortSpec;
 use crate::model::signal::Signal;
 
@@ -130,14 +133,21 @@ pub struct ContainerArgs {
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = parse::<EnvVar>)]
     pub env: Vec<EnvVar>,
 
-    /// Mount a file or directory of the host; options: ro, rw and the propagation (rslave, ...)
-    #[arg(
-        short,
-        long = "volume",
-        value_name = "SOURCE:TARGET[:OPTIONS]",
-        value_parser = parse::<Bind>
-    )]
-    pub volumes: Vec<Bind>,
+    /// What is mounted.
+    #[command(flatten)]
+    pub storage: StorageArgs,
+
+    /// The process and its surroundings.
+    #[command(flatten)]
+    pub process: ProcessArgs,
+
+    /// What it may do, and what it shares.
+    #[command(flatten)]
+    pub rights: RightsArgs,
+
+    /// How much it may use.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
 
     /// The directory that the process starts in
     #[arg(short, long, value_name = "PATH")]

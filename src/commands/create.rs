@@ -3,7 +3,7 @@
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
-use super::prepare;
+use super::{pidfile, prepare};
 use crate::engine::control;
 use crate::model::class::Failure;
 use crate::model::id::ContainerId;
@@ -38,6 +38,7 @@ pub async fn create(context: &Context<'_>, args: &Args) -> Result<ContainerId, F
         .transpose()?;
     let id = prepare::name(context, &args.container);
     let plan = prepare::plan(context, &args.container, &id).await?;
+    pidfile::make_way(context, &args.container, &id).await?;
     control::create(&context.host, plan, context.fault).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;
     Ok(id)

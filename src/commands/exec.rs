@@ -1,7 +1,10 @@
 //! `netrun exec`: a further process in a running container.
 
+use std::path::PathBuf;
+
 use super::attached::{self, Attached};
 use super::context::Context;
+use super::options::{Unfit, files};
 use super::values::{EnvVar, parse};
 use crate::engine::error::Error;
 use crate::engine::protocol::{Exec, Request};
@@ -38,6 +41,14 @@ pub struct Args {
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = parse::<EnvVar>)]
     pub env: Vec<EnvVar>,
 
+    /// Read variables from a file, one NAME=VALUE a line; -e wins over it
+    #[arg(long = "env-file", value_name = "PATH")]
+    pub env_files: Vec<PathBuf>,
+
+    /// Give the command all rights of the host
+    #[arg(long)]
+    pub privileged: bool,
+
     /// The directory that the command starts in
     #[arg(short, long, value_name = "PATH")]
     pub workdir: Option<String>,
@@ -60,6 +71,13 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
+/// The files' variables, then those of the command line, which win.
+fn env(args: &Args) -> Result<Vec<String>, Unfit> {
+    let mut env = files::env(&args.env_files)?;
+    env.extend(args.env.iter().filter_map(EnvVar::resolved));
+    Ok(env)
+}
+
 /// Starts the process. None if nobody is to wait for it.
 ///
 /// # Errors
@@ -68,7 +86,8 @@ pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>
     let id = &args.container;
     let request = Request::Exec(Exec {
         args: args.command.clone(),
-        env: args.env.iter().filter_map(EnvVar::resolved).collect(),
+        env: env(args)?,
+        privileged: args.privileged,
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         terminal: args.tty,

@@ -2,12 +2,12 @@
 //!
 //! Invariant: everything that can be wrong with a request is found here, before anything is made.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::attachments;
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
+use super::options::{self, Unfit, files};
 use super::registry::pull_options;
 use super::values::EnvVar;
 use crate::engine::paths::Paths;
@@ -18,7 +18,6 @@ use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
 use crate::model::generated_name;
 use crate::model::id::ContainerId;
-use crate::model::mount::Bind;
 use crate::model::record::Names;
 use crate::model::reference::Reference;
 use crate::sys::facts::{HostFacts, Wanted};
@@ -35,12 +34,6 @@ pub enum Meaningless {
         /// Its name.
         image: String,
     },
-    /// A bind mount's source does not exist.
-    #[error("cannot mount {}: there is no such file or directory", .0.display())]
-    NoSource(PathBuf),
-    /// The working directory of netrun itself is gone.
-    #[error("relative paths cannot be resolved")]
-    NoDirectory(#[source] std::io::Error),
     /// Not root.
     #[error("netrun must be run as root")]
     NotRoot,
@@ -49,8 +42,7 @@ pub enum Meaningless {
 impl Explain for Meaningless {
     fn class(&self) -> Class {
         match self {
-            Meaningless::NoImage { .. } | Meaningless::NoSource(_) => Class::NotFound,
-            Meaningless::NoDirectory(_) => Class::Failed,
+            Meaningless::NoImage { .. } => Class::NotFound,
             Meaningless::NotRoot => Class::Denied,
         }
     }
@@ -59,7 +51,6 @@ impl Explain for Meaningless {
         match self {
             Meaningless::NoImage { image } => Some(format!("netrun pull {image}")),
             Meaningless::NotRoot => Some("sudo netrun ...".to_owned()),
-            _ => None,
         }
     }
 }
@@ -92,11 +83,8 @@ pub async fn plan(
     warn_of_options_after_image(context, args, &image);
     let ports = attachments::ports(args, &image)?;
     let limits = limits(args);
-    let wanted = Wanted {
-        devices: args.privileged,
-        limits: limits.any(),
-    };
-    let facts = HostFacts::read(wanted)?;
+    let facts = facts(context, args, &limits)?;
+    let resolved = options::resolve(context, (id, args), &image.config, &facts).await?;
     let request = Request {
         namespace: &settings.namespace,
         id,
@@ -108,26 +96,27 @@ pub async fn plan(
             .unwrap_or_else(|| settings.runtime.clone()),
         entrypoint: args.entrypoint.clone().map(|word| vec![word]),
         command: args.command.clone(),
-        env: args.env.iter().filter_map(EnvVar::resolved).collect(),
+        env: env(args)?,
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         terminal: args.tty,
         stdin: args.interactive,
         auto_remove: args.rm,
+        labels: labels(args)?,
         restart: args.life.restart,
         health: args.life.health(&image.docker),
         bound_to: args.life.bound_to()?,
-        labels: labels(args),
         privileged: args.privileged,
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
         read_only: args.read_only,
-        binds: args
-            .volumes
-            .iter()
-            .map(absolute)
-            .collect::<Result<_, _>>()?,
+        groups: args.rights.groups.clone(),
         limits,
+        extras: resolved.extras,
+        joins: resolved.joins,
+        shared_memory: resolved.shared_memory,
+        exposed: exposed(args, &image),
+        log: args.process.log(),
         stop_signal: args.stop_signal,
         stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT),
         hostname: args.hostname.as_ref().map(|name| name.as_str().to_owned()),
@@ -138,9 +127,56 @@ pub async fn plan(
     Ok(plan::plan(&request, &facts)?)
 }
 
+/// What the host is and has; limits that it cannot give are told.
+fn facts(
+    context: &Context<'_>,
+    args: &ContainerArgs,
+    limits: &Limits,
+) -> Result<HostFacts, Failure> {
+    let facts = HostFacts::read(Wanted {
+        devices: args.privileged,
+        limits: limits.any(),
+    })?;
+    for warning in limits.warnings(&facts) {
+        context.audience.warn(&warning);
+    }
+    Ok(facts)
+}
+
+/// The files' variables, then those of the command line, which win.
+fn env(args: &ContainerArgs) -> Result<Vec<String>, Unfit> {
+    let mut env = files::env(&args.process.env_files)?;
+    env.extend(args.env.iter().filter_map(EnvVar::resolved));
+    Ok(env)
+}
+
+fn labels(args: &ContainerArgs) -> Result<BTreeMap<String, String>, Unfit> {
+    let mut labels = args.process.labels()?;
+    let typed = args.labels.iter();
+    labels.extend(typed.map(|label| (label.key.clone(), label.value.clone())));
+    Ok(labels)
+}
+
+/// The ports of the image and of the command line, each once.
+fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
+    let config = image.config.config().as_ref();
+    let of_image = config.and_then(|config| config.exposed_ports().clone());
+    let of_image = of_image
+        .into_iter()
+        .flatten()
+        .map(|port| match port.contains('/') {
+            true => port,
+            false => format!("{port}/tcp"),
+        });
+    let typed = args.process.expose.iter().flat_map(|ports| ports.0.clone());
+    let all: BTreeSet<String> = of_image.chain(typed).collect();
+    all.into_iter().collect()
+}
+
 /// Refuses what needs no look at anything else.
 fn check(args: &ContainerArgs) -> Result<(), Failure> {
     check_root()?;
+    args.process.check_platform()?;
     Ok(args.life.check(args.rm)?)
 }
 
@@ -151,22 +187,33 @@ fn check_root() -> Result<(), Meaningless> {
     }
 }
 
-fn labels(args: &ContainerArgs) -> BTreeMap<String, String> {
-    let labels = args.labels.iter();
-    labels.map(|l| (l.key.clone(), l.value.clone())).collect()
-}
-
 fn limits(args: &ContainerArgs) -> Limits {
     Limits {
         memory: args.memory.and_then(|bytes| u64::try_from(bytes.0).ok()),
         cpus: args.cpus.map(Cpus::number),
         pids: args.pids_limit,
+        memory_swap: args.resources.memory_swap.map(|swap| swap.0),
+        memory_reservation: args
+            .resources
+            .memory_reservation
+            .and_then(|bytes| u64::try_from(bytes.0).ok()),
+        cpu_shares: args.resources.cpu_shares.filter(|shares| *shares > 0),
+        cpuset: args
+            .resources
+            .cpuset_cpus
+            .as_ref()
+            .map(|set| set.text.clone()),
     }
 }
 
 fn names(args: &ContainerArgs) -> Names {
     Names {
         hostname: String::new(),
+        domain: args
+            .process
+            .domainname
+            .as_ref()
+            .map(|name| name.as_str().to_owned()),
         add_hosts: args
             .add_hosts
             .iter()
@@ -181,19 +228,6 @@ fn names(args: &ContainerArgs) -> Names {
 fn is_taken(context: &Context<'_>, name: &ContainerId) -> bool {
     let paths = Paths::new(&context.settings.namespace, name);
     paths.state.exists() || paths.run.exists()
-}
-
-/// A source that does not exist is made, as a directory, as docker does it for `-v`.
-fn absolute(bind: &Bind) -> Result<Bind, Meaningless> {
-    let source = std::path::absolute(&bind.source).map_err(Meaningless::NoDirectory)?;
-    let made = || std::fs::create_dir_all(&source).is_ok();
-    match source.exists() || made() {
-        true => Ok(Bind {
-            source,
-            ..bind.clone()
-        }),
-        false => Err(Meaningless::NoSource(source)),
-    }
 }
 
 /// The image, pulled if it has to be, with its root file system unpacked.

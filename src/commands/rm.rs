@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::each::{Each, each};
 use super::values::parse;
-use crate::engine::control;
+use crate::engine::{control, volumes};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 
@@ -33,14 +33,22 @@ pub struct Args {
 /// the removed, as docker has it.
 pub async fn rm(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
     let removed = each(&args.containers, async |id| {
+        // Which volumes are its own is not known any more once it is gone.
+        let record = match args.volumes {
+            true => context.host.record(&id).await.ok(),
+            false => None,
+        };
         match control::remove(&context.host, &id, args.force, context.fault).await {
             Err(error) if args.force && error.class() == Class::NotFound => {
                 context.audience.warn(&error.to_string());
-                Ok(None)
+                return Ok(None);
             }
-            Err(error) => Err(error.into()),
-            Ok(_) => Ok(Some(id)),
+            outcome => drop(outcome?),
         }
+        if let Some(record) = record {
+            volumes::remove_anonymous(&context.host, &record).await?;
+        }
+        Ok(Some(id))
     });
     let removed = removed.await.into_iter();
     removed.filter_map(Result::transpose).collect()

@@ -11,13 +11,14 @@ use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
 use super::interrupt::abandon_pull;
-use super::prepare;
 use super::values::parse;
+use super::{env_out, pidfile, prepare};
 use crate::engine::control;
 use crate::engine::protocol::{Assignment, Launcher, Orders};
 use crate::engine::ready::until_ready;
 use crate::engine::session::{PipeEnds, Session};
 use crate::engine::steps::Taken;
+use crate::engine::view;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 use crate::model::ready::Readiness;
@@ -62,6 +63,14 @@ pub struct Args {
     /// How long to wait for that
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub wait_timeout: Duration,
+
+    /// With -d: append NAME_IP= and more to a file, for GITHUB_ENV or a shell's source
+    #[arg(long, value_name = "PATH", requires = "detach")]
+    pub env_out: Option<PathBuf>,
+
+    /// With -d: print more than its name: json, or a template such as '{{.IPAddress}}'
+    #[arg(long, value_name = "FORMAT", requires = "detach")]
+    pub format: Option<String>,
 
     /// How the container is made.
     #[command(flatten)]
@@ -123,6 +132,7 @@ pub async fn run(
             return Err(CalledOff { signal }.into());
         }
     };
+    pidfile::make_way(context, &args.container, &id).await?;
     let orders = Orders {
         address: address.clone(),
         namespace: namespace.clone(),
@@ -140,6 +150,8 @@ pub async fn run(
         if let Some(readiness) = &args.wait {
             ready(context, args, &id, readiness, interrupt).await?;
         }
+        pidfile::write(context, &args.container, &id).await?;
+        report(context, args, &id).await?;
         cidfile.map(|file| file.write(&id)).transpose()?;
         return Ok(Outcome::Detached { id, steps });
     }
@@ -147,6 +159,7 @@ pub async fn run(
     let (pipes, ends) = attached::pipes(terminal)?;
     session.order(&orders, ends).await?;
     let (session, stdin, steps) = started(session, interrupt).await?;
+    pidfile::write(context, &args.container, &id).await?;
     cidfile.map(|file| file.write(&id)).transpose()?;
     Ok(Outcome::Attached(Box::new(Attached {
         session,
@@ -156,6 +169,14 @@ pub async fn run(
         steps,
         heir: Some(Heir::new(&context.settings, &id, Launcher::Owns)),
     })))
+}
+
+/// Tells scripts of it where that is wanted.
+async fn report(context: &Context<'_>, args: &Args, id: &ContainerId) -> Result<(), Failure> {
+    if let Some(path) = &args.env_out {
+        env_out::append(path, &view::one(&context.host, id).await?)?;
+    }
+    Ok(())
 }
 
 /// Waits until the container is ready. One that is not, and was to be removed, is gone then.

@@ -94,7 +94,13 @@ pub enum SettingsError {
         #[source]
         source: InvalidName,
     },
+    /// A namespace whose name netrun has for itself.
+    #[error("the containerd namespace cannot be \"{RESERVED}\": volumes lie there")]
+    Reserved,
 }
+
+/// The namespace whose containers' files would lie among the volumes.
+const RESERVED: &str = "volumes";
 
 impl Explain for SettingsError {
     fn class(&self) -> Class {
@@ -103,7 +109,7 @@ impl Explain for SettingsError {
                 Class::NotFound
             }
             Self::Read { .. } => Class::Failed,
-            Self::Parse { .. } | Self::Namespace { .. } => Class::InvalidInput,
+            Self::Parse { .. } | Self::Namespace { .. } | Self::Reserved => Class::InvalidInput,
         }
     }
 
@@ -115,6 +121,7 @@ impl Explain for SettingsError {
             Self::Read { .. } => None,
             Self::Parse { .. } => Some("configs/netrun.toml shows every key".to_owned()),
             Self::Namespace { source, .. } => source.hint(),
+            Self::Reserved => Some("choose another --namespace".to_owned()),
         }
     }
 }
@@ -164,11 +171,15 @@ impl Settings {
         let cni_path = (global.cni_path.clone())
             .or_else(|| variable("CNI_PATH"))
             .map(|joined| directories(&joined));
+        let namespace = namespace
+            .or(file.namespace)
+            .unwrap_or_else(default_namespace);
+        if namespace.as_str() == RESERVED {
+            return Err(SettingsError::Reserved);
+        }
         Ok(Self {
             address: PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address)),
-            namespace: namespace
-                .or(file.namespace)
-                .unwrap_or_else(default_namespace),
+            namespace,
             snapshotter: variable("CONTAINERD_SNAPSHOTTER")
                 .or(file.snapshotter)
                 .unwrap_or_else(|| "overlayfs".to_owned()),

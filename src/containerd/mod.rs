@@ -4,12 +4,14 @@
 
 mod containers;
 mod error;
+mod events;
 mod server;
 mod snapshots;
 mod tasks;
 
 pub use containers::Container;
 pub use error::{Error, Refusal};
+pub use events::{Events, Happened, Happening};
 pub use server::ServerVersion;
 pub use snapshots::Mount;
 pub use tasks::{ExecRequest, Exited, Stdio, Task, TaskState};
@@ -171,6 +173,8 @@ services! {
     namespaces: api::namespaces_client::NamespacesClient<Connection>;
     /// The introspection service.
     introspection: api::introspection_client::IntrospectionClient<Connection>;
+    /// The events service.
+    events_api: api::events_client::EventsClient<Connection>;
     /// The version service.
     version: api::version_client::VersionClient<Connection>;
 }

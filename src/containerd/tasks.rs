@@ -10,6 +10,9 @@ use super::{Client, Error, Mount, check};
 /// The type URL of an OCI process, by which shims know what an exec brings.
 const PROCESS_URL: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
+/// The type URL of limits.
+const RESOURCES_URL: &str = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+
 /// The FIFOs of a process; an empty path is a stream it does not have.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stdio {
@@ -236,6 +239,63 @@ impl Client {
         };
         let operation = format!("close the standard input of {}", of(id, exec_id));
         check(&operation, self.tasks_api().close_io(request).await)?;
+        Ok(())
+    }
+
+    /// Freezes all processes of a container.
+    ///
+    /// # Errors
+    /// Class `NotFound` if there is no such task.
+    pub async fn pause_task(&self, id: &str) -> Result<(), Error> {
+        let request = api::PauseTaskRequest {
+            container_id: id.to_owned(),
+        };
+        let operation = format!("pause {id}");
+        check(&operation, self.tasks_api().pause(request).await)?;
+        Ok(())
+    }
+
+    /// Lets the frozen processes of a container go on.
+    ///
+    /// # Errors
+    /// Class `NotFound` if there is no such task.
+    pub async fn resume_task(&self, id: &str) -> Result<(), Error> {
+        let request = api::ResumeTaskRequest {
+            container_id: id.to_owned(),
+        };
+        let operation = format!("resume {id}");
+        check(&operation, self.tasks_api().resume(request).await)?;
+        Ok(())
+    }
+
+    /// The ids of all processes of a container, in the pid namespace of containerd.
+    ///
+    /// # Errors
+    /// Class `NotFound` if there is no such task.
+    pub async fn processes(&self, id: &str) -> Result<Vec<u32>, Error> {
+        let request = api::ListPidsRequest {
+            container_id: id.to_owned(),
+        };
+        let operation = format!("list the processes of {id}");
+        let answer = check(&operation, self.tasks_api().list_pids(request).await)?;
+        Ok(answer.processes.into_iter().map(|p| p.pid).collect())
+    }
+
+    /// Sets other limits for a container that runs; `resources` is the OCI spec's object as JSON.
+    ///
+    /// # Errors
+    /// Class `NotFound` if there is no such task; the runtime's refusal.
+    pub async fn update_task(&self, id: &str, resources: Vec<u8>) -> Result<(), Error> {
+        let request = api::UpdateTaskRequest {
+            container_id: id.to_owned(),
+            resources: Some(Any {
+                type_url: RESOURCES_URL.to_owned(),
+                value: resources,
+            }),
+            ..api::UpdateTaskRequest::default()
+        };
+        let operation = format!("set the limits of {id}");
+        check(&operation, self.tasks_api().update(request).await)?;
         Ok(())
     }
 

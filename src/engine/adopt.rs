@@ -17,7 +17,7 @@ use super::error::Error;
 use super::fifos::Fifos;
 use super::inherit::{self, Inherited};
 use super::launch::{self, Job, Running};
-use super::log::Writer;
+use super::log_driver::LogWriter;
 use super::orders::{Up, forget_lock, release};
 use super::ports;
 use super::stdio::Outputs;
@@ -124,9 +124,7 @@ async fn take_over(
     // Those that are there are left.
     inherit::find_fifos(record, job.paths);
     fifos.make()?;
-    let log = job.paths.log();
-    let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
-    let outputs = Outputs::open(&fifos, Some(writer))?;
+    let outputs = Outputs::open(&fifos, LogWriter::open(job.paths, &record.log)?)?;
     outputs
         .attach(pipes)
         .map_err(Error::file("attach to", job.paths.fifos("")))?;
@@ -174,7 +172,8 @@ async fn finish(
     let gone = record.provisional || record.auto_remove;
     let scope = if gone { Scope::Container } else { Scope::Run };
     // A task that is deleted with unread output makes containerd wait for seconds.
-    let outputs = Outputs::open(fifos, Writer::open(&job.paths.log()).ok()).ok();
+    let log = LogWriter::open(job.paths, &record.log).ok().flatten();
+    let outputs = Outputs::open(fifos, log).ok();
     teardown(job, record, scope, Process::Unknown).await?;
     drop(outputs);
     release(job).await;

@@ -205,6 +205,16 @@ pub enum Error {
     /// Another process met it.
     #[error(transparent)]
     Reported(#[from] Report),
+    /// What a container changed cannot be told.
+    #[error(
+        "what container \"{id}\" changed cannot be told: the snapshotter {snapshotter} keeps no layer of it"
+    )]
+    NoChanges {
+        /// Which.
+        id: ContainerId,
+        /// Its snapshotter.
+        snapshotter: String,
+    },
     /// The client that wanted it is gone.
     #[error("the client that wanted the container is gone")]
     Abandoned,
@@ -275,6 +285,7 @@ impl Explain for Error {
             | Error::File { source, .. }
             | Error::Watch { source, .. } => io_class(source),
             Error::LeftBehind { .. } => Class::LeftBehind,
+            Error::NoChanges { .. } => Class::Unsupported,
             Error::Reported(report) => report.class(),
             Error::Port(error) => error.class(),
             Error::SupervisorGone { .. } | Error::UnknownState { .. } => Class::Unavailable,

@@ -25,6 +25,7 @@ use crate::containerd::{self, Exited};
 use crate::model::class::{Class, Explain};
 use crate::model::record::Exit;
 use crate::sys::channel::Channel;
+use crate::sys::facts::{HostFacts, Wanted};
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -140,10 +141,20 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
         None => PathBuf::from("/nonexistent"),
     };
     let user = match &wanted.user {
-        Some(user) => Some(user_lookup::in_root(&id, user, &root)?),
+        Some(user) => Some(user_lookup::in_root(&id, (user, &[]), &root)?),
         None => None,
     };
+    let bounding = match wanted.privileged {
+        true => Some(
+            HostFacts::read(Wanted::default()).map_err(|error| Error::Image {
+                id: id.clone(),
+                source: Report::of(&error),
+            })?,
+        ),
+        false => None,
+    };
     let request = ExecRequest {
+        privileged: bounding.as_ref().map(|facts| facts.bounding.as_slice()),
         command: &wanted.args,
         env: &wanted.env,
         workdir: wanted.workdir.as_deref(),

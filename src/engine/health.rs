@@ -141,6 +141,7 @@ async fn run(supervisor: &Rc<Supervisor>, check: &HealthCheck) -> Result<(i32, S
     let (stdout, stdout_end) = io::pipe().map_err(failed)?;
     let (stderr, stderr_end) = io::pipe().map_err(failed)?;
     let wanted = Exec {
+        privileged: false,
         args: check.command.clone(),
         env: Vec::new(),
         workdir: None,

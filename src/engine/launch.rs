@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -18,16 +18,18 @@ use super::error::Error;
 use super::etc;
 use super::fifos::Fifos;
 use super::host::{Host, encode};
-use super::log::Writer;
+use super::join;
+use super::log_driver::LogWriter;
 use super::paths::Paths;
 use super::plan::Plan;
 use super::ports::Reservation;
 use super::stdio::Outputs;
 use super::steps::{Step, Steps};
-use super::user_lookup;
+use super::{user_lookup, volumes};
 use crate::containerd::{Container, Mount};
-use crate::model::record::{EXTENSION, NetworkMode, Record};
+use crate::model::record::{EXTENSION, Log, NetworkMode, Record};
 use crate::network::CniResult;
+use crate::sys::mount::mount_memory;
 use crate::sys::pidfd::PidFd;
 use crate::sys::{netns, process};
 
@@ -125,6 +127,10 @@ pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error
             .await?)
     };
     let mounts = job.steps.run(Step::Snapshot, prepare).await?;
+    if record.mounts.iter().any(|mount| mount.volume.is_some()) {
+        let volumes = volumes::prepare(record, &mounts);
+        job.steps.run(Step::Volumes, volumes).await?;
+    }
     if plan.look_up_user {
         job.steps
             .run(
@@ -159,13 +165,15 @@ pub async fn start(
         .await?;
     let outputs = job
         .steps
-        .run(Step::Fifos, async { open_stdio(job, &fifos, pipes) })
+        .run(Step::Fifos, async {
+            open_stdio(job, &record.log, &fifos, pipes)
+        })
         .await?;
 
     let (ready, netns_is_ready) = oneshot::channel();
     let networks = attach_all(job, record, ready);
     let task = create_task(job, record, root, &fifos, netns_is_ready);
-    let (results, pid) = join(networks, task).await;
+    let (results, pid) = future::join(networks, task).await;
     let results = results?;
     let pid = pid?;
 
@@ -179,7 +187,7 @@ pub async fn start(
     let start = job.steps.run(Step::Start, start_process(job.host, record));
     match early {
         // Whoever asks for its addresses next must find them. That it was started is not said yet.
-        true => join(start, publish(job, record)).await.0?,
+        true => future::join(start, publish(job, record)).await.0?,
         false => start.await?,
     }
     record.provisional = false;
@@ -201,11 +209,14 @@ pub fn open_process(record: &Record, pid: u32) -> Option<PidFd> {
     process::in_cgroup(pid, &record.id.netns_name(&record.namespace)).then_some(pidfd)
 }
 
-fn open_stdio(job: Job<'_>, fifos: &Fifos, pipes: Vec<OwnedFd>) -> Result<Outputs, Error> {
+fn open_stdio(
+    job: Job<'_>,
+    log: &Log,
+    fifos: &Fifos,
+    pipes: Vec<OwnedFd>,
+) -> Result<Outputs, Error> {
     fifos.make()?;
-    let log = job.paths.log();
-    let writer = Writer::open(&log).map_err(Error::file("open the log", log))?;
-    let outputs = Outputs::open(fifos, Some(writer))?;
+    let outputs = Outputs::open(fifos, LogWriter::open(job.paths, log)?)?;
     outputs
         .attach(pipes)
         .map_err(Error::file("attach to", job.paths.fifos("")))?;
@@ -237,7 +248,11 @@ async fn attach_all(
         });
     }
     // The other side may have failed already; its error is told, not this.
-    let _ = ready.send(());
+    let mut ready = Some(ready);
+    let mut tell = || ready.take().map(|ready| ready.send(()));
+    if !record.needs_interfaces {
+        let _ = tell();
+    }
     let mut results = Vec::new();
     for attachment in &record.network.attachments {
         let add = unless_abandoned(job, attachment::add(record, attachment));
@@ -248,6 +263,7 @@ async fn attach_all(
         );
     }
     attachment::order_routes(record).await?;
+    let _ = tell();
     Ok(results)
 }
 
@@ -287,6 +303,7 @@ async fn create_task(
                 .await?
         }
     };
+    share(job, record).await?;
     if netns_is_ready.await.is_err() {
         // The network side failed, and its error is the one that is told.
         return Ok(0);
@@ -300,6 +317,23 @@ async fn create_task(
             .await?)
     };
     job.steps.run(Step::Task, create).await
+}
+
+/// What it shares with other containers, or lets others share.
+async fn share(job: Job<'_>, record: &Record) -> Result<(), Error> {
+    if let Some(bytes) = record.shared_memory {
+        let at = job.paths.shm();
+        let mount = async {
+            let made = std::fs::create_dir(&at).and_then(|()| mount_memory(&at, bytes));
+            made.map_err(Error::file("mount", &at))
+        };
+        job.steps.run(Step::SharedMemory, mount).await?;
+    }
+    if !record.joins.is_empty() {
+        let join = join::write(job.host, record);
+        job.steps.run(Step::Join, join).await?;
+    }
+    Ok(())
 }
 
 fn keep_results(record: &mut Record, results: &[CniResult]) {

@@ -48,6 +48,7 @@ pub struct Writer {
     path: PathBuf,
     file: File,
     length: u64,
+    rotate_at: u64,
 }
 
 impl Writer {
@@ -56,12 +57,21 @@ impl Writer {
     /// # Errors
     /// The file cannot be opened or made.
     pub fn open(path: &Path) -> io::Result<Writer> {
+        Writer::open_limited(path, ROTATE_AT)
+    }
+
+    /// As [`Writer::open`], for files that are rotated at another size.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made.
+    pub fn open_limited(path: &Path, rotate_at: u64) -> io::Result<Writer> {
         let file = open_for_append(path)?;
         let length = file.metadata()?.len();
         Ok(Writer {
             path: path.to_owned(),
             file,
             length,
+            rotate_at,
         })
     }
 
@@ -70,7 +80,7 @@ impl Writer {
     /// # Errors
     /// The disk is full, or broken.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        if self.length > ROTATE_AT {
+        if self.length > self.rotate_at {
             std::fs::rename(&self.path, older(&self.path))?;
             self.file = open_for_append(&self.path)?;
             self.length = 0;
@@ -90,7 +100,7 @@ impl Writer {
     }
 }
 
-fn open_for_append(path: &Path) -> io::Result<File> {
+pub(super) fn open_for_append(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -126,7 +136,11 @@ pub struct Reader {
     pending: Vec<u8>,
     /// So many of the pending bytes have been taken already.
     taken: usize,
+    decode: Decode,
 }
+
+/// The next frame of some bytes, and how many of them it takes; nothing if it is not whole.
+pub(super) type Decode = fn(&[u8]) -> io::Result<Option<(Frame, usize)>>;
 
 impl Reader {
     /// Starts at the oldest frame that is kept.
@@ -134,21 +148,27 @@ impl Reader {
     /// # Errors
     /// The log exists but cannot be opened. No log is an empty log.
     pub fn open(path: &Path) -> io::Result<Reader> {
-        let mut files = Vec::new();
-        for path in [path.to_owned(), older(path)] {
-            match File::open(path) {
-                Ok(file) => files.push(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Reader::open_files(path, &[older(path)], decode)
+    }
+
+    /// As [`Reader::open`], for another form of log and other older files, the newest of them first.
+    pub(super) fn open_files(path: &Path, older: &[PathBuf], decode: Decode) -> io::Result<Reader> {
+        let mut files: Vec<File> = Vec::new();
+        for path in std::iter::once(path).chain(older.iter().map(PathBuf::as_path)) {
+            let file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
+            };
+            // Rotated between two calls: what was the newer file has become the older one.
+            let inode = file.metadata()?.ino();
+            let last = files.last().map(File::metadata).transpose()?;
+            if last.is_none_or(|last| last.ino() != inode) {
+                files.push(file);
             }
         }
-        // Rotated between the two calls: what was the newer file has become the older one.
-        if let [current, older] = &files[..]
-            && current.metadata()?.ino() == older.metadata()?.ino()
-        {
-            files.pop();
-        }
         Ok(Reader {
+            decode,
             path: path.to_owned(),
             files,
             pending: Vec::new(),
@@ -200,18 +220,24 @@ impl Reader {
     }
 
     fn take_pending(&mut self) -> io::Result<Option<Frame>> {
-        let pending = &self.pending[self.taken..];
-        let Some(header) = pending.first_chunk::<HEADER>() else {
-            return Ok(None);
-        };
-        let (frame, length) = parse(header)?;
-        let Some(bytes) = pending.get(HEADER..HEADER + length) else {
-            return Ok(None);
-        };
-        let bytes = bytes.to_vec();
-        self.taken += HEADER + length;
-        Ok(Some(Frame { bytes, ..frame }))
+        let decoded = (self.decode)(&self.pending[self.taken..])?;
+        Ok(decoded.map(|(frame, length)| {
+            self.taken += length;
+            frame
+        }))
     }
+}
+
+fn decode(pending: &[u8]) -> io::Result<Option<(Frame, usize)>> {
+    let Some(header) = pending.first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
+    let (frame, length) = parse(header)?;
+    let Some(bytes) = pending.get(HEADER..HEADER + length) else {
+        return Ok(None);
+    };
+    let bytes = bytes.to_vec();
+    Ok(Some((Frame { bytes, ..frame }, HEADER + length)))
 }
 
 fn parse(header: &[u8; HEADER]) -> io::Result<(Frame, usize)> {

@@ -13,6 +13,7 @@ use super::error::Error;
 use super::host::Host;
 use super::lines::{Assembler, Line};
 use super::log::{ROTATE_AT, Reader};
+use super::log_driver;
 use super::paths::Paths;
 use super::protocol::Request;
 use super::recover;
@@ -75,13 +76,13 @@ impl<'a> Logs<'a> {
     /// # Errors
     /// There is no such container, or its log cannot be read.
     pub async fn open(host: &'a Host, id: &ContainerId, wanted: Wanted) -> Result<Logs<'a>, Error> {
-        host.record(id).await?;
+        let record = host.record(id).await?;
         let paths = Paths::new(&host.namespace, id);
         let tellers = match wanted.follow {
             true => Tellers::find(id, &paths).await?,
             false => None,
         };
-        let reader = Reader::open(&paths.log()).map_err(Error::file("read", paths.log()))?;
+        let reader = log_driver::reader(&paths, &record)?;
         Ok(Logs {
             host,
             id: id.clone(),

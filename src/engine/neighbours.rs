@@ -48,7 +48,11 @@ pub async fn lock() -> Result<Names, Error> {
 /// The lines by which others, or the container itself (`own`), find it on a network.
 pub fn entry(record: &Record, attachment: &Attachment, result: &CniResult, own: bool) -> String {
     let id = record.id.as_str();
-    let hostname = record.names.hostname.as_str();
+    let full = match &record.names.domain {
+        Some(domain) => format!("{}.{domain}", record.names.hostname),
+        None => record.names.hostname.clone(),
+    };
+    let hostname = full.as_str();
     let mut names: Vec<String> = Vec::new();
     if own && !hostname.is_empty() {
         names.push(hostname.to_owned());

@@ -16,6 +16,12 @@ pub const STATE: &str = "/var/lib/netrun";
 /// The locks between processes.
 pub const LOCKS: &str = "/run/netrun/locks";
 
+/// The volumes of all namespaces: no containerd namespace has this name (see `commands::settings`).
+pub const VOLUMES: &str = "/var/lib/netrun/volumes";
+
+/// The host's own shared memory.
+pub const HOST_SHM: &str = "/dev/shm";
+
 /// The paths of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -70,6 +76,11 @@ impl Paths {
         self.state.join("resolv.conf")
     }
 
+    /// The shared memory that other containers may join, a mount while it runs.
+    pub fn shm(&self) -> PathBuf {
+        self.run.join("shm")
+    }
+
     /// How its health is, and the last answers of its check.
     pub fn health(&self) -> PathBuf {
         self.state.join("health")
@@ -78,6 +89,12 @@ impl Paths {
     /// The log's current file; the older one has `.1` behind it.
     pub fn log(&self) -> PathBuf {
         self.state.join("log")
+    }
+
+    /// The log in docker's form, under docker's name.
+    pub fn json_log(&self) -> PathBuf {
+        let name = self.state.file_name().unwrap_or_default().to_string_lossy();
+        self.state.join(format!("{name}-json.log"))
     }
 }
 

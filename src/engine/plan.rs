@@ -11,16 +11,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::paths::Paths;
-use super::spec::{self, EtcFiles, Limits, Netns, SpecError, SpecRequest, resolved_command};
+use super::spec::{
+    self, EtcFiles, Extras, Limits, Netns, SpecError, SpecRequest, resolved_command,
+};
 use super::user::{User, UserError, UserRef};
 use crate::image::Image;
 use crate::model::class::{Class, Explain};
 use crate::model::health::HealthCheck;
 use crate::model::id::{ContainerId, Namespace};
-use crate::model::mount::Bind;
+use crate::model::isolation::Sysctl;
 use crate::model::port::PublishedPort;
 use crate::model::record::{
-    self, Attachment, BoundTo, Joined, Names, Network, NetworkMode, Process, Record,
+    self, Attachment, BoundTo, Join, Joined, Log, Names, Network, NetworkMode, Process, Record,
 };
 use crate::model::restart::RestartPolicy;
 use crate::model::signal::Signal;
@@ -72,10 +74,20 @@ pub struct Request<'a> {
     pub cap_drop: Vec<String>,
     /// `--read-only`.
     pub read_only: bool,
-    /// `-v`.
-    pub binds: Vec<Bind>,
-    /// `--memory`, `--cpus`, `--pids-limit`.
+    /// `--group-add`.
+    pub groups: Vec<String>,
+    /// `--memory`, `--cpus`, `--pids-limit` and their like.
     pub limits: Limits,
+    /// The less usual wishes.
+    pub extras: Extras,
+    /// The namespaces of other containers that it shares.
+    pub joins: Vec<Join>,
+    /// Its `/dev/shm` is for others, too, and has so many bytes.
+    pub shared_memory: Option<i64>,
+    /// The ports that it says it listens on.
+    pub exposed: Vec<String>,
+    /// Where its output goes.
+    pub log: Log,
     /// `--stop-signal`; the image's or SIGTERM if none.
     pub stop_signal: Option<Signal>,
     /// `--stop-timeout`, in seconds.
@@ -202,31 +214,14 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         .unwrap_or_default();
     let given = request.user.clone().unwrap_or(image_user);
     let reference: UserRef = given.parse()?;
+    let reference = reference.with_groups(&request.groups)?;
     let user = reference.exact();
     let provisional = user.clone().unwrap_or_else(|| reference.provisional());
     let paths = Paths::new(request.namespace, request.id);
     let spec = make_spec(request, host, &provisional, &paths)?;
-    let image_signal = config.and_then(|config| config.stop_signal().clone());
-    let stop_signal = match (request.stop_signal, image_signal) {
-        (Some(signal), _) => signal,
-        (None, Some(name)) => name.parse().map_err(|_| PlanError::StopSignal(name))?,
-        (None, None) => Signal::TERM,
-    };
     let mut names = request.names.clone();
-    names.hostname = spec.hostname().clone().unwrap_or_default();
-    let process = Process {
-        command: resolved_command(
-            &request.image.config,
-            request.entrypoint.as_deref(),
-            &request.command,
-        )?,
-        user: given,
-        terminal: request.terminal,
-        stdin: request.stdin,
-        stop_signal: stop_signal.to_string(),
-        stop_timeout: request.stop_timeout,
-        runtime: request.runtime.clone(),
-    };
+    let hosts_name = || host.hostname.clone();
+    names.hostname = spec.hostname().clone().unwrap_or_else(hosts_name);
     let record = Record {
         version: record::VERSION,
         namespace: request.namespace.clone(),
@@ -239,9 +234,16 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         parent: request.image.chain_id.clone(),
         network: network(request, &paths),
         labels: request.labels.clone(),
-        process,
+        process: process(request, given)?,
         names,
+        mounts: request.extras.mounts.clone(),
+        joins: request.joins.clone(),
+        shared_memory: request.shared_memory,
+        needs_interfaces: request.extras.sysctls.iter().any(names_interface),
+        exposed: request.exposed.clone(),
+        log: request.log.clone(),
         auto_remove: request.auto_remove,
+        keep_volumes: false,
         restart: request.restart,
         restarts: 0,
         stopped: false,
@@ -255,6 +257,35 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         spec: serde_json::to_string(&spec)?,
         look_up_user: user.is_none(),
     })
+}
+
+/// How its process is run and stopped; `user` is who runs it, as given.
+fn process(request: &Request<'_>, user: String) -> Result<Process, PlanError> {
+    let config = request.image.config.config().as_ref();
+    let image_signal = config.and_then(|config| config.stop_signal().clone());
+    let stop_signal = match (request.stop_signal, image_signal) {
+        (Some(signal), _) => signal,
+        (None, Some(name)) => name.parse().map_err(|_| PlanError::StopSignal(name))?,
+        (None, None) => Signal::TERM,
+    };
+    Ok(Process {
+        command: resolved_command(
+            &request.image.config,
+            request.entrypoint.as_deref(),
+            &request.command,
+        )?,
+        user,
+        groups: request.groups.clone(),
+        terminal: request.terminal,
+        stdin: request.stdin,
+        stop_signal: stop_signal.to_string(),
+        stop_timeout: request.stop_timeout,
+        runtime: request.runtime.clone(),
+    })
+}
+
+fn names_interface(sysctl: &Sysctl) -> bool {
+    sysctl.interface().is_some_and(|name| name != "lo")
 }
 
 fn make_spec(
@@ -289,8 +320,8 @@ fn make_spec(
         cap_add: &request.cap_add,
         cap_drop: &request.cap_drop,
         read_only: request.read_only,
-        binds: &request.binds,
-        limits: request.limits,
+        limits: &request.limits,
+        extras: &request.extras,
         netns: &netns,
         etc_files: &etc_files,
         host,

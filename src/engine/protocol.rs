@@ -121,6 +121,9 @@ pub struct Exec {
     pub workdir: Option<String>,
     /// Its user, if not the container's.
     pub user: Option<String>,
+    /// It has all rights of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub privileged: bool,
     /// It has a terminal.
     pub terminal: bool,
     /// Its standard input is kept open.

@@ -3,7 +3,8 @@
 //! Invariant: the profile's text is upstream's, unchanged (see NOTICE); all choices are made here.
 
 use oci_spec::runtime::{
-    Arch, Capabilities, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSyscall,
+    Arch, Capabilities, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag,
+    LinuxSyscall,
 };
 use serde::{Deserialize, Deserializer, de};
 
@@ -17,7 +18,12 @@ const PROFILE: &str = include_str!("../../configs/seccomp.json");
 struct Profile {
     default_action: LinuxSeccompAction,
     default_errno_ret: Option<u32>,
+    /// The OCI's format says the architectures themselves, docker's which ones go together.
+    architectures: Option<Vec<Arch>>,
+    #[serde(default)]
     arch_map: Vec<ArchMap>,
+    flags: Option<Vec<LinuxSeccompFilterFlag>>,
+    #[serde(default)]
     syscalls: Vec<Rule>,
 }
 
@@ -62,8 +68,20 @@ struct Container<'a> {
 ///
 /// An architecture that the profile does not know gets the rules that are for all.
 pub fn default_profile(bounding: &Capabilities, host: &HostFacts) -> LinuxSeccomp {
-    let profile: Profile = serde_json::from_str(PROFILE)
-        .expect("the profile is compiled in, and a test of this file reads it");
+    profile(PROFILE, bounding, host)
+        .expect("the profile is compiled in, and a test of this file reads it")
+}
+
+/// A profile in docker's format, or the OCI's, narrowed to a container as the default one is.
+///
+/// # Errors
+/// The text is neither.
+pub fn profile(
+    text: &str,
+    bounding: &Capabilities,
+    host: &HostFacts,
+) -> Result<LinuxSeccomp, serde_json::Error> {
+    let profile: Profile = serde_json::from_str(text)?;
     let (arch, native) = names(host.arch);
     let container = Container {
         bounding,
@@ -74,7 +92,12 @@ pub fn default_profile(bounding: &Capabilities, host: &HostFacts) -> LinuxSeccom
     seccomp
         .set_default_action(profile.default_action)
         .set_default_errno_ret(profile.default_errno_ret)
-        .set_architectures(native.and_then(|native| architectures(&profile.arch_map, native)))
+        .set_architectures(
+            profile
+                .architectures
+                .or_else(|| native.and_then(|native| architectures(&profile.arch_map, native))),
+        )
+        .set_flags(profile.flags)
         .set_syscalls(Some(
             profile
                 .syscalls
@@ -83,7 +106,7 @@ pub fn default_profile(bounding: &Capabilities, host: &HostFacts) -> LinuxSeccom
                 .map(|rule| rule.syscall)
                 .collect(),
         ));
-    seccomp
+    Ok(seccomp)
 }
 
 impl Rule {
@@ -272,6 +295,23 @@ mod tests {
             ("alg in disguise", 38 | 1 << 32),
         ] {
             assert!(!allowed(family), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_profile_of_the_ocis_format_is_taken_as_it_is() {
+        let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+            "syscalls": [{"names": ["chmod"], "action": "SCMP_ACT_ERRNO"}]}"#;
+        let caps = Capabilities::new();
+        let seccomp = profile(text, &caps, &host("x86_64", (6, 1))).unwrap();
+        assert_eq!(seccomp.default_action(), LinuxSeccompAction::ScmpActAllow);
+        assert_eq!(rules(&seccomp, "chmod").len(), 1);
+        assert_eq!(seccomp.architectures().as_deref().unwrap().len(), 1);
+        for bad in ["", "{}", "[]", r#"{"defaultAction": "SOMETHING"}"#] {
+            assert!(
+                profile(bad, &caps, &host("x86_64", (6, 1))).is_err(),
+                "{bad}"
+            );
         }
     }
 

@@ -18,6 +18,7 @@ use super::supervisor::{Outcome, Supervisor};
 use crate::model::class::{Class, Explain};
 use crate::model::signal::Signal;
 use crate::sys::channel::Channel;
+use crate::sys::usage::is_frozen;
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -88,6 +89,7 @@ pub async fn client(
             supervisor.going_down.set(true);
             // A process that has ended already needs no signal.
             let _ = supervisor.signal(KILL).await;
+            thaw(supervisor).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
         }
         Request::Connect(attachment) => match connect::attach(supervisor, *attachment).await {
@@ -232,12 +234,23 @@ pub fn close_stdin(supervisor: &Rc<Supervisor>, exec_id: &str) {
     });
 }
 
+/// A frozen container takes no signal, not even SIGKILL, until it goes on.
+async fn thaw(supervisor: &Supervisor) {
+    if is_frozen(supervisor.running.pid)
+        && let Ok(client) = supervisor.host.client().await
+    {
+        // One that went on in the meantime needs no help.
+        let _ = client.resume_task(supervisor.id().as_str()).await;
+    }
+}
+
 /// Asks the process to stop; when its time is up, makes it.
 pub async fn stop(supervisor: &Supervisor, seconds: Option<u32>, number: Option<i32>) {
     supervisor.going_down.set(true);
     let process = supervisor.record.borrow().process.clone();
     let own = process.stop_signal.parse().unwrap_or(Signal::TERM).number();
     let asked: Result<(), Error> = supervisor.signal(number.unwrap_or(own)).await;
+    thaw(supervisor).await;
     let patience = Duration::from_secs(seconds.unwrap_or(process.stop_timeout).into());
     let waited = timeout(patience, process_ended(supervisor));
     if asked.is_err() || waited.await.is_err() {

@@ -22,7 +22,8 @@ use tokio::time::timeout;
 
 use super::error::Error;
 use super::fifos::Fifos;
-use super::log::{Stream, Writer};
+use super::log::Stream;
+use super::log_driver::LogWriter;
 use crate::sys::ready::Ready;
 
 /// The size asked for FIFOs and pipes: fewer, larger steps for those who write much.
@@ -42,7 +43,7 @@ pub struct Outputs {
 
 #[derive(Debug)]
 struct Shared {
-    log: RefCell<Option<Writer>>,
+    log: RefCell<Option<LogWriter>>,
     clients: RefCell<Vec<Rc<Client>>>,
     /// The process is gone: no client is waited for any more.
     ending: watch::Sender<bool>,
@@ -65,7 +66,7 @@ impl Outputs {
     ///
     /// # Errors
     /// A FIFO cannot be opened.
-    pub fn open(fifos: &Fifos, log: Option<Writer>) -> Result<Outputs, Error> {
+    pub fn open(fifos: &Fifos, log: Option<LogWriter>) -> Result<Outputs, Error> {
         let shared = Rc::new(Shared {
             log: RefCell::new(log),
             clients: RefCell::default(),

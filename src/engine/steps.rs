@@ -52,12 +52,18 @@ steps! {
     Fifos = "fifos",
     /// Prepare the snapshot.
     Snapshot = "snapshot",
+    /// Make the volumes that are not there.
+    Volumes = "volumes",
     /// Look up the user in the image and write the final spec.
     User = "user",
     /// Make the network namespace.
     Netns = "netns",
     /// Run the ADD of one network's plugins.
     Attach = "attach",
+    /// Mount the memory that other containers may share.
+    SharedMemory = "shared-memory",
+    /// Find the containers whose namespaces are shared.
+    Join = "join",
     /// Create the task: shim, runc, the process before its first instruction.
     Task = "task",
     /// Fill hosts and resolv.conf with what the networks gave.
@@ -78,12 +84,16 @@ steps! {
     Forgotten = "forgotten",
     /// Take its names out of its neighbours' hosts files.
     NamesRemove = "names-remove",
+    /// Unmount the memory that others may share.
+    SharedMemoryRemove = "shared-memory-remove",
     /// Run the DEL of one network's plugins.
     Detach = "detach",
     /// Unmount and unlink the network namespace.
     NetnsRemove = "netns-remove",
     /// Remove the snapshot.
     SnapshotRemove = "snapshot-remove",
+    /// Remove the volumes that were made for it alone.
+    VolumesRemove = "volumes-remove",
     /// Remove the state directory.
     FilesRemove = "files-remove",
     /// Delete containerd's record.

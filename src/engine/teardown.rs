@@ -18,8 +18,10 @@ use super::launch::Job;
 use super::neighbours;
 use super::stdio::Outputs;
 use super::steps::Step;
+use super::volumes;
 use crate::containerd::{self, Exited};
 use crate::model::record::{Exit, NetworkMode, Record};
+use crate::sys::mount::unmount;
 use crate::sys::netns;
 
 /// How long a killed process may take to end.
@@ -134,6 +136,7 @@ impl<'a> Pass<'a> {
         if known {
             return;
         }
+        record.keep_volumes = !record.auto_remove;
         (record.auto_remove, record.provisional) = (true, true);
         let update = self.job.host.update(record);
         let announced = self.job.steps.run(Step::Exit, update).await;
@@ -166,6 +169,11 @@ impl<'a> Pass<'a> {
         };
         let removed = self.job.steps.run(Step::SnapshotRemove, remove).await;
         self.note(removed);
+        if !record.keep_volumes {
+            let remove = volumes::remove_anonymous(self.job.host, record);
+            let removed = self.job.steps.run(Step::VolumesRemove, remove).await;
+            self.note(removed);
+        }
         let state = &self.job.paths.state;
         let files = async { remove_tree(state) };
         let removed = self.job.steps.run(Step::FilesRemove, files).await;
@@ -244,6 +252,11 @@ async fn task_down(
     if pass.note(delete.await) != Some(true) {
         let remove = forgotten::remove(record, &job.host.address);
         pass.note(job.steps.run(Step::Forgotten, remove).await);
+    }
+    if record.shared_memory.is_some() {
+        let at = job.paths.shm();
+        let unmount = async { unmount(&at).map_err(Error::file("unmount", &at)) };
+        pass.note(job.steps.run(Step::SharedMemoryRemove, unmount).await);
     }
     if scope == Scope::Container {
         pass.remove_root(record).await;

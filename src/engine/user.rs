@@ -25,6 +25,8 @@ pub struct User {
 pub struct UserRef {
     user: Option<Principal>,
     group: Option<Principal>,
+    /// Further groups (`--group-add`).
+    further: Vec<Principal>,
 }
 
 /// One side of a [`UserRef`].
@@ -91,6 +93,7 @@ impl FromStr for UserRef {
         Ok(Self {
             user: Principal::parse(user)?,
             group: Principal::parse(group)?,
+            further: Vec::new(),
         })
     }
 }
@@ -121,15 +124,33 @@ impl Principal {
 }
 
 impl UserRef {
+    /// The same user in further groups, by names or numbers.
+    ///
+    /// # Errors
+    /// An empty name, or a number that no group has.
+    pub fn with_groups(mut self, groups: &[String]) -> Result<Self, UserError> {
+        for group in groups {
+            let parsed = Principal::parse(group)?;
+            let form = || UserError::UnknownGroup {
+                group: group.clone(),
+            };
+            self.further.push(parsed.ok_or_else(form)?);
+        }
+        Ok(self)
+    }
+
     /// The user where nothing in the image can change it: only `uid:gid` says everything.
     pub fn exact(&self) -> Option<User> {
         let (Some(Principal::Id(uid)), Some(Principal::Id(gid))) = (&self.user, &self.group) else {
             return None;
         };
+        let further: Option<Vec<u32>> = self.further.iter().map(Principal::id).collect();
+        let mut additional_gids = vec![*gid];
+        add_new(&mut additional_gids, further?);
         Some(User {
             uid: *uid,
             gid: *gid,
-            additional_gids: vec![*gid],
+            additional_gids,
         })
     }
 
@@ -171,24 +192,38 @@ impl UserRef {
         let gid = match &self.group {
             None => entry.as_ref().map_or(0, |entry| entry.gid),
             Some(Principal::Id(gid)) => *gid,
-            Some(Principal::Name(name)) => groups(group)
-                .find(|entry| entry.name == name)
-                .map(|entry| entry.gid)
-                .ok_or_else(|| UserError::UnknownGroup {
-                    group: name.clone(),
-                })?,
+            Some(Principal::Name(name)) => gid_of(group, name)?,
         };
         let mut additional_gids = vec![gid];
-        for listed in listed {
-            if !additional_gids.contains(&listed) {
-                additional_gids.push(listed);
-            }
+        add_new(&mut additional_gids, listed);
+        for further in &self.further {
+            let gid = match further {
+                Principal::Id(gid) => *gid,
+                Principal::Name(name) => gid_of(group, name)?,
+            };
+            add_new(&mut additional_gids, [gid]);
         }
         Ok(User {
             uid,
             gid,
             additional_gids,
         })
+    }
+}
+
+fn gid_of(group: &str, name: &str) -> Result<u32, UserError> {
+    let entry = groups(group).find(|entry| entry.name == name);
+    let unknown = || UserError::UnknownGroup {
+        group: name.to_owned(),
+    };
+    entry.map(|entry| entry.gid).ok_or_else(unknown)
+}
+
+fn add_new(gids: &mut Vec<u32>, further: impl IntoIterator<Item = u32>) {
+    for gid in further {
+        if !gids.contains(&gid) {
+            gids.push(gid);
+        }
     }
 }
 
@@ -244,6 +279,21 @@ fn groups_of(group: &str, user: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn further_groups_are_added_by_name_or_number() {
+        let groups = ["wheel".to_owned(), "7".to_owned(), "0".to_owned()];
+        let user: UserRef = "0:0".parse().unwrap();
+        let user = user.with_groups(&groups).unwrap();
+        assert_eq!(user.exact(), None);
+        let found = user.lookup("", "wheel:x:10:\n").unwrap();
+        assert_eq!(found.additional_gids, [0, 10, 7]);
+        assert!(user.lookup("", "").is_err());
+        let numbers: UserRef = "5:6".parse().unwrap();
+        let numbers = numbers.with_groups(&groups[1..]).unwrap();
+        assert_eq!(numbers.exact().unwrap().additional_gids, [6, 7, 0]);
+        assert!(UserRef::default().with_groups(&[String::new()]).is_err());
+    }
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
         broken\n\

@@ -28,7 +28,8 @@ pub async fn finish_spec(host: &Host, plan: &Plan, mounts: &[Mount]) -> Result<(
         source,
     };
     let mut spec: Spec = serde_json::from_str(&plan.spec).map_err(unreadable)?;
-    let user = look_up(id, &plan.record.process.user, mounts)?;
+    let process = &plan.record.process;
+    let user = look_up(id, (&process.user, &process.groups), mounts)?;
     if let Some(process) = spec.process_mut() {
         spec::set_user(process, &user);
     }
@@ -42,7 +43,7 @@ pub async fn finish_spec(host: &Host, plan: &Plan, mounts: &[Mount]) -> Result<(
     Ok(())
 }
 
-fn look_up(id: &ContainerId, user: &str, mounts: &[Mount]) -> Result<User, Error> {
+fn look_up(id: &ContainerId, user: (&str, &[String]), mounts: &[Mount]) -> Result<User, Error> {
     let Some(mount) = mounts.first() else {
         return in_root(id, user, Path::new("/nonexistent"));
     };
@@ -55,11 +56,15 @@ fn look_up(id: &ContainerId, user: &str, mounts: &[Mount]) -> Result<User, Error
         .map_err(Error::file("look into the snapshot", &mount.source))?
 }
 
-/// Looks a user up in a root directory that is mounted.
+/// Looks a user and further groups up in a root directory that is mounted.
 ///
 /// # Errors
 /// [`Error::Image`] if there is no such user.
-pub fn in_root(id: &ContainerId, user: &str, root: &Path) -> Result<User, Error> {
+pub fn in_root(
+    id: &ContainerId,
+    (user, groups): (&str, &[String]),
+    root: &Path,
+) -> Result<User, Error> {
     let failed = |source| Error::Image {
         id: id.clone(),
         source,
@@ -70,6 +75,7 @@ pub fn in_root(id: &ContainerId, user: &str, root: &Path) -> Result<User, Error>
     };
     let (passwd, group) = (text("/etc/passwd")?, text("/etc/group")?);
     let reference: Result<UserRef, UserError> = user.parse();
+    let reference = reference.and_then(|reference| reference.with_groups(groups));
     let found = reference.and_then(|reference| reference.lookup(&passwd, &group));
     found.map_err(|error| failed(Report::of(&error)))
 }

@@ -6,11 +6,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::claim::{Supervision, supervision};
 use super::error::Error;
@@ -151,33 +150,6 @@ pub struct View {
     pub state: State,
 }
 
-/// A directory or file of the host in a container.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct BindMount {
-    /// On the host.
-    #[serde(default)]
-    pub source: PathBuf,
-    /// In the container.
-    pub destination: PathBuf,
-    /// The mount's options, in mount(8)'s words.
-    #[serde(default)]
-    pub options: Vec<String>,
-}
-
-impl BindMount {
-    /// The container may not write to it.
-    pub fn is_read_only(&self) -> bool {
-        self.options.iter().any(|option| option == "ro")
-    }
-}
-
-/// The one part of a spec that lists need: reading the whole of it would take far longer.
-#[derive(Deserialize)]
-struct Mounts {
-    #[serde(default)]
-    mounts: Vec<BindMount>,
-}
-
 impl View {
     fn new(container: Container, record: Record, task: Option<&Task>, asked: Timestamp) -> View {
         let mut state = State::of(&record, task, asked);
@@ -271,27 +243,6 @@ impl View {
         all.sort();
         all
     }
-
-    /// What it sees of the host's files, those excepted that netrun gives to every container.
-    pub fn binds(&self) -> Vec<BindMount> {
-        let spec: Result<Mounts, _> = serde_json::from_slice(&self.spec);
-        let paths = Paths::new(&self.record.namespace, &self.record.id);
-        let joined = match &self.record.network.mode {
-            NetworkMode::Joined(joined) => joined.container.as_ref(),
-            _ => None,
-        };
-        // The names of a network that is another container's are that one's files.
-        let joined = joined.map(|owner| Paths::new(&self.record.namespace, owner));
-        let is_bind = |mount: &BindMount| {
-            let bound = mount.options.iter().any(|o| o == "bind" || o == "rbind");
-            let shared = joined
-                .as_ref()
-                .is_some_and(|of| mount.source.starts_with(&of.state));
-            bound && !shared && !mount.source.starts_with(&paths.state)
-        };
-        let mounts = spec.map(|spec| spec.mounts).unwrap_or_default();
-        mounts.into_iter().filter(is_bind).collect()
-    }
 }
 
 /// Whether somebody waits to start it again.
@@ -377,6 +328,8 @@ pub mod sample {
                         {"address": "fd00::2/64", "gateway": "fd00::1", "interface": 1}]},
             }]},
             "labels": {"job": "42"},
+            "mounts": [{"kind": "bind", "source": "/srv/site", "destination": "/site",
+                "options": ["rbind", "ro", "rprivate"]}],
             "process": {"command": ["sh", "-c", "echo hello; sleep 1000"], "terminal": false, "stdin": false,
                 "stop_signal": "SIGTERM", "stop_timeout": 10, "runtime": "io.containerd.runc.v2"},
             "names": {"hostname": id},
@@ -392,15 +345,9 @@ pub mod sample {
             started: record.started,
             exit: record.exit.clone(),
         };
-        let etc = Paths::new(&record.namespace, &record.id).hosts();
         let spec = serde_json::json!({
             "process": {"args": ["sh"], "env": ["A=b"], "cwd": "/", "terminal": false},
             "root": {"path": "rootfs", "readonly": true},
-            "mounts": [
-                {"destination": "/proc", "type": "proc", "source": "proc"},
-                {"destination": "/etc/hosts", "source": etc, "options": ["rbind", "rprivate"]},
-                {"destination": "/site", "source": "/srv/site", "options": ["rbind", "ro", "rprivate"]},
-            ],
             "linux": {"maskedPaths": ["/proc/kcore"], "resources": {
                 "memory": {"limit": 1024}, "cpu": {"quota": 150_000, "period": 100_000}}},
         });
@@ -505,14 +452,5 @@ mod tests {
         assert_eq!(view.networks(), ["none"]);
         view.record.network.mode = NetworkMode::Host;
         assert_eq!(view.networks(), ["host"]);
-    }
-
-    #[test]
-    fn binds_are_the_users_own() {
-        let view = sample::view(sample::record("web", ASKED), Status::Running);
-        let binds = view.binds();
-        assert_eq!(binds.len(), 1);
-        assert_eq!(binds[0].source, Path::new("/srv/site"));
-        assert!(binds[0].is_read_only());
     }
 }

@@ -18,6 +18,9 @@ pub const MAX_HOSTNAME: usize = 64;
 /// containerd's own limit for identifiers such as namespaces.
 pub const MAX_IDENTIFIER: usize = 76;
 
+/// The longest name of a volume: it is a directory's.
+pub const MAX_VOLUME: usize = 128;
+
 /// A name that breaks the rules, with the proposal that keeps them.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} \"{given}\" is not allowed: {rule}")]
@@ -52,8 +55,14 @@ pub struct ContainerId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Namespace(String);
 
+/// A volume's name, docker's grammar: a letter or digit, then these and `.`, `_` and `-`; at most
+/// [`MAX_VOLUME`] bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct VolumeName(String);
+
 macro_rules! identifier {
-    ($type:ident, $what:literal, $max:expr) => {
+    ($type:ident, $what:literal, $max:expr, $violated:expr) => {
         impl $type {
             /// The name as text.
             pub fn as_str(&self) -> &str {
@@ -65,7 +74,7 @@ macro_rules! identifier {
             type Err = InvalidName;
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
-                check($what, text, $max)?;
+                check($what, text, $max, $violated)?;
                 Ok(Self(text.to_owned()))
             }
         }
@@ -98,8 +107,19 @@ macro_rules! identifier {
     };
 }
 
-identifier!(ContainerId, "container name", MAX_NAME);
-identifier!(Namespace, "containerd namespace", MAX_IDENTIFIER);
+identifier!(ContainerId, "container name", MAX_NAME, violated_rule);
+identifier!(
+    Namespace,
+    "containerd namespace",
+    MAX_IDENTIFIER,
+    violated_rule
+);
+identifier!(
+    VolumeName,
+    "volume name",
+    MAX_VOLUME,
+    violated_rule_of_volumes
+);
 
 impl ContainerId {
     /// The container id that CNI plugins see: `<namespace>-<id>`, as ctr and nerdctl form it.
@@ -155,8 +175,13 @@ impl FromStr for Hostname {
     }
 }
 
-fn check(what: &'static str, text: &str, max: usize) -> Result<(), InvalidName> {
-    let rule = match violated_rule(text, max) {
+fn check(
+    what: &'static str,
+    text: &str,
+    max: usize,
+    violated: impl Fn(&str, usize) -> Option<String>,
+) -> Result<(), InvalidName> {
+    let rule = match violated(text, max) {
         None => return Ok(()),
         Some(rule) => rule,
     };
@@ -191,6 +216,18 @@ fn violated_rule(text: &str, max: usize) -> Option<String> {
     })
 }
 
+fn violated_rule_of_volumes(text: &str, max: usize) -> Option<String> {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let inner = |c: char| c.is_ascii_alphanumeric() || is_separator(c);
+    match begins && text.chars().all(inner) && text.len() <= max {
+        true => None,
+        false => Some(format!(
+            "it must be letters, digits, \".\", \"_\" and \"-\", begin with one of the first two, and have \
+             at most {max} of them"
+        )),
+    }
+}
+
 fn is_separator(c: char) -> bool {
     matches!(c, '.' | '_' | '-')
 }
@@ -221,6 +258,16 @@ mod tests {
             "", "a__b", "a--b", "x-", "-x", "a b", "../x", "a/b", "é", "a\n", &long,
         ] {
             assert!(bad.parse::<ContainerId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn volumes_have_dockers_names() {
+        for good in ["a", "web_data", "a--b", "a.", &"x".repeat(128)] {
+            assert!(good.parse::<VolumeName>().is_ok(), "{good}");
+        }
+        for bad in ["", ".a", "-a", "a/b", "..", "a b", &"x".repeat(129)] {
+            assert!(bad.parse::<VolumeName>().is_err(), "{bad}");
         }
     }
 

@@ -3,9 +3,11 @@
 pub mod bytes;
 pub mod class;
 pub mod cpus;
+pub mod device;
 pub mod generated_name;
 pub mod health;
 pub mod id;
+pub mod isolation;
 pub mod mac;
 pub mod mount;
 pub mod netns;
@@ -16,3 +18,4 @@ pub mod reference;
 pub mod restart;
 pub mod signal;
 pub mod time;
+pub mod ulimit;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::health::HealthCheck;
-use super::id::{ContainerId, Namespace};
+use super::id::{ContainerId, Namespace, VolumeName};
 use super::port::PublishedPort;
 use super::restart::RestartPolicy;
 
@@ -57,9 +57,30 @@ pub struct Record {
     pub process: Process,
     /// What its `hosts` and `resolv.conf` say beside what the network says.
     pub names: Names,
+    /// What is mounted in it beside the default mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountPoint>,
+    /// The namespaces of other containers that it shares, looked up at each start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<Join>,
+    /// Its `/dev/shm` is a mount on the host, for others to share, of so many bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_memory: Option<i64>,
+    /// Its spec names an interface: the process is made when the networks are attached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_interfaces: bool,
+    /// The ports that it says it listens on (`--expose`, the image's EXPOSE): `80/tcp`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<String>,
+    /// Where its output goes.
+    #[serde(default, skip_serializing_if = "Log::is_default")]
+    pub log: Log,
     /// Remove everything when it ends (`--rm`).
     #[serde(default)]
     pub auto_remove: bool,
+    /// It is being removed by somebody who did not ask for its volumes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_volumes: bool,
     /// What happens when its process ends by itself.
     #[serde(default, skip_serializing_if = "RestartPolicy::is_no")]
     pub restart: RestartPolicy,
@@ -189,6 +210,9 @@ pub struct Process {
     /// The user as given; a name is looked up in the image at the start.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
+    /// Further groups as given (`--group-add`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// It has a terminal (`-t`).
     pub terminal: bool,
     /// Its standard input is kept open (`-i`).
@@ -201,11 +225,131 @@ pub struct Process {
     pub runtime: String,
 }
 
+/// Something mounted in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountPoint {
+    /// What kind of thing it is.
+    pub kind: MountKind,
+    /// Where it lies on the host; empty for memory. For an image, its name.
+    #[serde(default, skip_serializing_if = "is_empty_path")]
+    pub source: PathBuf,
+    /// Where it is seen in the container.
+    pub destination: PathBuf,
+    /// The options, in mount(8)'s words.
+    pub options: Vec<String>,
+    /// The volume that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeUse>,
+}
+
+/// The kinds of mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountKind {
+    /// A file or directory of the host.
+    Bind,
+    /// A volume.
+    Volume,
+    /// Memory.
+    Tmpfs,
+}
+
+impl MountKind {
+    /// Docker's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Volume => "volume",
+            Self::Tmpfs => "tmpfs",
+        }
+    }
+}
+
+/// How a container uses a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeUse {
+    /// The volume's name.
+    pub name: VolumeName,
+    /// It was made for this container, and may go with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
+    /// While it is empty it gets what the image has there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
+}
+
+impl MountPoint {
+    /// The container may not write to it.
+    pub fn is_read_only(&self) -> bool {
+        let words = self.options.iter();
+        words.into_iter().any(|word| word == "ro" || word == "rro")
+    }
+}
+
+fn is_empty_path(path: &std::path::Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+/// A namespace of another container that a container shares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// Which: `pid` or `ipc`.
+    pub namespace: String,
+    /// Whose.
+    pub container: ContainerId,
+}
+
+/// Where a container's output goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Who writes it.
+    pub driver: LogDriver,
+    /// A file is rotated when it has grown past this many bytes; the driver's own limit if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+    /// So many files are kept; the driver's own number if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_files: Option<u32>,
+}
+
+impl Log {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The forms of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    /// netrun's own: frames as they were read.
+    #[default]
+    Local,
+    /// Docker's lines of JSON, for those who ship logs.
+    JsonFile,
+    /// None.
+    None,
+}
+
+impl LogDriver {
+    /// Docker's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::JsonFile => "json-file",
+            Self::None => "none",
+        }
+    }
+}
+
 /// What the container's `hosts`, `hostname` and `resolv.conf` say beside the network's own words.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Names {
     /// The hostname.
     pub hostname: String,
+    /// `--domainname`, which the hosts file has behind the hostname.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// `--add-host`: name and address; the address may be `host-gateway`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add_hosts: Vec<(String, String)>,

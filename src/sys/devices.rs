@@ -26,6 +26,31 @@ pub(super) fn host_devices(directory: &Path) -> Result<Vec<LinuxDevice>, FactsEr
     Ok(devices)
 }
 
+/// A device of the host as a container sees it at `inside`; all of them, if it is a directory.
+///
+/// # Errors
+/// There is no such device.
+pub fn asked_devices(host: &Path, inside: &Path) -> io::Result<Vec<LinuxDevice>> {
+    // A link stands for what it leads to, as /dev/disk/by-id/... does.
+    let real = host.canonicalize()?;
+    let metadata = fs::metadata(&real)?;
+    if !metadata.is_dir() {
+        let not_a_device = || io::Error::new(io::ErrorKind::InvalidInput, "this is no device");
+        let node = device(inside, &metadata).ok_or_else(not_a_device)?;
+        return Ok(vec![node]);
+    }
+    let mut nodes = Vec::new();
+    collect(&real, &mut nodes).map_err(|error| match error {
+        FactsError::Read { source, .. } => source,
+        FactsError::NoCgroups => io::ErrorKind::Unsupported.into(),
+    })?;
+    for node in &mut nodes {
+        let below = node.path().strip_prefix(&real).map(Path::to_owned);
+        node.set_path(inside.join(below.unwrap_or_default()));
+    }
+    Ok(nodes)
+}
+
 fn collect(directory: &Path, devices: &mut Vec<LinuxDevice>) -> Result<(), FactsError> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -93,6 +118,22 @@ mod tests {
             );
         }
         assert!(devices.is_sorted_by(|a, b| a.path() < b.path()));
+    }
+
+    #[test]
+    fn a_device_is_seen_under_another_name() {
+        let nodes = asked_devices(Path::new("/dev/null"), Path::new("/dev/nothing")).unwrap();
+        assert_eq!(nodes.len(), 1);
+        assert_eq!(nodes[0].path(), Path::new("/dev/nothing"));
+        assert_eq!((nodes[0].major(), nodes[0].minor()), (1, 3));
+        let all = asked_devices(Path::new("/dev"), Path::new("/all")).unwrap();
+        assert!(all.iter().any(|node| node.path() == Path::new("/all/null")));
+        for bad in ["/dev/no-such-device", "/proc/version"] {
+            assert!(
+                asked_devices(Path::new(bad), Path::new(bad)).is_err(),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub mod cgroup;
 )]
 pub mod channel;
 pub mod copy;
-mod devices;
+pub mod devices;
 pub mod enter;
 pub mod facts;
 pub mod lock;
@@ -29,4 +29,6 @@ pub mod ready;
 pub mod rootfs;
 pub mod routes;
 pub mod terminal;
+pub mod tree;
+pub mod usage;
 pub mod watch;

@@ -1,13 +1,14 @@
 //! Root file systems mounted: to look into one that nothing has mounted yet, or where somebody wants
-//! it.
+//! it; memory that containers share.
 //!
-//! Invariant: what is only looked into is mounted in a mount namespace that dies with its thread, so that mount
-//! cannot stay.
+//! Invariant: what is only looked into is mounted in a mount namespace that dies with its thread, so
+//! that mount cannot stay.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
@@ -76,6 +77,28 @@ fn mount_privately((kind, source, options): Instruction<'_>) -> io::Result<()> {
     let (flags, data) = split(options);
     let data = (!data.is_empty()).then_some(data.as_str());
     Ok(mount(Some(source), MOUNT_POINT, Some(kind), flags, data)?)
+}
+
+/// Mounts memory of so many bytes on a directory, for any user to write to, as on `/dev/shm`.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn mount_memory(at: &Path, bytes: i64) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let data = format!("mode=1777,size={bytes}");
+    let (source, kind) = (Some("shm"), Some("tmpfs"));
+    Ok(mount(source, at, kind, flags, Some(data.as_str()))?)
+}
+
+/// Takes a mount away, at once for new users; absence is success.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn unmount(at: &Path) -> io::Result<()> {
+    match umount2(at, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+        Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// mount(8)'s options as flags and the rest as the file system's own data.

@@ -64,6 +64,7 @@ pub fn require_tools() {
             ("iptables", "iptables"),
             ("jq", "jq"),
             ("zstd", "zstd"),
+            ("tini-static", "tini"),
             ("dnsmasq", "dnsmasq-base"),
             ("openssl", "openssl"),
             ("skopeo", "skopeo"),

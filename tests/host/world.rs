@@ -59,6 +59,11 @@ const BY_DESIGN: &[(&str, &str)] = &[
         "a containerd namespace's directory",
     ),
     ("dir /var/lib/netrun", "made at first use"),
+    ("dir /var/lib/netrun/volumes", "made at first use"),
+    (
+        "dir /var/lib/netrun/volumes/default",
+        "a containerd namespace's volumes",
+    ),
     (
         "dir /var/lib/netrun/default",
         "a containerd namespace's directory",

@@ -7,6 +7,7 @@ use super::{ellipsis, listed_time};
 use crate::cli::format::{Column, Format, Row, TemplateError, list};
 use crate::commands::ps::Args;
 use crate::engine::view::{View, age};
+use crate::model::record::{MountKind, MountPoint};
 use crate::model::reference::Reference;
 
 /// How many characters of a command, and of a mount, are shown.
@@ -63,10 +64,8 @@ fn row(view: &View, now: Timestamp, whole: bool) -> Row {
     let labels: Vec<String> = labels
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let mounts = view.binds().into_iter();
-    let mounts: Vec<String> = mounts
-        .map(|bind| cut(bind.source.display().to_string(), MOUNT))
-        .collect();
+    let mounts = record.mounts.iter().filter_map(mounted);
+    let mounts: Vec<String> = mounts.map(|what| cut(what, MOUNT)).collect();
     let fields = json!({
         "ID": record.id,
         "Names": record.id,
@@ -85,6 +84,15 @@ fn row(view: &View, now: Timestamp, whole: bool) -> Row {
     Row {
         fields,
         labels: record.labels.clone(),
+    }
+}
+
+/// What is mounted: a volume by its name, anything else of the host by its path; memory is nothing.
+fn mounted(mount: &MountPoint) -> Option<String> {
+    match (&mount.volume, mount.kind) {
+        (Some(volume), _) => Some(volume.name.to_string()),
+        (None, MountKind::Tmpfs) => None,
+        (None, _) => Some(mount.source.display().to_string()),
     }
 }
 

@@ -4,17 +4,17 @@
 //! fields are docker's names for parts of the same.
 
 use oci_spec::image::Descriptor;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::exact_time;
+use super::host_config::{host_config, mount};
 use super::network_settings::network_settings;
 use crate::cli::format::{Format, TemplateError, documents};
 use crate::commands::inspect::Object;
 use crate::engine::paths::Paths;
-use crate::engine::view::{BindMount, Status, View};
+use crate::engine::view::{Status, View};
 use crate::image::Image;
-use crate::model::mount::Propagation;
-use crate::model::record::Attachment;
+use crate::model::record::{Attachment, LogDriver, Record};
 use crate::model::reference::Reference;
 use crate::network::CniResult;
 
@@ -38,7 +38,6 @@ fn container(view: &View) -> Value {
     let record = &view.record;
     let spec: Value = serde_json::from_slice(&view.spec).unwrap_or_default();
     let paths = Paths::new(&record.namespace, &record.id);
-    let binds = view.binds();
     let words = &record.process.command;
     json!({
         "Id": record.id,
@@ -51,13 +50,17 @@ fn container(view: &View) -> Value {
         "RestartCount": record.restarts,
         "Driver": record.snapshotter,
         "Platform": "linux",
-        "LogPath": paths.log(),
+        "LogPath": match record.log.driver {
+            LogDriver::Local => Some(paths.log()),
+            LogDriver::JsonFile => Some(paths.json_log()),
+            LogDriver::None => None,
+        },
         "HostnamePath": paths.hostname(),
         "HostsPath": paths.hosts(),
         "ResolvConfPath": paths.resolv_conf(),
         "Config": config(view, &spec),
-        "HostConfig": host_config(view, &spec, &binds),
-        "Mounts": binds.iter().map(mount).collect::<Vec<_>>(),
+        "HostConfig": host_config(view, &spec),
+        "Mounts": record.mounts.iter().map(mount).collect::<Vec<_>>(),
         "NetworkSettings": network_settings(view),
         "Attachments": attachments(view),
         "Record": record,
@@ -95,6 +98,8 @@ fn config(view: &View, spec: &Value) -> Value {
         "Cmd": process.command,
         "Entrypoint": null,
         "Image": record.image,
+        "Domainname": record.names.domain.clone().unwrap_or_default(),
+        "ExposedPorts": exposed(record),
         "WorkingDir": spec["process"]["cwd"],
         "Labels": record.labels,
         "StopSignal": process.stop_signal,
@@ -102,62 +107,14 @@ fn config(view: &View, spec: &Value) -> Value {
     })
 }
 
-fn host_config(view: &View, spec: &Value, binds: &[BindMount]) -> Value {
-    let record = &view.record;
-    let resources = &spec["linux"]["resources"];
-    let add_hosts = record.names.add_hosts.iter();
-    let add_hosts: Vec<String> = add_hosts.map(|(name, at)| format!("{name}:{at}")).collect();
-    json!({
-        "AutoRemove": record.auto_remove,
-        // Only a privileged container sees all of /proc.
-        "Privileged": spec["linux"]["maskedPaths"].as_array().is_none_or(Vec::is_empty),
-        "ReadonlyRootfs": spec["root"]["readonly"].as_bool().unwrap_or_default(),
-        "NetworkMode": view.networks()[0],
-        "Binds": binds.iter().map(bind).collect::<Vec<_>>(),
-        "Memory": resources["memory"]["limit"].as_i64().unwrap_or_default(),
-        "NanoCpus": nano_cpus(&resources["cpu"]),
-        "PidsLimit": resources["pids"]["limit"],
-        "Runtime": record.process.runtime,
-        "Dns": record.names.dns,
-        "DnsSearch": record.names.dns_search,
-        "DnsOptions": record.names.dns_options,
-        "RestartPolicy": {
-            "Name": record.restart.name(),
-            "MaximumRetryCount": record.restart.most(),
-        },
-        "ExtraHosts": add_hosts,
-    })
-}
-
-/// Billionths of a CPU; 0 is no limit.
-fn nano_cpus(cpu: &Value) -> i64 {
-    let quota = cpu["quota"].as_i64().filter(|quota| *quota > 0);
-    let period = cpu["period"].as_i64().filter(|period| *period > 0);
-    match (quota, period) {
-        (Some(quota), Some(period)) => quota.saturating_mul(1_000_000_000) / period,
-        _ => 0,
+/// As docker has them: the keys of an object; nothing if there are none.
+fn exposed(record: &Record) -> Value {
+    let ports = record.exposed.iter();
+    let object: Map<String, Value> = ports.map(|port| (port.clone(), json!({}))).collect();
+    match object.is_empty() {
+        true => Value::Null,
+        false => Value::Object(object),
     }
-}
-
-fn bind(bind: &BindMount) -> String {
-    let (source, destination) = (bind.source.display(), bind.destination.display());
-    match bind.is_read_only() {
-        true => format!("{source}:{destination}:ro"),
-        false => format!("{source}:{destination}"),
-    }
-}
-
-fn mount(bind: &BindMount) -> Value {
-    let mut options = bind.options.iter();
-    let propagation = options.find_map(|option| Propagation::from_name(option));
-    json!({
-        "Type": "bind",
-        "Source": bind.source,
-        "Destination": bind.destination,
-        "Mode": if bind.is_read_only() { "ro" } else { "" },
-        "RW": !bind.is_read_only(),
-        "Propagation": propagation.unwrap_or_default().as_str(),
-    })
 }
 
 fn attachments(view: &View) -> Vec<Value> {

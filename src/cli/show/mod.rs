@@ -4,7 +4,9 @@
 
 pub mod cni;
 pub mod containers;
+pub mod events;
 pub mod history;
+mod host_config;
 pub mod images;
 pub mod info;
 pub mod inspect;
@@ -12,7 +14,10 @@ pub mod logs;
 pub mod netns;
 mod network_settings;
 pub mod networks;
+pub mod started;
+pub mod stats;
 pub mod version;
+pub mod volumes;
 
 use std::error::Error;
 

@@ -4,8 +4,12 @@
 //! that it cannot give: such a request is an error here, not in the runtime.
 
 pub mod capabilities;
+mod devices;
+mod extras;
+mod limits;
 mod linux;
 mod mounts;
+mod namespaces;
 mod process;
 
 use std::path::PathBuf;
@@ -13,13 +17,15 @@ use std::path::PathBuf;
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{Root, Spec};
 
-pub use self::linux::{Limits, Netns};
-pub use self::mounts::EtcFiles;
+pub use self::extras::{Extras, SHM_SIZE, Seccomp, Shm};
+pub use self::limits::{Limits, limit};
+pub use self::mounts::{EtcFiles, INIT};
+pub use self::namespaces::Netns;
 pub use self::process::{ExecRequest, exec_process, resolved_command, set_user};
 use super::user::User;
 use crate::model::class::{Class, Explain};
 use crate::model::id::{ContainerId, Namespace};
-use crate::model::mount::Bind;
+use crate::model::isolation::Sharing;
 use crate::sys::facts::HostFacts;
 
 /// The version of the runtime spec that is written: what containerd 1.6 and runc 1.1 speak.
@@ -56,10 +62,10 @@ pub struct SpecRequest<'a> {
     pub cap_drop: &'a [String],
     /// `--read-only`.
     pub read_only: bool,
-    /// `-v`, with absolute sources.
-    pub binds: &'a [Bind],
-    /// `--memory`, `--cpus`, `--pids-limit`.
-    pub limits: Limits,
+    /// `--memory`, `--cpus`, `--pids-limit` and their like.
+    pub limits: &'a Limits,
+    /// The less usual wishes.
+    pub extras: &'a Extras,
     /// Whose network it has.
     pub netns: &'a Netns,
     /// The files of the container's names.
@@ -100,8 +106,8 @@ pub enum SpecError {
         /// Its name without the prefix.
         name: String,
     },
-    /// Two `-v` for one place.
-    #[error("two volumes have the destination {destination}", destination = .destination.display())]
+    /// Two mounts for one place.
+    #[error("two mounts have the destination {destination}", destination = .destination.display())]
     DuplicateMount {
         /// The place in the container.
         destination: PathBuf,
@@ -124,18 +130,59 @@ pub enum SpecError {
         /// The least that is possible.
         least: &'static str,
     },
+    /// Two limits of which one must not be above the other.
+    #[error("{flag} is above {other}")]
+    LimitsDisagree {
+        /// The option that is too large.
+        flag: &'static str,
+        /// The one that it must not exceed.
+        other: &'static str,
+    },
+    /// A limit that means nothing without another.
+    #[error("{flag} means nothing without {other}")]
+    LimitAlone {
+        /// The option.
+        flag: &'static str,
+        /// The one that is missing.
+        other: &'static str,
+    },
+    /// A setting of a namespace that is not the container's own.
+    #[error("the setting {name} is not the container's own: it shares the namespace")]
+    SharedSysctl {
+        /// The setting.
+        name: String,
+    },
+    /// A filter for a kernel that has none.
+    #[error("this kernel cannot filter system calls")]
+    NoSeccomp,
+    /// A filter that nobody can read.
+    #[error("the seccomp profile cannot be read")]
+    SeccompProfile(#[source] serde_json::Error),
+    /// A name of one's own in the host's UTS namespace.
+    #[error("{flag} cannot be given where the host's names are shared (--uts host)")]
+    HostsNames {
+        /// The option.
+        flag: &'static str,
+    },
 }
 
 impl Explain for SpecError {
     fn class(&self) -> Class {
         match self {
-            Self::CapabilityUnavailable { .. } | Self::NoController { .. } => Class::Unsupported,
+            Self::CapabilityUnavailable { .. } | Self::NoController { .. } | Self::NoSeccomp => {
+                Class::Unsupported
+            }
             Self::NothingToRun
             | Self::RelativeWorkdir { .. }
             | Self::NamelessEnv { .. }
             | Self::UnknownCapability { .. }
             | Self::DuplicateMount { .. }
-            | Self::LimitTooSmall { .. } => Class::InvalidInput,
+            | Self::LimitTooSmall { .. }
+            | Self::LimitsDisagree { .. }
+            | Self::LimitAlone { .. }
+            | Self::SharedSysctl { .. }
+            | Self::SeccompProfile(_)
+            | Self::HostsNames { .. } => Class::InvalidInput,
         }
     }
 
@@ -157,6 +204,12 @@ impl Explain for SpecError {
 /// See [`SpecError`]; every one is the user's to mend.
 pub fn spec(request: &SpecRequest<'_>) -> Result<Spec, SpecError> {
     let hostname = hostname(request);
+    let hosts_names = request.extras.uts == Some(Sharing::Host);
+    if hosts_names && request.hostname.is_some() {
+        return Err(SpecError::HostsNames { flag: "--hostname" });
+    }
+    let annotations = &request.extras.annotations;
+    let annotations = (!annotations.is_empty()).then(|| annotations.clone().into_iter().collect());
     let capabilities = capabilities::resolve(request)?;
     let mut root = Root::default();
     root.set_path(PathBuf::from("rootfs"))
@@ -167,8 +220,8 @@ pub fn spec(request: &SpecRequest<'_>) -> Result<Spec, SpecError> {
         .set_process(Some(process::process(request, hostname, &capabilities)?))
         .set_mounts(Some(mounts::mounts(request)?))
         .set_linux(Some(linux::linux(request, &capabilities)?))
-        .set_hostname(Some(hostname.to_owned()))
-        .set_annotations(None);
+        .set_hostname((!hosts_names).then(|| hostname.to_owned()))
+        .set_annotations(annotations);
     Ok(spec)
 }
 
@@ -176,6 +229,7 @@ pub fn spec(request: &SpecRequest<'_>) -> Result<Spec, SpecError> {
 fn hostname<'a>(request: &SpecRequest<'a>) -> &'a str {
     match (request.hostname, request.netns) {
         (Some(hostname), _) => hostname,
+        _ if request.extras.uts == Some(Sharing::Host) => &request.host.hostname,
         (None, Netns::Path(_)) => request.id.as_str(),
         (None, Netns::Host) => &request.host.hostname,
     }

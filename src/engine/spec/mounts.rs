@@ -1,14 +1,14 @@
-//! What is mounted in a container: docker's default mounts, its names' files, the user's binds.
+//! What is mounted in a container: docker's default mounts, its names' files, the user's mounts.
 //!
-//! Invariant: a user's bind replaces a default of the same destination; no place is mounted twice.
+//! Invariant: a user's mount replaces a default of the same destination; no place is mounted twice.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 
-use super::{SpecError, SpecRequest};
-use crate::model::mount::Bind;
+use super::{Shm, SpecError, SpecRequest};
+use crate::model::record::{MountKind, MountPoint};
 
 /// The files on the host that a container sees as its `hosts`, `hostname` and `resolv.conf`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +72,15 @@ const DEFAULTS: [(&str, &str, &str, &[&str]); 7] = [
 /// Defaults that a privileged container may write to.
 const WRITABLE_IF_PRIVILEGED: [&str; 2] = ["/sys", "/sys/fs/cgroup"];
 
+/// Where the init lies in the container: docker's place.
+pub const INIT: &str = "/sbin/docker-init";
+
 pub(super) fn mounts(request: &SpecRequest<'_>) -> Result<Vec<Mount>, SpecError> {
     let mut taken: HashSet<&Path> = HashSet::new();
-    for bind in request.binds {
-        if !taken.insert(&bind.destination) {
+    for asked in &request.extras.mounts {
+        if !taken.insert(&asked.destination) {
             return Err(SpecError::DuplicateMount {
-                destination: bind.destination.clone(),
+                destination: asked.destination.clone(),
             });
         }
     }
@@ -87,17 +90,43 @@ pub(super) fn mounts(request: &SpecRequest<'_>) -> Result<Vec<Mount>, SpecError>
         .into_iter()
         .filter(|(destination, ..)| !taken.contains(Path::new(destination)))
         .filter(|(destination, ..)| !hidden_by_dev(Path::new(destination)))
-        .map(|default| default_mount(default, request.privileged))
+        .filter_map(|default| shared_mount(default, request))
         .collect();
-    let mut placed: Vec<Mount> = etc_mounts(request)
-        .into_iter()
+    let own_files = etc_mounts(request).into_iter().chain(init_mount(request));
+    let mut placed: Vec<Mount> = own_files
         .filter(|mount| !taken.contains(mount.destination().as_path()))
-        .chain(request.binds.iter().map(bind_mount))
+        .chain(request.extras.mounts.iter().map(asked_mount))
         .collect();
     // A place must be mounted before what lies below it.
     placed.sort_by_key(|mount| mount.destination().components().count());
     mounts.extend(placed);
     Ok(mounts)
+}
+
+/// A default mount, or what is there instead where the IPC namespace is not the container's own.
+fn shared_mount(default: (&str, &str, &str, &[&str]), request: &SpecRequest<'_>) -> Option<Mount> {
+    let place = default.0;
+    let bind = |source: PathBuf| {
+        let options = ["rbind", "nosuid", "noexec", "nodev", "rprivate"];
+        mount(place.into(), "bind", source, options)
+    };
+    match (place, &request.extras.shm) {
+        ("/dev/shm", Shm::None) => None,
+        ("/dev/shm", Shm::Bind(source)) => Some(bind(source.clone())),
+        ("/dev/shm", Shm::Own(bytes)) => {
+            let size = format!("size={bytes}");
+            let options = default.3.iter().copied();
+            let options = options.map(|o| if o.starts_with("size=") { &size } else { o });
+            Some(mount(place.into(), default.1, default.2.into(), options))
+        }
+        _ => Some(default_mount(default, request.privileged)),
+    }
+}
+
+fn init_mount(request: &SpecRequest<'_>) -> Option<Mount> {
+    let init = request.extras.init.clone()?;
+    let options = ["bind", "ro", "rprivate"];
+    Some(mount(INIT.into(), "bind", init, options))
 }
 
 fn default_mount(
@@ -129,15 +158,13 @@ fn etc_mounts(request: &SpecRequest<'_>) -> [Mount; 3] {
     })
 }
 
-fn bind_mount(bind: &Bind) -> Mount {
-    let access = if bind.read_only { "ro" } else { "rw" };
-    let options = ["rbind", access, bind.propagation.as_str()];
-    mount(
-        bind.destination.clone(),
-        "bind",
-        bind.source.clone(),
-        options,
-    )
+fn asked_mount(asked: &MountPoint) -> Mount {
+    let (typ, source) = match asked.kind {
+        MountKind::Bind | MountKind::Volume => ("bind", asked.source.clone()),
+        MountKind::Tmpfs => ("tmpfs", PathBuf::from("tmpfs")),
+    };
+    let options = asked.options.iter().map(String::as_str);
+    mount(asked.destination.clone(), typ, source, options)
 }
 
 fn mount<'a>(

@@ -1,16 +1,20 @@
 //! The process of a container and those that are executed in it later.
 //!
-//! Invariant: no rlimit, no label and no other thing is set that docker would not set. HOME is the
+//! Invariant: no rlimit, no label and no other thing is set that nobody asked for. HOME is the
 //! runtime's: runc and crun set it from the container's passwd where it is missing.
 
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Config, ImageConfiguration};
-use oci_spec::runtime::{Capabilities, Process, User as OciUser};
+use oci_spec::runtime::{Capabilities, Capability, PosixRlimit, Process, User as OciUser};
+
+use serde_json::json;
 
 use super::capabilities::sets;
+use super::mounts::INIT;
 use super::{SpecError, SpecRequest};
 use crate::engine::user::User;
+use crate::model::ulimit::Ulimit;
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -27,6 +31,8 @@ pub struct ExecRequest<'a> {
     pub user: Option<&'a User>,
     /// `-t`.
     pub terminal: bool,
+    /// `--privileged`: all capabilities of the host.
+    pub privileged: Option<&'a [Capability]>,
 }
 
 /// The container's command by docker's rules: `--entrypoint` replaces the image's entrypoint and
@@ -71,22 +77,42 @@ pub(super) fn process(
     override_env(&mut env, image_env.unwrap_or_default());
     override_env(&mut env, named(request.env)?);
 
+    let extras = request.extras;
+    let mut user = oci_user(request.user);
+    user.set_umask(extras.umask);
     let mut process = Process::default();
     process
         .set_terminal(Some(request.terminal))
-        .set_user(oci_user(request.user))
-        .set_args(Some(resolved_command(
-            request.image,
-            request.entrypoint,
-            request.command,
-        )?))
+        .set_user(user)
+        .set_args(Some(arguments(request)?))
         .set_env(Some(env))
         .set_cwd(workdir(request.workdir, config)?)
         .set_capabilities(Some(sets(bounding, request.user)))
-        .set_no_new_privileges(Some(false))
+        .set_no_new_privileges(Some(extras.no_new_privileges))
+        .set_apparmor_profile(extras.apparmor.clone())
+        .set_oom_score_adj(extras.oom_score_adj)
         // The crate's default process has limits of its own; docker's has none.
-        .set_rlimits(None);
+        .set_rlimits(rlimits(&extras.ulimits));
     Ok(process)
+}
+
+/// The command, as the child of the init where there is to be one.
+fn arguments(request: &SpecRequest<'_>) -> Result<Vec<String>, SpecError> {
+    let command = resolved_command(request.image, request.entrypoint, request.command)?;
+    if request.extras.init.is_none() {
+        return Ok(command);
+    }
+    let init = [INIT.to_owned(), "--".to_owned()];
+    Ok(init.into_iter().chain(command).collect())
+}
+
+fn rlimits(ulimits: &[Ulimit]) -> Option<Vec<PosixRlimit>> {
+    let rlimit = |ulimit: &Ulimit| {
+        let (name, soft, hard) = (&ulimit.name, ulimit.soft, ulimit.hard);
+        let document = json!({"type": name, "soft": soft, "hard": hard});
+        serde_json::from_value::<PosixRlimit>(document).ok()
+    };
+    (!ulimits.is_empty()).then(|| ulimits.iter().filter_map(rlimit).collect())
 }
 
 /// The process that an exec starts: the container's own, with what the request says instead.
@@ -114,6 +140,13 @@ pub fn exec_process(container: &Process, request: &ExecRequest<'_>) -> Result<Pr
     if let Some(user) = request.user {
         set_user(&mut process, user);
     }
+    if let Some(all) = request.privileged {
+        // As with docker, whoever runs it has them in effect.
+        let root = User::default();
+        let capabilities = sets(&all.iter().copied().collect(), &root);
+        process.set_capabilities(Some(capabilities));
+        process.set_apparmor_profile(None);
+    }
     Ok(process)
 }
 
@@ -123,8 +156,10 @@ pub fn set_user(process: &mut Process, user: &User) {
     let bounding = held
         .and_then(|sets| sets.bounding().clone())
         .unwrap_or_default();
+    let mut oci = oci_user(user);
+    oci.set_umask(process.user().umask());
     process
-        .set_user(oci_user(user))
+        .set_user(oci)
         .set_capabilities(Some(sets(&bounding, user)));
 }
 

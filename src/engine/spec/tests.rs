@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::class::Class;
+use crate::model::isolation::Shared;
+use crate::model::record::{MountKind, MountPoint};
 use crate::sys::facts::{BY_NUMBER, CgroupMode, Controllers};
 
 /// Everything that a request borrows, at its most ordinary.
@@ -18,7 +20,8 @@ struct Fixture {
     command: Vec<String>,
     env: Vec<String>,
     user: User,
-    binds: Vec<Bind>,
+    limits: Limits,
+    extras: Extras,
     netns: Netns,
     etc_files: EtcFiles,
     host: HostFacts,
@@ -38,7 +41,8 @@ impl Fixture {
                 gid: 0,
                 additional_gids: vec![0, 10],
             },
-            binds: Vec::new(),
+            limits: Limits::default(),
+            extras: Extras::default(),
             netns: Netns::Path("/run/netns/netrun-web".into()),
             etc_files: EtcFiles {
                 hosts: "/state/hosts".into(),
@@ -75,8 +79,8 @@ impl Fixture {
             cap_add: &[],
             cap_drop: &[],
             read_only: false,
-            binds: &self.binds,
-            limits: Limits::default(),
+            limits: &self.limits,
+            extras: &self.extras,
             netns: &self.netns,
             etc_files: &self.etc_files,
             host: &self.host,
@@ -102,6 +106,16 @@ fn image(config: Value) -> ImageConfiguration {
         "history": [],
     }))
     .unwrap()
+}
+
+fn bind(source: &str, destination: &str, access: &str, propagation: &str) -> MountPoint {
+    MountPoint {
+        kind: MountKind::Bind,
+        source: source.into(),
+        destination: destination.into(),
+        options: ["rbind", access, propagation].map(str::to_owned).into(),
+        volume: None,
+    }
 }
 
 fn words(list: &str) -> Vec<String> {
@@ -321,7 +335,7 @@ fn the_profile_follows_the_capabilities() {
 #[test]
 fn a_read_only_root_makes_the_files_of_names_read_only() {
     let mut fixture = Fixture::new();
-    fixture.binds = vec!["/srv:/data".parse().unwrap()];
+    fixture.extras.mounts = vec![bind("/srv", "/data", "rw", "rprivate")];
     let request = SpecRequest {
         read_only: true,
         ..fixture.request()
@@ -336,14 +350,12 @@ fn a_read_only_root_makes_the_files_of_names_read_only() {
 #[test]
 fn binds_replace_defaults_and_lie_in_order_of_depth() {
     let mut fixture = Fixture::new();
-    fixture.binds = [
-        "/a:/data/deep/er:ro",
-        "/b:/data",
-        "/c:/etc/hosts",
-        "/d:/dev",
-    ]
-    .map(|text| text.parse().unwrap())
-    .into();
+    fixture.extras.mounts = vec![
+        bind("/a", "/data/deep/er", "ro", "rprivate"),
+        bind("/b", "/data", "rw", "rprivate"),
+        bind("/c", "/etc/hosts", "rw", "rprivate"),
+        bind("/d", "/dev", "rw", "rprivate"),
+    ];
     let spec = json_of(&fixture.request());
     let mounts = spec["mounts"].as_array().unwrap();
     let places: Vec<&str> = mounts
@@ -370,9 +382,10 @@ fn binds_replace_defaults_and_lie_in_order_of_depth() {
     );
     assert_eq!(mounts[7]["source"], "/c");
 
-    fixture.binds.push("/e:/data/".parse().unwrap());
+    let again = bind("/e", "/data", "rw", "rprivate");
+    fixture.extras.mounts.push(again);
     let error = super::spec(&fixture.request()).unwrap_err();
-    assert_eq!(error.to_string(), "two volumes have the destination /data");
+    assert_eq!(error.to_string(), "two mounts have the destination /data");
 }
 
 #[test]
@@ -386,7 +399,7 @@ fn shared_binds_need_a_root_that_lets_them_pass() {
         ("shared", json!("shared")),
     ] {
         let mut fixture = Fixture::new();
-        fixture.binds = vec![format!("/a:/b:{options}").parse().unwrap()];
+        fixture.extras.mounts = vec![bind("/a", "/b", "rw", options)];
         let spec = json_of(&fixture.request());
         assert_eq!(spec["linux"]["rootfsPropagation"], expected, "{options}");
     }
@@ -396,10 +409,11 @@ fn shared_binds_need_a_root_that_lets_them_pass() {
 fn limits_are_dockers() {
     let fixture = Fixture::limited(&["cpu", "memory", "pids"], true);
     let request = SpecRequest {
-        limits: Limits {
+        limits: &Limits {
             memory: Some(64 << 20),
             cpus: Some(1.5),
             pids: Some(100),
+            ..Limits::default()
         },
         ..fixture.request()
     };
@@ -416,7 +430,7 @@ fn limits_are_dockers() {
 
     let without_swap = Fixture::limited(&["memory"], false);
     let request = SpecRequest {
-        limits: Limits {
+        limits: &Limits {
             memory: Some(64 << 20),
             pids: Some(-1),
             ..Limits::default()
@@ -430,9 +444,9 @@ fn limits_are_dockers() {
 
 #[test]
 fn limits_that_cannot_be_kept_are_refused() {
-    let refused = |fixture: &Fixture, limits| {
+    let refused = |fixture: &Fixture, limits: Limits| {
         let request = SpecRequest {
-            limits,
+            limits: &limits,
             ..fixture.request()
         };
         spec(&request).unwrap_err()
@@ -481,7 +495,15 @@ fn an_exec_changes_what_it_says_and_nothing_else() {
         workdir: None,
         user: None,
         terminal: false,
+        privileged: None,
     };
+    let all = ExecRequest {
+        privileged: Some(&BY_NUMBER),
+        ..plain
+    };
+    let process = exec_process(&container, &all).unwrap();
+    let sets = process.capabilities().as_ref().unwrap();
+    assert_eq!(sets.effective().as_ref().unwrap().len(), BY_NUMBER.len());
     let mut expected = container.clone();
     expected.set_args(Some(command.clone()));
     assert_eq!(exec_process(&container, &plain).unwrap(), expected);
@@ -522,3 +544,6 @@ fn an_exec_changes_what_it_says_and_nothing_else() {
         assert!(exec_process(&container, &bad).is_err());
     }
 }
+
+#[path = "extras_tests.rs"]
+mod extras;

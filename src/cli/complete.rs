@@ -1,0 +1,259 @@
+//! What may follow the words of an unfinished command line: verbs, options, and the names of what there is.
+//!
+//! Invariant: it never fails and never writes to the terminal; what cannot be known is not proposed.
+//! Which argument takes whose name is told by the argument's own value name.
+
+use std::fs;
+use std::path::Path;
+
+use clap::{Arg, Command, CommandFactory};
+
+use super::grammar::Cli;
+use crate::commands::context::Context;
+use crate::engine::paths::STATE;
+use crate::engine::volumes::Store;
+use crate::image;
+use crate::model::reference::Reference;
+
+/// Print what may follow an unfinished command line
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct Args {
+    /// The words so far, the unfinished one last
+    #[arg(
+        value_name = "WORD",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub words: Vec<String>,
+}
+
+/// One proposal: the word, and what it is.
+type Proposal = (String, String);
+
+/// Lines of proposals for the last word.
+pub async fn complete(context: &Context<'_>, words: &[String]) -> String {
+    let mut root = Cli::command();
+    root.build();
+    let (unfinished, before) = match words {
+        [before @ .., last] => (last.as_str(), before),
+        [] => ("", words),
+    };
+    let place = find(&root, before);
+    let mut proposals = match &place {
+        Place::Value(arg) => values(context, arg).await,
+        Place::Word(command, position) if unfinished.starts_with('-') => {
+            let _ = position;
+            options(command, &root)
+        }
+        Place::Word(command, position) => words_of(context, command, *position).await,
+        Place::Foreign => Vec::new(),
+    };
+    proposals.retain(|(word, _)| word.starts_with(unfinished));
+    proposals.sort();
+    proposals.dedup();
+    let lines = proposals
+        .into_iter()
+        .map(|(word, about)| format!("{word}\t{about}\n"));
+    lines.collect()
+}
+
+/// Where the unfinished word stands.
+enum Place<'a> {
+    /// It is the value of this option.
+    Value(&'a Arg),
+    /// It is an option, a verb, or the argument with this number.
+    Word(&'a Command, usize),
+    /// It is a word of the container's command.
+    Foreign,
+}
+
+fn find<'a>(root: &'a Command, before: &[String]) -> Place<'a> {
+    let mut command = root;
+    let mut position = 0;
+    let mut words = before.iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            return Place::Foreign;
+        }
+        if word.starts_with('-') && word != "-" {
+            let arg = option(command, word).or_else(|| option(root, word));
+            let apart = arg.filter(|arg| arg.get_action().takes_values() && !word.contains('='));
+            if let Some(arg) = apart
+                && words.next().is_none()
+            {
+                return Place::Value(arg);
+            }
+        } else if let Some(verb) = command.find_subcommand(word) {
+            command = verb;
+        } else {
+            position += 1;
+        }
+    }
+    // Behind the image, or the container of an exec, the words are the container's.
+    let last = command.get_positionals().last();
+    let foreign = last.is_some_and(|arg| arg.is_trailing_var_arg_set()) && position > 0;
+    match foreign {
+        true => Place::Foreign,
+        false => Place::Word(command, position),
+    }
+}
+
+/// The option that a word is; of several letters the last one.
+fn option<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
+    let mut args = command.get_arguments();
+    match word.strip_prefix("--") {
+        Some(long) => {
+            let name = long.split('=').next();
+            args.find(|arg| {
+                let aliases = arg.get_all_aliases().unwrap_or_default();
+                arg.get_long() == name || aliases.iter().any(|alias| Some(*alias) == name)
+            })
+        }
+        None => args.find(|arg| arg.get_short() == word.chars().last()),
+    }
+}
+
+fn options(command: &Command, root: &Command) -> Vec<Proposal> {
+    let all = command.get_arguments().chain(root.get_arguments());
+    let shown = all.filter(|arg| !arg.is_hide_set());
+    let named = shown.filter_map(|arg| Some((format!("--{}", arg.get_long()?), about(arg))));
+    named.collect()
+}
+
+fn about(arg: &Arg) -> String {
+    arg.get_help().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The verbs that may stand there, or the names that the argument takes.
+async fn words_of(context: &Context<'_>, command: &Command, position: usize) -> Vec<Proposal> {
+    if command.has_subcommands() {
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let proposal = |verb: &Command| {
+            let about = verb.get_about().map(ToString::to_string);
+            (verb.get_name().to_owned(), about.unwrap_or_default())
+        };
+        return verbs.map(proposal).collect();
+    }
+    let positionals: Vec<&Arg> = command.get_positionals().collect();
+    match positionals.get(position).or(positionals.last()) {
+        Some(arg) => values(context, arg).await,
+        None => Vec::new(),
+    }
+}
+
+/// The values of an argument: those that the grammar lists, or the names of what there is.
+async fn values(context: &Context<'_>, arg: &Arg) -> Vec<Proposal> {
+    let listed = arg.get_possible_values();
+    if !listed.is_empty() {
+        let proposal = |value: &clap::builder::PossibleValue| {
+            let help = value.get_help().map(ToString::to_string);
+            (value.get_name().to_owned(), help.unwrap_or_default())
+        };
+        return listed.iter().map(proposal).collect();
+    }
+    let names = arg.get_value_names().unwrap_or_default();
+    let name = names.first().map(ToString::to_string).unwrap_or_default();
+    match name.split([':', '[']).find(|part| !part.is_empty()) {
+        Some("CONTAINER") => containers(context),
+        Some("IMAGE") => images(context).await,
+        Some("VOLUME") => volumes(context),
+        Some("SOURCE" | "DESTINATION") if arg.is_positional() => {
+            let mut sides = containers(context);
+            sides.iter_mut().for_each(|(name, _)| name.push(':'));
+            sides
+        }
+        Some("NETWORK") => networks(context),
+        Some("NAME") if arg.get_long().is_none() => {
+            let mut all = containers(context);
+            all.extend(images(context).await);
+            all
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn proposals(names: impl IntoIterator<Item = String>, kind: &str) -> Vec<Proposal> {
+    names
+        .into_iter()
+        .map(|name| (name, kind.to_owned()))
+        .collect()
+}
+
+/// Each container has a directory: containerd need not be asked.
+fn containers(context: &Context<'_>) -> Vec<Proposal> {
+    let directory = Path::new(STATE).join(context.settings.namespace.as_str());
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    proposals(names.filter(|name| !name.starts_with('.')), "container")
+}
+
+fn volumes(context: &Context<'_>) -> Vec<Proposal> {
+    let volumes = Store::new(&context.settings.namespace).list();
+    let names = volumes.unwrap_or_default().into_iter();
+    proposals(names.map(|volume| volume.name.to_string()), "volume")
+}
+
+async fn images(context: &Context<'_>) -> Vec<Proposal> {
+    let Ok(client) = context.host.client().await else {
+        return Vec::new();
+    };
+    let images = image::list(&client, &context.settings.snapshotter)
+        .await
+        .unwrap_or_default();
+    let names = images.into_iter().map(|image| {
+        let reference = Reference::parse(&image.name);
+        reference.map_or(image.name, |reference| reference.familiar())
+    });
+    proposals(names, "image")
+}
+
+/// The names of the networks, from their files.
+fn networks(context: &Context<'_>) -> Vec<Proposal> {
+    let entries = fs::read_dir(&context.settings.cni_conf_dir)
+        .into_iter()
+        .flatten();
+    let texts = entries
+        .flatten()
+        .filter_map(|entry| fs::read(entry.path()).ok());
+    let names = texts.filter_map(|text| {
+        let json: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        Some(json["name"].as_str()?.to_owned())
+    });
+    let usual = ["none", "host"].map(str::to_owned);
+    proposals(names.chain(usual), "network")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(line: &str) -> String {
+        let mut root = Cli::command();
+        root.build();
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match find(&root, &words) {
+            Place::Value(arg) => format!("value of {}", arg.get_id()),
+            Place::Word(command, position) => format!("{} {position}", command.get_name()),
+            Place::Foreign => "foreign".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_place_of_the_unfinished_word_is_found() {
+        for (line, expected) in [
+            ("", "netrun 0"),
+            ("run", "run 0"),
+            ("run --rm -it", "run 0"),
+            ("run --net", "value of networks"),
+            ("run --net=x", "run 0"),
+            ("run alpine", "foreign"),
+            ("exec -it web", "foreign"),
+            ("rm web", "rm 1"),
+            ("volume rm", "rm 0"),
+            ("-n ci ps", "ps 0"),
+            ("run -- alpine", "foreign"),
+        ] {
+            assert_eq!(place(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The verbs beside a container's life: volumes, files, what is going on, upkeep, and help for shells.
+//!
+//! Invariant: as in `dispatch`, an arm decides nothing.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use clap::Subcommand;
+
+use super::error::Style;
+use super::format::Format;
+use super::{complete, dispatch, generate, output, show};
+use crate::commands::context::Context;
+use crate::commands::{cp, events, export, pause, prune, rename, stats, top, update, volume};
+use crate::model::class::{Class, Failure};
+
+/// Further verbs.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is documented where its arguments are")]
+pub enum Further {
+    Pause(pause::Args),
+    Unpause(pause::UnpauseArgs),
+    Update(update::Args),
+    Rename(rename::Args),
+    Cp(cp::Args),
+    Diff(export::DiffArgs),
+    Export(export::ExportArgs),
+    Top(top::Args),
+    Stats(stats::Args),
+    Events(events::Args),
+    Volume(volume::Args),
+    Container(prune::ContainerArgs),
+    Completion(generate::CompletionArgs),
+    #[command(hide = true)]
+    Generate(generate::Args),
+    #[command(hide = true)]
+    Complete(complete::Args),
+}
+
+impl Further {
+    /// The `--format` that stood among its own options.
+    pub fn format(&self) -> Option<&String> {
+        match self {
+            Self::Stats(args) => args.format.as_ref(),
+            Self::Events(args) => args.format.as_ref(),
+            Self::Volume(args) => match &args.verb {
+                volume::Verb::Ls(args) => args.format.as_ref(),
+                volume::Verb::Inspect(args) => args.format.as_ref(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether it has nothing to do with containers.
+    pub fn is_of_the_shell(&self) -> bool {
+        matches!(
+            self,
+            Self::Completion(_) | Self::Generate(_) | Self::Complete(_) | Self::Rename(_)
+        )
+    }
+}
+
+/// Carries a verb out; gives the exit code.
+pub async fn act(
+    context: &Context<'_>,
+    verb: Further,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let style = Style::of(format);
+    match verb {
+        Further::Pause(args) => {
+            dispatch::each_line(pause::pause(context, &args.containers).await, style)
+        }
+        Further::Unpause(args) => {
+            dispatch::each_line(pause::unpause(context, &args.containers).await, style)
+        }
+        Further::Update(args) => dispatch::each_line(update::update(context, &args).await?, style),
+        Further::Rename(args) => rename::rename(&args).map(|()| 0),
+        Further::Cp(args) => cp::cp(context, &args, io::stdout()).await.map(|()| 0),
+        Further::Export(args) => {
+            if args.output.is_none() && io::stdout().is_terminal() {
+                return Err(output::OutputError::Terminal.into());
+            }
+            export::export(context, &args, io::stdout())
+                .await
+                .map(|()| 0)
+        }
+        Further::Diff(args) => {
+            let mut text = String::new();
+            for (change, path) in export::diff(context, &args).await? {
+                text += &format!("{} {}\n", change.letter(), path.display());
+            }
+            print(&text)
+        }
+        Further::Top(args) => print(&(top::top(context, &args).await?.join("\n") + "\n")),
+        Further::Stats(args) => show_stats(context, &args, format).await,
+        Further::Events(args) => show_events(context, &args, format).await,
+        Further::Volume(args) => volumes(context, args.verb, format).await,
+        Further::Container(args) => {
+            let prune::ContainerVerb::Prune(args) = args.verb;
+            let question = "This removes all containers that do not run.";
+            match confirmed(args.force, question)? {
+                true => pruned(&prune::containers(context, &args.filters).await?, style),
+                false => Ok(0),
+            }
+        }
+        Further::Completion(args) => print(&generate::completion(args.shell)),
+        Further::Generate(args) => Ok(generate::generate(&args).map(|()| 0)?),
+        Further::Complete(args) => print(&complete::complete(context, &args.words).await),
+    }
+}
+
+/// Removes what nobody uses, once it is sure that this is meant.
+pub async fn prune_all(
+    context: &Context<'_>,
+    args: &prune::SystemPruneArgs,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let question = match args.volumes {
+        true => {
+            "This removes all containers that do not run, and the volumes without a name that nobody uses."
+        }
+        false => "This removes all containers that do not run.",
+    };
+    match confirmed(args.force, question)? {
+        true => pruned(&prune::system(context, args).await?, Style::of(format)),
+        false => Ok(0),
+    }
+}
+
+fn print(text: &str) -> Result<u8, Failure> {
+    output::results(text.as_bytes())?;
+    Ok(0)
+}
+
+async fn volumes(
+    context: &Context<'_>,
+    verb: volume::Verb,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let style = Style::of(format);
+    match verb {
+        volume::Verb::Create(args) => {
+            output::line(volume::create(context, &args).await?.as_str())?;
+            Ok(0)
+        }
+        volume::Verb::Ls(args) => {
+            let volumes = volume::ls(context, &args.filters).await?;
+            let namespace = &context.settings.namespace;
+            print(&show::volumes::list(
+                &volumes, namespace, args.quiet, format,
+            )?)
+        }
+        volume::Verb::Inspect(args) => {
+            let mut found = Vec::new();
+            let mut first = 0;
+            for outcome in volume::inspect(context, &args.names) {
+                match outcome {
+                    Ok(volume) => found.push(volume),
+                    Err(failure) => first = dispatch::tell(failure.as_ref(), first, style),
+                }
+            }
+            print(&show::volumes::documents(
+                &found,
+                &context.settings.namespace,
+                format,
+            )?)?;
+            Ok(first)
+        }
+        volume::Verb::Rm(args) => dispatch::each_line(volume::rm(context, &args).await?, style),
+        volume::Verb::Prune(args) => {
+            let question = match args.all {
+                true => "This removes all volumes that no container uses.",
+                false => "This removes all volumes without a name that no container uses.",
+            };
+            if !confirmed(args.force, question)? {
+                return Ok(0);
+            }
+            let volumes = volume::prune(context, args.all, &args.filters).await?;
+            let removed = prune::Pruned {
+                volumes,
+                ..prune::Pruned::default()
+            };
+            pruned(&removed, style)
+        }
+    }
+}
+
+/// What was removed, as docker says it.
+fn pruned(pruned: &prune::Pruned, style: Style) -> Result<u8, Failure> {
+    let mut text = String::new();
+    if !pruned.containers.is_empty() {
+        text += "Deleted Containers:\n";
+        text.extend(pruned.containers.iter().map(|id| format!("{id}\n")));
+    }
+    if !pruned.volumes.is_empty() {
+        text += "Deleted Volumes:\n";
+        text.extend(pruned.volumes.iter().map(|name| format!("{name}\n")));
+    }
+    output::results(text.as_bytes())?;
+    let mut first = 0;
+    for failure in &pruned.failures {
+        first = dispatch::tell(failure.as_ref(), first, style);
+    }
+    Ok(first)
+}
+
+/// Nobody answered the question.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody can be asked: standard input is no terminal")]
+struct Unanswered;
+
+impl crate::model::class::Explain for Unanswered {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("say so with -f".to_owned())
+    }
+}
+
+/// Asks before something is removed.
+fn confirmed(force: bool, question: &str) -> Result<bool, Failure> {
+    if force {
+        return Ok(true);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Unanswered.into());
+    }
+    output::note(&format!("{} {question}", output::label("warning:", "33")));
+    output::note("Go on? [y/N]");
+    let mut answer = String::new();
+    // No answer is no.
+    io::stdin().lock().read_line(&mut answer).ok();
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn show_stats(
+    context: &Context<'_>,
+    args: &stats::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let mut looking = stats::stats(context, args).await?;
+    let lively = io::stdout().is_terminal() && !args.no_stream;
+    loop {
+        let samples = looking.next().await?;
+        let table = show::stats::show(&samples, format)?;
+        // Home, and clear what was there.
+        let begin = if lively { "\x1b[H\x1b[J" } else { "" };
+        if !output::results_to_reader(format!("{begin}{table}").as_bytes())? || args.no_stream {
+            return Ok(0);
+        }
+    }
+}
+
+async fn show_events(
+    context: &Context<'_>,
+    args: &events::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let mut watching = events::events(context, args).await?;
+    while let Some(event) = watching.next().await? {
+        let line = show::events::show(&event, format)?;
+        if !output::results_to_reader(line.as_bytes())? {
+            break;
+        }
+    }
+    Ok(0)
+}

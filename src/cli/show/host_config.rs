@@ -1,0 +1,125 @@
+//! docker's `HostConfig` and `Mounts` of a container.
+//!
+//! Invariant: what is shown is what stands in the record and the spec, not what was typed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::engine::spec::INIT;
+use crate::engine::view::View;
+use crate::model::mount::Propagation;
+use crate::model::record::{Log, MountKind, MountPoint, Record};
+
+/// docker's `HostConfig`.
+pub(super) fn host_config(view: &View, spec: &Value) -> Value {
+    let record = &view.record;
+    let binds = record.mounts.iter().filter_map(bind);
+    let resources = &spec["linux"]["resources"];
+    let add_hosts = record.names.add_hosts.iter();
+    let add_hosts: Vec<String> = add_hosts.map(|(name, at)| format!("{name}:{at}")).collect();
+    json!({
+        "AutoRemove": record.auto_remove,
+        // Only a privileged container sees all of /proc.
+        "Privileged": spec["linux"]["maskedPaths"].as_array().is_none_or(Vec::is_empty),
+        "ReadonlyRootfs": spec["root"]["readonly"].as_bool().unwrap_or_default(),
+        "NetworkMode": view.networks()[0],
+        "Binds": binds.collect::<Vec<_>>(),
+        "Tmpfs": tmpfs(record),
+        "ShmSize": shm_size(spec),
+        "LogConfig": log_config(&record.log),
+        "Init": init(spec),
+        "CpuShares": resources["cpu"]["shares"].as_i64().unwrap_or_default(),
+        "CpusetCpus": resources["cpu"]["cpus"].as_str().unwrap_or_default(),
+        "MemorySwap": resources["memory"]["swap"].as_i64().unwrap_or_default(),
+        "MemoryReservation": resources["memory"]["reservation"].as_i64().unwrap_or_default(),
+        "OomScoreAdj": spec["process"]["oomScoreAdj"].as_i64().unwrap_or_default(),
+        "Sysctls": spec["linux"]["sysctl"],
+        "GroupAdd": record.process.groups,
+        "Memory": resources["memory"]["limit"].as_i64().unwrap_or_default(),
+        "NanoCpus": nano_cpus(&resources["cpu"]),
+        "PidsLimit": resources["pids"]["limit"],
+        "Runtime": record.process.runtime,
+        "Dns": record.names.dns,
+        "DnsSearch": record.names.dns_search,
+        "DnsOptions": record.names.dns_options,
+        "RestartPolicy": {
+            "Name": record.restart.name(),
+            "MaximumRetryCount": record.restart.most(),
+        },
+        "ExtraHosts": add_hosts,
+    })
+}
+
+/// Billionths of a CPU; 0 is no limit.
+fn nano_cpus(cpu: &Value) -> i64 {
+    let quota = cpu["quota"].as_i64().filter(|quota| *quota > 0);
+    let period = cpu["period"].as_i64().filter(|period| *period > 0);
+    match (quota, period) {
+        (Some(quota), Some(period)) => quota.saturating_mul(1_000_000_000) / period,
+        _ => 0,
+    }
+}
+
+/// As `-v` has it; nothing for memory.
+fn bind(mount: &MountPoint) -> Option<String> {
+    let source = match (&mount.volume, mount.kind) {
+        (Some(volume), _) => volume.name.to_string(),
+        (None, MountKind::Tmpfs) => return None,
+        (None, _) => mount.source.display().to_string(),
+    };
+    let destination = mount.destination.display();
+    Some(match mount.is_read_only() {
+        true => format!("{source}:{destination}:ro"),
+        false => format!("{source}:{destination}"),
+    })
+}
+
+/// One of docker's `Mounts`.
+pub(super) fn mount(mount: &MountPoint) -> Value {
+    let mut options = mount.options.iter();
+    let propagation = options.find_map(|option| Propagation::from_name(option));
+    let mut document = json!({
+        "Type": mount.kind.name(),
+        "Source": mount.source,
+        "Destination": mount.destination,
+        "Mode": if mount.is_read_only() { "ro" } else { "" },
+        "RW": !mount.is_read_only(),
+        "Propagation": propagation.map_or("", Propagation::as_str),
+    });
+    if let Some(volume) = &mount.volume {
+        document["Name"] = json!(volume.name);
+        document["Driver"] = json!("local");
+    }
+    document
+}
+
+fn tmpfs(record: &Record) -> Value {
+    let tmpfs = record.mounts.iter();
+    let tmpfs = tmpfs.filter(|mount| mount.kind == MountKind::Tmpfs);
+    let named = tmpfs.map(|m| (m.destination.display().to_string(), m.options.join(",")));
+    named.collect::<BTreeMap<_, _>>().into_iter().collect()
+}
+
+fn shm_size(spec: &Value) -> i64 {
+    let mounts = spec["mounts"].as_array().into_iter().flatten();
+    let mut shm = mounts.filter(|mount| mount["destination"] == "/dev/shm");
+    let options = shm.next().and_then(|mount| mount["options"].as_array());
+    let mut sizes = options.into_iter().flatten().filter_map(|option| {
+        let size = option.as_str()?.strip_prefix("size=")?;
+        size.parse().ok()
+    });
+    sizes.next().unwrap_or_default()
+}
+
+fn log_config(log: &Log) -> Value {
+    let mut options = BTreeMap::new();
+    options.extend(log.max_size.map(|size| ("max-size", size.to_string())));
+    options.extend(log.max_files.map(|files| ("max-file", files.to_string())));
+    json!({"Type": log.driver.name(), "Config": options})
+}
+
+fn init(spec: &Value) -> bool {
+    let mounts = spec["mounts"].as_array().into_iter().flatten();
+    mounts.into_iter().any(|mount| mount["destination"] == INIT)
+}

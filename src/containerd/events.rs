@@ -1,0 +1,128 @@
+//! What containerd tells of what happens to containers and images.
+
+use containerd_client::events as api;
+use containerd_client::services::v1::SubscribeRequest;
+use containerd_client::types::Envelope;
+use jiff::Timestamp;
+use prost::Message;
+use tonic::Streaming;
+
+use super::{Client, Error, check};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Happened {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: Happening,
+}
+
+/// The kinds of things that happen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    /// A container was made.
+    Created(String),
+    /// A container is gone.
+    Deleted(String),
+    /// Its process began.
+    Started(String),
+    /// A process of it ended: the container, the exec (empty for the first process), the status.
+    Exited(String, String, u32),
+    /// The kernel killed for lack of memory in it.
+    OutOfMemory(String),
+    /// It was frozen.
+    Paused(String),
+    /// It goes on.
+    Resumed(String),
+    /// A further process was added to it.
+    ExecAdded(String, String),
+    /// A further process of it began.
+    ExecStarted(String, String),
+    /// An image got a name.
+    ImageCreated(String),
+    /// A name of an image stands for something else.
+    ImageUpdated(String),
+    /// A name of an image is gone.
+    ImageDeleted(String),
+}
+
+/// The events of images, as far as they are alike: containerd.events.ImageCreate, -Update, -Delete.
+#[derive(Clone, PartialEq, Message)]
+struct ImageEvent {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+/// What happens from now on.
+#[derive(Debug)]
+pub struct Events(Streaming<Envelope>);
+
+impl Client {
+    /// Listens to what happens in the namespace.
+    ///
+    /// # Errors
+    /// Any refusal by containerd.
+    pub async fn events(&self, namespace: &str) -> Result<Events, Error> {
+        let request = SubscribeRequest {
+            filters: vec![format!("namespace=={namespace}")],
+        };
+        let mut events = self.with_deadline(None).events_api();
+        let stream = check("listen to events", events.subscribe(request).await)?;
+        Ok(Events(stream))
+    }
+}
+
+impl Events {
+    /// The next thing that happens; nothing if containerd ends.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn next(&mut self) -> Result<Option<Happened>, Error> {
+        loop {
+            let message = self.0.message().await;
+            let Some(envelope) = message.map_err(|s| Error::call("listen to events", s))? else {
+                return Ok(None);
+            };
+            let at = envelope.timestamp;
+            let at = at.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok());
+            if let Some(what) = understood(&envelope) {
+                let at = at.unwrap_or_else(Timestamp::now);
+                return Ok(Some(Happened { at, what }));
+            }
+        }
+    }
+}
+
+/// What an event says; nothing if it is of no interest, or malformed.
+fn understood(envelope: &Envelope) -> Option<Happening> {
+    let bytes = envelope.event.as_ref()?.value.as_slice();
+    Some(match envelope.topic.as_str() {
+        "/containers/create" => Happening::Created(api::ContainerCreate::decode(bytes).ok()?.id),
+        "/containers/delete" => Happening::Deleted(api::ContainerDelete::decode(bytes).ok()?.id),
+        "/tasks/start" => Happening::Started(api::TaskStart::decode(bytes).ok()?.container_id),
+        "/tasks/exit" => {
+            let exit = api::TaskExit::decode(bytes).ok()?;
+            let exec = match exit.id == exit.container_id {
+                true => String::new(),
+                false => exit.id,
+            };
+            Happening::Exited(exit.container_id, exec, exit.exit_status)
+        }
+        "/tasks/oom" => Happening::OutOfMemory(api::TaskOom::decode(bytes).ok()?.container_id),
+        "/tasks/paused" => Happening::Paused(api::TaskPaused::decode(bytes).ok()?.container_id),
+        "/tasks/resumed" => Happening::Resumed(api::TaskResumed::decode(bytes).ok()?.container_id),
+        "/tasks/exec-added" => {
+            let added = api::TaskExecAdded::decode(bytes).ok()?;
+            Happening::ExecAdded(added.container_id, added.exec_id)
+        }
+        "/tasks/exec-started" => {
+            let started = api::TaskExecStarted::decode(bytes).ok()?;
+            Happening::ExecStarted(started.container_id, started.exec_id)
+        }
+        "/images/create" => Happening::ImageCreated(ImageEvent::decode(bytes).ok()?.name),
+        "/images/update" => Happening::ImageUpdated(ImageEvent::decode(bytes).ok()?.name),
+        "/images/delete" => Happening::ImageDeleted(ImageEvent::decode(bytes).ok()?.name),
+        _ => return None,
+    })
+}

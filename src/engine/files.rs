@@ -1,0 +1,184 @@
+//! A container's files, whether it runs or not: where they are looked for, and what has changed.
+//!
+//! Invariant: nothing is mounted where others see it; a running container is looked into through its
+//! process, one that does not run through its snapshot, or its volume where the path lies in one.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::host::Host;
+use crate::containerd::{Mount, TaskState};
+use crate::model::id::ContainerId;
+use crate::model::mount::clean;
+use crate::model::record::{MountKind, Record};
+use crate::sys::mount::look_into;
+
+/// Where a container's files are.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In a directory of the host.
+    Directory(PathBuf),
+    /// In a snapshot that has yet to be mounted.
+    Snapshot(Mount),
+}
+
+impl Place {
+    /// Calls `look` with the directory of the files, which is there as long as that takes.
+    ///
+    /// # Errors
+    /// The kernel's refusal to mount, or what `look` returns.
+    pub fn look<T: Send>(&self, look: impl FnOnce(&Path) -> io::Result<T> + Send) -> io::Result<T> {
+        match self {
+            Self::Directory(path) => look(path),
+            Self::Snapshot(mount) => {
+                let (kind, source) = (mount.kind.as_str(), mount.source.as_str());
+                look_into((kind, source, &mount.options), look)?
+            }
+        }
+    }
+}
+
+/// Where a path of a container lies: the place, and the path in it.
+///
+/// # Errors
+/// There is no such container.
+pub async fn find(host: &Host, id: &ContainerId, path: &Path) -> Result<(Place, PathBuf), Error> {
+    let record = host.record(id).await?;
+    let path = clean(&Path::new("/").join(path));
+    if let Some(pid) = running(host, id).await? {
+        let root = PathBuf::from(format!("/proc/{pid}/root"));
+        return Ok((Place::Directory(root), path));
+    }
+    // The deepest mount that the path lies in.
+    let mounts = record
+        .mounts
+        .iter()
+        .filter(|mount| mount.kind != MountKind::Tmpfs);
+    let mut holding: Vec<_> = mounts
+        .filter(|mount| path.starts_with(&mount.destination) && mount.source.is_dir())
+        .collect();
+    holding.sort_by_key(|mount| mount.destination.components().count());
+    if let Some(mount) = holding.last() {
+        let below = path.strip_prefix(&mount.destination).unwrap_or(&path);
+        let place = Place::Directory(mount.source.clone());
+        return Ok((place, Path::new("/").join(below)));
+    }
+    Ok((root(host, &record).await?, path))
+}
+
+/// The root file system of a container as its snapshot has it, without what is mounted in it.
+///
+/// # Errors
+/// containerd knows no such snapshot.
+pub async fn root(host: &Host, record: &Record) -> Result<Place, Error> {
+    let client = host.client().await?;
+    let mounts = client
+        .snapshot_mounts(&record.snapshotter, record.id.as_str())
+        .await?;
+    let mount = mounts.into_iter().next();
+    let none = || Error::NoSuchContainer {
+        id: record.id.to_string(),
+    };
+    Ok(Place::Snapshot(mount.ok_or_else(none)?))
+}
+
+async fn running(host: &Host, id: &ContainerId) -> Result<Option<u32>, Error> {
+    match host.client().await?.task(id.as_str()).await {
+        Ok(task) => Ok(match task.state {
+            TaskState::Running | TaskState::Paused => Some(task.pid),
+            _ => None,
+        }),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What became of a path, in docker's letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// `A`: it was not in the image.
+    Added,
+    /// `C`: it is not as it was in the image.
+    Changed,
+    /// `D`: it is gone.
+    Deleted,
+}
+
+impl Change {
+    /// Docker's letter.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Added => 'A',
+            Self::Changed => 'C',
+            Self::Deleted => 'D',
+        }
+    }
+}
+
+/// What has changed in a container's root file system since it was made, by path.
+///
+/// # Errors
+/// [`Error::NoChanges`] if its snapshotter keeps no layer of changes.
+pub async fn changes(host: &Host, id: &ContainerId) -> Result<Vec<(Change, PathBuf)>, Error> {
+    let record = host.record(id).await?;
+    let Place::Snapshot(mount) = root(host, &record).await? else {
+        return Ok(Vec::new());
+    };
+    let option = |name: &str| {
+        let mut options = mount.options.iter();
+        options.find_map(|option| option.strip_prefix(name).map(str::to_owned))
+    };
+    let (Some(upper), Some(lower)) = (option("upperdir="), option("lowerdir=")) else {
+        return Err(Error::NoChanges {
+            id: id.clone(),
+            snapshotter: record.snapshotter,
+        });
+    };
+    let lower: Vec<PathBuf> = lower.split(':').map(PathBuf::from).collect();
+    let mut found = Vec::new();
+    let upper = PathBuf::from(upper);
+    let walked = walk(&upper, &lower, Path::new("/"), &mut found);
+    walked.map_err(Error::file("read", upper))?;
+    Ok(found)
+}
+
+/// The entries of a directory of changes, each before what is in it.
+fn walk(
+    upper: &Path,
+    lower: &[PathBuf],
+    at: &Path,
+    found: &mut Vec<(Change, PathBuf)>,
+) -> io::Result<()> {
+    let mut entries: Vec<_> = fs::read_dir(upper)?.collect::<io::Result<_>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = at.join(entry.file_name());
+        let metadata = entry.metadata()?;
+        // overlayfs marks what is gone by a device that nothing can be.
+        let gone = metadata.file_type().is_char_device() && metadata.rdev() == 0;
+        let change = match (gone, was_there(lower, &path)) {
+            (true, _) => Change::Deleted,
+            (false, true) => Change::Changed,
+            (false, false) => Change::Added,
+        };
+        found.push((change, path.clone()));
+        if metadata.is_dir() {
+            walk(&entry.path(), lower, &path, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the topmost layer that says anything about a path says that it is there.
+fn was_there(layers: &[PathBuf], path: &Path) -> bool {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    for layer in layers {
+        if let Ok(metadata) = fs::symlink_metadata(layer.join(relative)) {
+            return !(metadata.file_type().is_char_device() && metadata.rdev() == 0);
+        }
+    }
+    false
+}

@@ -1,0 +1,117 @@
+//! What scripts use: results as data, completions, man pages, the name `docker`.
+
+use crate::host::{ALPINE, FakeHost};
+
+#[test]
+fn results_are_data() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.announce("* /tmp/*");
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "my-db",
+        "--net",
+        "mynet",
+        "--format",
+        "json",
+        "--env-out",
+        "/tmp/env",
+        ALPINE,
+        "sleep",
+        "1000",
+    ];
+    let shown = host.netrun(&run).ok().json();
+    assert_eq!(shown["Name"], "my-db");
+    assert_eq!(shown["Netns"], "/run/netns/netrun-my-db");
+    assert!(shown["Pid"].as_u64().unwrap() > 1);
+    let address = shown["IPAddress"].as_str().unwrap();
+    assert!(address.starts_with("10.10."), "{shown}");
+    assert_eq!(shown["Networks"]["mynet"]["IPAddress"], address);
+    assert!(
+        shown["Timings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|t| t["Step"] == "start")
+    );
+    let sourced = host
+        .sh(". /tmp/env; echo $MY_DB_ID $MY_DB_IP $MY_DB_NETNS")
+        .ok();
+    assert_eq!(
+        sourced.text(),
+        format!("my-db {address} /run/netns/netrun-my-db")
+    );
+    host.netrun(&["rm", "-f", "my-db"]).ok();
+    let template = [
+        "run", "-d", "--name", "t", "--net", "none", "--format", "{{.ID}}", ALPINE, "true",
+    ];
+    assert_eq!(host.netrun(&template).ok().text(), "t");
+    host.netrun(&["rm", "-f", "t"]).ok();
+    host.netrun(&["run", "--format", "json", ALPINE, "true"])
+        .code(125);
+    host.finish();
+}
+
+#[test]
+fn shells_are_told_what_may_follow() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.netrun(&["create", "--name", "web-1", "-v", "data:/d", ALPINE, "true"])
+        .ok();
+    let complete = |words: &[&str]| {
+        let output = host.netrun(&[&["complete", "--"], words].concat()).ok();
+        let first = |line: &str| line.split('\t').next().unwrap().to_owned();
+        output.stdout.lines().map(first).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(&["exe"]), ["exec"]);
+    assert_eq!(complete(&["rm", "we"]), ["web-1"]);
+    assert_eq!(complete(&["exec", "-it", ""]), ["web-1"]);
+    assert!(complete(&["run", "--rm", "alp"]).contains(&"alpine:3.14".to_owned()));
+    assert_eq!(complete(&["run", "--net", "my"]), ["mynet"]);
+    assert_eq!(complete(&["volume", "rm", ""]), ["data"]);
+    assert_eq!(complete(&["cp", "we"]), ["web-1:"]);
+    assert!(complete(&["run", "--vol"]).contains(&"--volumes-from".to_owned()));
+    assert!(complete(&["run", "alpine", "--"]).is_empty());
+    // bash itself, with the script that it is given.
+    let line = "netrun completion bash >/tmp/c; . /tmp/c
+        COMP_WORDS=(netrun rm we) COMP_CWORD=2; _netrun; echo ${COMPREPLY[@]}";
+    host.announce("* /tmp/*");
+    let bash = host.cmd("bash").args(&["-c", line]).run().ok();
+    assert_eq!(bash.text(), "web-1");
+    for shell in ["zsh", "fish"] {
+        let script = host.netrun(&["completion", shell]).ok();
+        assert!(script.stdout.contains("netrun complete") || script.stdout.contains("complete --"));
+    }
+    host.sh(
+        "mkdir /tmp/man; netrun generate man /tmp/man; grep -q 'volumes..from' /tmp/man/netrun-run.1",
+    )
+    .ok();
+    host.netrun(&["rm", "web-1"]).ok();
+    host.netrun(&["volume", "rm", "data"]).ok();
+    host.finish();
+}
+
+#[test]
+fn dockers_name_and_dockers_lines() {
+    let host = FakeHost::new();
+    host.announce("* /tmp/*");
+    host.sh("mkdir /tmp/bin; ln -s $(command -v netrun) /tmp/bin/docker")
+        .ok();
+    let docker = |line: &str| host.sh(&format!("PATH=/tmp/bin:$PATH; {line}"));
+    docker("docker -D --log-level debug run -d --name web -e A=1 -l x=y alpine:3.14 sleep 1000")
+        .ok();
+    assert_eq!(docker("docker container ls -q").ok().text(), "web");
+    assert_eq!(docker("docker ps -aqf name=web").ok().text(), "web");
+    let inspect = "docker container inspect -f '{{.State.Running}}' web";
+    assert_eq!(docker(inspect).ok().text(), "true");
+    docker("docker exec web sh -c 'echo hi >/tmp/x' && docker cp web:/tmp/x /tmp/x").ok();
+    assert_eq!(host.read("/tmp/x"), "hi\n");
+    docker("docker -H tcp://build:2376 ps").fails(125, &["-H"]);
+    docker("docker compose up").fails(125, &["compose"]);
+    docker("docker container rm -fv web").ok();
+    docker("docker system prune -f").ok();
+    assert!(docker("docker --version").ok().text().starts_with("netrun"));
+    host.finish();
+}
