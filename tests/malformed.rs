@@ -294,6 +294,9 @@ fn cache_files() {
         .ok();
     cni(&host, &["add", "net", NETNS], &[]).ok();
     cni(&host, &["check", "net", NETNS], &[]).ok();
+    // Who types an id means no other.
+    let anothers = cni(&host, &["check", "net", NETNS, "--cni-id", "x"], &[]);
+    anothers.fails(1, &["no result of \"x\""]);
     cni(&host, &["del", "net", NETNS], &[]).ok();
     host.sh("rm -r /var/lib/cni/results/*").ok();
     let broken = |keep: &str| {

@@ -115,7 +115,7 @@ impl Tool {
     /// An attachment that may have been made, with the configuration that it was made with.
     fn attached(&self, words: &Attachment) -> Result<(Chain, RuntimeConf), Failure> {
         let conf = runtime_conf(words)?;
-        let Some(kept) = kept(&words.network, &conf) else {
+        let Some(kept) = kept(words, &conf) else {
             return Ok((self.network(&words.network)?, conf));
         };
         let chain = match kept.config() {
@@ -130,15 +130,16 @@ impl Tool {
     }
 }
 
-/// The attachment that the words mean: by its container id, else by the namespace's name.
-fn kept(network: &str, conf: &RuntimeConf) -> Option<CachedAttachment> {
+/// The attachment that the words mean: by its container id, else, unless that was typed, by the
+/// namespace's name.
+fn kept(words: &Attachment, conf: &RuntimeConf) -> Option<CachedAttachment> {
     let cache = Cache::new(cache::DEFAULT_DIR);
-    let by_id = || cache.load(network, &conf.container_id, &conf.ifname);
     let by_netns = || {
         let found = cache.find_in_netns(&conf.netns, &conf.ifname);
-        found.filter(|one| one.network_name == network)
+        found.filter(|one| one.network_name == words.network && words.cni_id.is_none())
     };
-    by_id().or_else(by_netns)
+    let by_id = cache.load(&words.network, &conf.container_id, &conf.ifname);
+    by_id.or_else(by_netns)
 }
 
 /// Whether an attachment was made by path, here or by cnitool, to a namespace that is gone.
