@@ -172,10 +172,12 @@ const NETWORK_USES: &[&str] = &[
     "tokio",
     "super",
     "crate::model::class",
+    "crate::model::mac",
     "crate::network",
     "crate::sys::lock",
     "crate::sys::netlink",
     "crate::sys::netns",
+    "crate::sys::routes",
 ];
 
 #[test]

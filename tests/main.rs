@@ -61,6 +61,12 @@ mod input;
 mod pull;
 
 #[cfg(test)]
+mod registry;
+
+#[cfg(test)]
+mod store;
+
+#[cfg(test)]
 mod supervisor;
 
 #[cfg(test)]

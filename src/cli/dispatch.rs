@@ -10,7 +10,7 @@ use super::exit::{Family, code};
 use super::format::Format;
 use super::grammar::{Cli, Verb};
 use super::progress::PullProgress;
-use super::{error, networks, output, session, views};
+use super::{error, images, networks, output, session, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::interrupt::interruptible;
@@ -91,13 +91,10 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
-        Verb::Pull(args) => {
+        verb @ (Verb::Pull(_) | Verb::Load(_) | Verb::Import(_)) => {
             let mut signals = session::catch_signals()?;
-            let pull = pull::pull(&context, &args);
-            let image = interruptible(&context, signals.interrupt(), pull).await?;
-            audience.0.finish();
-            output::line(&image.name)?;
-            Ok(0)
+            let fetch = images::act(&context, verb, format.as_ref());
+            interruptible(&context, signals.interrupt(), fetch).await
         }
         other => look(&context, other, format.as_ref()).await,
     }
@@ -116,8 +113,7 @@ async fn look(context: &Context<'_>, verb: Verb, format: Option<&Format>) -> Res
         Verb::Version(_) => views::version(context, format).await,
         Verb::Info(_) => views::info(context, format).await,
         Verb::Steps(_) => show_steps(),
-        // Those that do something have been done.
-        _ => Ok(0),
+        about_images => images::act(context, about_images, format).await,
     }
 }
 
@@ -234,10 +230,19 @@ fn wants_terminal(verb: &Verb) -> bool {
 fn pull_progress(verb: &Verb) -> PullProgress {
     match verb {
         Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) => {
-            PullProgress::new(&container.image, container.quiet)
+            progress(1, container.quiet, pull::ProgressStyle::Auto)
         }
-        Verb::Pull(args) => PullProgress::new(&args.image, args.quiet),
-        _ => PullProgress::new("", true),
+        Verb::Pull(args) => progress(args.images.len(), args.quiet, args.progress),
+        Verb::Push(args) => progress(1, args.quiet, args.progress),
+        Verb::Load(args) => progress(1, args.quiet, args.progress),
+        _ => PullProgress::Quiet,
+    }
+}
+
+fn progress(images: usize, quiet: bool, style: pull::ProgressStyle) -> PullProgress {
+    match quiet {
+        true => PullProgress::Quiet,
+        false => PullProgress::new(images, style),
     }
 }
 
@@ -249,7 +254,11 @@ impl Audience for People {
         output::warning(text);
     }
 
-    fn pulling(&self, event: PullEvent<'_>) {
-        self.0.show(&event);
+    fn pulling(&self, image: &str, event: PullEvent<'_>) {
+        self.0.show(image, &event);
+    }
+
+    fn pulled(&self) {
+        self.0.finish();
     }
 }

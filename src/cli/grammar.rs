@@ -9,8 +9,9 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, cni, create, exec, gc, images, info, inspect, kill, logs, netns, network, port, ps,
-    pull, restart, rm, rmi, run, start, steps, stop, supervise, version, wait,
+    attach, cni, commit, create, exec, gc, history, image_inspect, image_mount, image_prune,
+    images, import, info, inspect, kill, load, login, logs, netns, network, port, ps, pull, push,
+    restart, rm, rmi, run, save, start, steps, stop, supervise, system_df, tag, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -65,8 +66,23 @@ pub enum Verb {
     Ps(ps::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
+    Login(login::Args),
+    Logout(login::LogoutArgs),
+    Push(push::Args),
     Images(images::Args),
+    Tag(tag::Args),
+    History(history::Args),
+    Save(save::Args),
+    Load(load::Args),
+    Import(import::Args),
+    Commit(commit::Args),
     Rmi(rmi::Args),
+    /// Look at images, and remove those that nothing uses
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Look at the whole
+    #[command(subcommand)]
+    System(SystemVerb),
     Version(version::Args),
     Info(info::Args),
     Cni(cni::Args),
@@ -78,7 +94,51 @@ pub enum Verb {
     Steps(steps::Args),
 }
 
+/// What to do with images; the verbs that also stand alone are the same.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is documented where its arguments are")]
+pub enum ImageVerb {
+    Ls(images::Args),
+    Inspect(image_inspect::Args),
+    History(history::Args),
+    Tag(tag::Args),
+    Rm(rmi::Args),
+    Prune(image_prune::Args),
+    Pull(pull::Args),
+    Push(push::Args),
+    Save(save::Args),
+    Load(load::Args),
+    Import(import::Args),
+    Mount(image_mount::Args),
+    Unmount(image_mount::UnmountArgs),
+}
+
+/// What to ask of the whole.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is documented where its arguments are")]
+pub enum SystemVerb {
+    Df(system_df::Args),
+    Info(info::Args),
+}
+
 impl Verb {
+    /// A verb of a group as the one that stands alone, where there is one.
+    fn flat(self) -> Verb {
+        match self {
+            Self::Image(ImageVerb::Ls(args)) => Self::Images(args),
+            Self::Image(ImageVerb::History(args)) => Self::History(args),
+            Self::Image(ImageVerb::Tag(args)) => Self::Tag(args),
+            Self::Image(ImageVerb::Rm(args)) => Self::Rmi(args),
+            Self::Image(ImageVerb::Pull(args)) => Self::Pull(args),
+            Self::Image(ImageVerb::Push(args)) => Self::Push(args),
+            Self::Image(ImageVerb::Save(args)) => Self::Save(args),
+            Self::Image(ImageVerb::Load(args)) => Self::Load(args),
+            Self::Image(ImageVerb::Import(args)) => Self::Import(args),
+            Self::System(SystemVerb::Info(args)) => Self::Info(args),
+            other => other,
+        }
+    }
+
     /// Which exit codes it has.
     pub fn family(&self) -> Family {
         match self {
@@ -98,6 +158,9 @@ impl Verb {
             Self::Ps(args) => args.format.as_ref(),
             Self::Images(args) => args.format.as_ref(),
             Self::Inspect(args) => args.format.as_ref(),
+            Self::History(args) => args.format.as_ref(),
+            Self::Image(ImageVerb::Inspect(args)) => args.format.as_ref(),
+            Self::System(SystemVerb::Df(args)) => args.format.as_ref(),
             Self::Version(args) => args.format.as_ref(),
             Self::Info(args) => args.format.as_ref(),
             Self::Netns(netns::Args {
@@ -115,6 +178,7 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
     let arranged = words::arrange(&command, words)?;
     let matches = command.try_get_matches_from_mut(&arranged.words)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    cli.verb = cli.verb.flat();
     if let Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) =
         &mut cli.verb
     {

@@ -51,7 +51,7 @@ pub async fn images(
     args: &images::Args,
     format: Option<&Format>,
 ) -> Result<u8, Failure> {
-    let images = images::images(context).await?;
+    let images = images::images(context, args).await?;
     print(&show::images::show(&images, args, format)?)
 }
 
@@ -109,13 +109,13 @@ pub async fn cni(
     }
 }
 
-fn print(text: &str) -> Result<u8, Failure> {
+pub fn print(text: &str) -> Result<u8, Failure> {
     output::results(text.as_bytes())?;
     Ok(0)
 }
 
 /// What was done or found, and what was not, each in order.
-fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
+pub fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
     let mut done = Vec::new();
     let mut failures = Vec::new();
     for outcome in outcomes {
@@ -128,7 +128,7 @@ fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
 }
 
 /// Prints the errors; the exit code is that of the first one.
-fn report_all(failures: &[Failure], style: Style) -> u8 {
+pub fn report_all(failures: &[Failure], style: Style) -> u8 {
     for failure in failures {
         error::report(failure.as_ref(), style);
     }

@@ -61,26 +61,40 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
             false => Ok(untouched(words)),
         };
     };
-    let (command, names, rest) = innermost(command, rest);
-    let verb = Verb { root, command };
+    let Some((path, command, rest)) = within(command, rest)? else {
+        return Ok(untouched(words));
+    };
+    let verb = Verb {
+        root,
+        name: path.join(" "),
+        command,
+    };
     verb.arrange(&mut line, rest)?;
     let program = words.first().cloned();
-    Ok(line.arranged(program, names))
+    Ok(line.arranged(program, &path))
 }
 
-/// The verb's own verb, where it has some (`netns add`): that, both names, and the words after it.
-fn innermost<'a, 'w>(
-    mut command: &'a Command,
-    mut rest: &'w [String],
-) -> (&'a Command, Vec<String>, &'w [String]) {
-    let mut names = vec![command.get_name().to_owned()];
-    while let [word, more @ ..] = rest
-        && let Some(inner) = command.find_subcommand(word)
-    {
-        (command, rest) = (inner, more);
-        names.push(command.get_name().to_owned());
+/// A verb: the words that lead to it, its definition, and what follows.
+type Inner<'c, 'w> = (Vec<&'c str>, &'c Command, &'w [String]);
+
+/// From a group (`image`) to its verb (`image prune`); nothing if the group stands alone, or before a
+/// word that nobody knows.
+fn within<'c, 'w>(
+    group: &'c Command,
+    words: &'w [String],
+) -> Result<Option<Inner<'c, 'w>>, NotSupported> {
+    let name = group.get_name();
+    if !group.has_subcommands() {
+        return Ok(Some((vec![name], group, words)));
     }
-    (command, names, rest)
+    let [word, rest @ ..] = words else {
+        return Ok(None);
+    };
+    match group.find_subcommand(word) {
+        Some(inner) => Ok(Some((vec![name, inner.get_name()], inner, rest))),
+        None if docker::has_option(name, word) => Err(NotSupported::Verb(format!("{name} {word}"))),
+        None => Ok(None),
+    }
 }
 
 /// The verb of a command line, as typed: the first word that is no general option nor its value.
@@ -121,10 +135,10 @@ struct Line {
 }
 
 impl Line {
-    fn arranged(self, program: Option<String>, names: Vec<String>) -> Arranged {
+    fn arranged(self, program: Option<String>, verb: &[&str]) -> Arranged {
         let mut words: Vec<String> = program.into_iter().collect();
         words.extend(self.general.into_words());
-        words.extend(names);
+        words.extend(verb.iter().map(|&word| word.to_owned()));
         words.extend(self.options.into_words());
         words.extend(self.words);
         Arranged {
@@ -137,6 +151,8 @@ impl Line {
 /// A verb in its program.
 struct Verb<'a> {
     root: &'a Command,
+    /// Its own, after that of the group that it stands in.
+    name: String,
     command: &'a Command,
 }
 
@@ -182,7 +198,7 @@ impl Verb<'_> {
             }
             Err(unknown) => unknown,
         };
-        if docker::has_option(self.command.get_name(), &unknown) {
+        if docker::has_option(&self.name, &unknown) {
             return Err(self.not_supported(unknown));
         }
         let general = read(self.root, word, next).ok().filter(|reading| {
@@ -201,7 +217,7 @@ impl Verb<'_> {
         line: &mut Line,
         mut rest: &'w [String],
     ) -> Result<&'w [String], NotSupported> {
-        let two_sided = TWO_SIDED.contains(&self.command.get_name());
+        let two_sided = TWO_SIDED.contains(&self.name.as_str());
         while let [word, more @ ..] = rest {
             if word == "--" {
                 return Ok(more);
@@ -231,7 +247,7 @@ impl Verb<'_> {
             .find_map(|c| by_long(c, name));
         match known {
             Some(arg) => !matches!(arg.get_id().as_str(), "help" | "version"),
-            None => docker::has_option(self.command.get_name(), &format!("--{name}")),
+            None => docker::has_option(&self.name, &format!("--{name}")),
         }
     }
 
@@ -251,7 +267,7 @@ impl Verb<'_> {
     }
 
     fn not_supported(&self, option: String) -> NotSupported {
-        let verb = self.command.get_name().to_owned();
+        let verb = self.name.clone();
         NotSupported::Option { verb, option }
     }
 }
@@ -328,12 +344,10 @@ fn finish(
         options.push(switch(arg, option, value));
         return Reading { options, width: 1 };
     }
-    let next = next.filter(|_| value.is_none() && takes_next(arg));
-    let width = if value.is_none() && takes_next(arg) {
-        2
-    } else {
-        1
-    };
+    // One that may go without stands in the same word.
+    let apart = value.is_none() && !arg.is_require_equals_set();
+    let next = next.filter(|_| apart);
+    let width = if apart { 2 } else { 1 };
     let mut words = vec![option];
     match value {
         Some(value) => words[0] += &format!("={value}"),
@@ -361,11 +375,6 @@ fn is_option(word: &str) -> bool {
 
 fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
-}
-
-/// Its value, if it has one, stands behind `=` in the same word.
-fn takes_next(arg: &Arg) -> bool {
-    takes_value(arg) && !arg.is_require_equals_set()
 }
 
 fn by_long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {

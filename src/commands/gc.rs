@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::engine::recover::{self, Swept};
 use crate::engine::report::Report;
-use crate::image::lease;
+use crate::image::{lease, mount};
 use crate::model::class::Failure;
 use crate::network::manage;
 
@@ -27,6 +27,9 @@ pub async fn gc(context: &Context<'_>) -> Result<Swept, Failure> {
     }
     let client = context.host.client().await?;
     let leases = lease::sweep(&client).await?;
+    let snapshotter = &context.settings.snapshotter;
+    mount::sweep(&client, snapshotter).await?;
+    lease::collect(&client, snapshotter).await?;
     if leases > 0 {
         swept
             .done

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use super::attachments;
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
+use super::registry::pull_options;
 use super::values::EnvVar;
 use crate::engine::paths::Paths;
 use crate::engine::plan::{self, Plan, Request};
 use crate::engine::spec::Limits;
-use crate::image::{self, Image, PullOptions};
+use crate::image::{self, Image, ImageError};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
 use crate::model::generated_name;
@@ -203,7 +204,7 @@ async fn find_image(
 ) -> Result<Image, Failure> {
     let reference = Reference::parse(&args.image)?;
     let client = context.host.client().await?;
-    let progress = |event: image::PullEvent<'_>| context.audience.pulling(event);
+    let progress = |event: image::PullEvent<'_>| context.audience.pulling(&args.image, event);
     let local = match args.pull {
         PullPolicy::Always => None,
         PullPolicy::Missing | PullPolicy::Never => image::local(&client, &reference).await?,
@@ -221,21 +222,14 @@ async fn find_image(
             image::pull(&client, &reference, &options, &progress).await?
         }
     };
-    image::unpack(&client, &image, snapshotter, &progress).await?;
-    Ok(image)
-}
-
-/// How images are pulled here.
-pub fn pull_options(context: &Context<'_>, snapshotter: &str) -> PullOptions {
-    let dirs = &context.settings.hosts_dir;
-    let existing = dirs.iter().find(|dir| dir.is_dir()).or(dirs.first());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    PullOptions {
-        snapshotter: snapshotter.to_owned(),
-        hosts_dir: existing.cloned().unwrap_or_default(),
-        docker_config: std::env::var_os("DOCKER_CONFIG")
-            .map(PathBuf::from)
-            .or_else(home),
+    match image::unpack(&client, &image, snapshotter, &progress).await {
+        Ok(()) => Ok(image),
+        // Its name and configuration are here, a layer is not: somebody has removed content.
+        Err(ImageError::Incomplete { .. }) if args.pull != PullPolicy::Never => {
+            let options = pull_options(context, snapshotter);
+            Ok(image::pull(&client, &reference, &options, &progress).await?)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -17,7 +17,9 @@ use super::subnets::{HostLink, SubnetPool, Surroundings};
 use super::{default, locks};
 use crate::model::class::{Class, Explain};
 use crate::sys::lock::Lock;
-use crate::sys::{netlink, netns, routes};
+use crate::sys::netlink;
+use crate::sys::netns;
+use crate::sys::routes;
 
 /// Why a network cannot be made or removed.
 #[derive(Debug, thiserror::Error)]

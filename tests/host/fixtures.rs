@@ -65,6 +65,10 @@ pub fn require_tools() {
             ("jq", "jq"),
             ("zstd", "zstd"),
             ("dnsmasq", "dnsmasq-base"),
+            ("openssl", "openssl"),
+            ("skopeo", "skopeo"),
+            ("podman", "podman"),
+            ("python3", "python3"),
         ];
         let found = |tool: &str| {
             let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

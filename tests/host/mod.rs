@@ -8,6 +8,7 @@ mod command;
 mod containerd;
 mod fixtures;
 pub mod glob;
+pub mod scripted;
 mod terminal;
 mod world;
 

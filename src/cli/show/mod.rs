@@ -4,6 +4,7 @@
 
 pub mod cni;
 pub mod containers;
+pub mod history;
 pub mod images;
 pub mod info;
 pub mod inspect;
