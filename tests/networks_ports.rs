@@ -1,7 +1,5 @@
 //! Published ports: reached from everywhere they should be, held while the container lives.
 
-use nix::sys::signal::Signal;
-
 use crate::host::{ALPINE, FakeHost, Output, eventually};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
@@ -199,23 +197,19 @@ fn who_adopts_a_container_holds_its_ports() {
 fn all_that_the_image_exposes() {
     let host = FakeHost::new();
     host.mynet_with_ports();
-    // The test image exposes nothing: what is published is what was named.
-    serve(&host, "web", &["--net", "mynet", "-P", "-p", "80"]);
-    let inspect = host
-        .netrun(&["inspect", "-f", "{{json .NetworkSettings.Ports}}", "web"])
-        .ok()
-        .json();
-    assert!(inspect["80/tcp"][0]["HostPort"].is_string(), "{inspect}");
-    let run = host
-        .netrun_cmd(&[
-            "run", "--net", "mynet", "-p", "8080:80", ALPINE, "sleep", "100",
-        ])
-        .spawn();
-    eventually(PATIENCE, "it runs", || {
-        (host.netrun(&["ps", "-q"]).lines().len() == 2).then_some(())
-    });
-    run.signal(Signal::SIGKILL);
-    drop(run);
-    host.sh("netrun rm -f $(netrun ps -aq)").ok();
-    host.netrun(&["gc"]).ok();
+    let options = ["--net", "mynet", "-P", "-p", "8080:80"];
+    let command = ["--entrypoint", "sleep", "featured:1", "1000"];
+    let run = [&["run", "-d", "--name", "web"][..], &options, &command].concat();
+    host.netrun(&run).ok();
+    let listed = host.netrun(&["port", "web"]).ok();
+    let lines = listed.lines();
+    // What is named beside it is not published twice.
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert!(lines[0].starts_with("53/udp -> 0.0.0.0:"), "{listed}");
+    assert_eq!(lines[1], "80/tcp -> 0.0.0.0:8080");
+    let ports = ["inspect", "-f", "{{json .NetworkSettings.Ports}}", "web"];
+    let inspect = host.netrun(&ports).ok().json();
+    assert_eq!(inspect["80/tcp"][0]["HostPort"], "8080", "{inspect}");
+    host.netrun(&["rm", "-f", "web"]).ok();
+    host.assert_clean();
 }

@@ -15,6 +15,7 @@ use crate::model::id::ContainerId;
 use crate::model::record::{Attachment, Record};
 use crate::network::create::is_ours;
 use crate::network::firewall;
+use crate::network::manage::ManageError;
 use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
@@ -49,12 +50,19 @@ pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, 
     }
     // What a packet filter still drops afterwards is told by `network inspect`.
     let dir = attachment.source.parent().unwrap_or(Path::new("/"));
-    let (added, _) = join(
-        chain.add(&conf),
-        firewall::settle_for_attachment(dir, chain.list()),
-    )
-    .await;
-    added.map_err(|error| failed(Report::of(&error)))
+    let settle = firewall::settle_for_attachment(dir, chain.list());
+    let (added, settled) = join(chain.add(&conf), settle).await;
+    let result = added.map_err(|error| failed(Report::of(&error)))?;
+    match settled {
+        Err(source) if firewall::is_essential(chain.list()) => {
+            // Whoever gives this attachment up must find nothing of it; a DEL that fails is repeated
+            // by the way down.
+            let _ = chain.del(&conf, Some(&result.to_value())).await;
+            let name = attachment.network.clone();
+            Err(failed(Report::of(&ManageError::Rules { name, source })))
+        }
+        _ => Ok(result),
+    }
 }
 
 /// Gives the default routes to the attachment that is to have them.

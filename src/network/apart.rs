@@ -5,6 +5,7 @@
 //! else's is touched.
 
 use std::fmt::Write;
+use std::io;
 use std::path::Path;
 
 use serde_json::Value;
@@ -29,8 +30,14 @@ pub(super) async fn keep_apart(dir: &Path, without: Option<&str>) -> Result<(), 
     let mut lists = config::scan(dir).networks;
     lists.retain(|list| Some(list.name()) != without);
     let script = apart(&table(dir), &lists);
-    run("nft", &["-f", "-"], &script).await?;
-    Ok(())
+    let ran = run("nft", &["-f", "-"], &script).await?;
+    match ran.is_none() && script.contains(" drop ") {
+        true => Err(RulesError::Execute {
+            program: "nft".to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// The table's name: one for each directory of networks.

@@ -13,6 +13,7 @@ use super::config::{self, NetworkConfigList};
 use super::create::{bridge_of, is_ours};
 use super::locks;
 use super::rules::{RulesError, run};
+use crate::sys::lock::Lock;
 
 /// Docker's chain for the administrator's rules: it comes before all of Docker's own.
 const DOCKER: &str = "DOCKER-USER";
@@ -28,6 +29,18 @@ pub type FirewallError = RulesError;
 /// # Errors
 /// A program failed.
 pub async fn settle(dir: &Path, list: &NetworkConfigList) -> Result<(), FirewallError> {
+    let _lock = lock().await;
+    settle_locked(dir, list).await
+}
+
+/// Two that look at the same moment would both add what is missing.
+async fn lock() -> Option<Lock> {
+    // Without it rules may be doubled, and are removed together.
+    let path = Path::new(locks::DEFAULT_DIR).join("firewall");
+    Lock::exclusive(&path).await.ok()
+}
+
+async fn settle_locked(dir: &Path, list: &NetworkConfigList) -> Result<(), FirewallError> {
     let Some(bridge) = bridge_of(list).filter(|_| is_ours(list)) else {
         return Ok(());
     };
@@ -56,15 +69,25 @@ pub async fn settle_for_attachment(
         return Ok(());
     }
     let mark = Path::new(locks::DEFAULT_DIR).join(format!("net-{}:rules", list.name()));
-    let looked = fs::metadata(&mark).and_then(|mark| mark.modified());
+    let looked = || fs::metadata(&mark).and_then(|mark| mark.modified());
     let fresh = |at: SystemTime| at.elapsed().is_ok_and(|age| age < LOOK_AGAIN);
-    if looked.is_ok_and(fresh) {
+    if looked().is_ok_and(fresh) {
         return Ok(());
     }
-    settle(dir, list).await?;
+    let _lock = lock().await;
+    // Somebody else looked while we waited.
+    if looked().is_ok_and(fresh) {
+        return Ok(());
+    }
+    settle_locked(dir, list).await?;
     // Without the mark the next one looks too.
     let _ = fs::write(mark, "");
     Ok(())
+}
+
+/// Whether a network must not be used without its rules: they are what keeps it apart.
+pub fn is_essential(list: &NetworkConfigList) -> bool {
+    is_kept_apart(list)
 }
 
 /// Takes the rules of a network away.
@@ -72,6 +95,7 @@ pub async fn settle_for_attachment(
 /// # Errors
 /// A program failed.
 pub async fn withdraw(dir: &Path, list: &NetworkConfigList) -> Result<(), FirewallError> {
+    let _lock = lock().await;
     if is_kept_apart(list) {
         keep_apart(dir, Some(list.name())).await?;
     }
@@ -88,6 +112,7 @@ pub async fn withdraw(dir: &Path, list: &NetworkConfigList) -> Result<(), Firewa
 /// # Errors
 /// A program failed.
 pub async fn sweep(dir: &Path) -> Result<Vec<String>, FirewallError> {
+    let _lock = lock().await;
     let scan = config::scan(dir);
     // A file that cannot be understood may be any network's.
     if !scan.broken.is_empty() {

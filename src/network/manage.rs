@@ -106,7 +106,8 @@ impl Explain for ManageError {
                     .to_owned(),
             ),
             Self::Lock { .. } => Some("run netrun as root (sudo netrun ...)".to_owned()),
-            Self::Bridge { .. } | Self::File { .. } | Self::Rules { .. } => {
+            Self::Rules { .. } => Some("it needs nft (Debian: apt install nftables) or iptables".to_owned()),
+            Self::Bridge { .. } | Self::File { .. } => {
                 Some("the same command again goes on from here".to_owned())
             }
             Self::Host(_) | Self::Sweep(_) => None,

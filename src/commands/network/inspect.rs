@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use crate::commands::context::Context;
 use crate::commands::each::Each;
-use crate::model::class::Failure;
+use crate::model::class::{Class, Explain, Failure};
 use crate::network::cache::CachedAttachment;
 use crate::network::pool::{Pool, Used};
-use crate::network::{Chain, NetworkConfigList, config, firewall, manage, plugin, release};
+use crate::network::{
+    Chain, NetworkConfigList, config, default, firewall, manage, plugin, release,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,7 +75,15 @@ pub async fn inspect(context: &Context<'_>, args: &Args) -> Each<Inspected> {
 }
 
 async fn one(context: &Context<'_>, name: &str) -> Result<Inspected, Failure> {
-    let list = config::load(&context.settings.cni_conf_dir, name)?;
+    let dir = &context.settings.cni_conf_dir;
+    let list = match config::load(dir, name) {
+        // docker's word for the default network.
+        Err(error) if error.class() == Class::NotFound && name == "bridge" => {
+            config::load(dir, default::NAME)?
+        }
+        outcome => outcome?,
+    };
+    let name = list.name();
     let pool = Pool::of(&list).map(|pool| {
         let used = pool.used();
         (pool, used)
