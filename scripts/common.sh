@@ -45,3 +45,9 @@ need_cargo() {
     export PATH=$PATH:$HOME/.cargo/bin
     command -v cargo >/dev/null || fail "cargo is missing: a Rust toolchain comes from https://rustup.rs"
 }
+
+# install_cnitool GO: cnitool has no Debian package; it is built once with that Go command, into the cache.
+install_cnitool() {
+    [[ -x $cache/cnitool/cnitool ]] ||
+        GOBIN=$cache/cnitool "$1" install github.com/containernetworking/cni/cnitool@v1.3.0
+}

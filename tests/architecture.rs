@@ -159,6 +159,51 @@ fn arrows_point_down_only() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What the room of networks uses of others: it could be a crate of its own.
+const NETWORK_USES: &[&str] = &[
+    "base64",
+    "ipnet",
+    "nix",
+    "proptest",
+    "serde",
+    "serde_json",
+    "sha2",
+    "std",
+    "tokio",
+    "super",
+    "crate::model::class",
+    "crate::model::mac",
+    "crate::network",
+    "crate::sys::lock",
+    "crate::sys::netlink",
+    "crate::sys::netns",
+    "crate::sys::routes",
+];
+
+#[test]
+fn the_network_room_could_be_a_crate_of_its_own() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| source.room == "network") {
+        let lines = code(&source.text).map(str::trim_start);
+        let used = lines.filter_map(|line| line.strip_prefix("use "));
+        for path in used {
+            let known = |own: &&str| {
+                let rest = path.strip_prefix(*own);
+                rest.is_some_and(|rest| rest.starts_with("::") || rest == ";")
+            };
+            if !NETWORK_USES.iter().any(known) {
+                wrong.push(format!("{} uses {path}", source.path.display()));
+            }
+        }
+        for word in ["containerd", "clap"] {
+            for line in code(&source.text).filter(|line| line.contains(&format!("{word}::"))) {
+                wrong.push(format!("{}: {}", source.path.display(), line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_file_says_what_it_owns_and_is_short() {
     let mut wrong = Vec::new();

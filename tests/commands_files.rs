@@ -179,7 +179,7 @@ fn changes_and_the_whole() {
         host.sh("netrun export c | tar -t | grep -E '^(./)?(srv/new|bin/busybox|a/b/)$' | sort");
     assert_eq!(listed.ok().lines().len(), 3);
     host.netrun(&["export", "-o", "/tmp/all.tar", "c"]).ok();
-    host.sh("tar -xOf /tmp/all.tar ./srv/new | grep x").ok();
+    host.sh("tar -xOf /tmp/all.tar srv/new | grep x").ok();
     host.netrun(&["rm", "-v", "c"]).ok();
     host.netrun(&["diff", "none"]).fails(3, &["none"]);
     let native = [

@@ -32,7 +32,7 @@ const LINES: &[Line] = &[
         stands: Stands::Nothing,
     },
     Line {
-        commands: "netrun run -d --name c --net mynet -u guest alpine:3.14 sleep 1000",
+        commands: "netrun run -d --name c --net mynet:alias=d -p 8080:80 -u guest alpine:3.14 sleep 1000",
         stands: Stands::Running,
     },
     Line {
@@ -132,7 +132,7 @@ fn removed(host: &FakeHost, report: &mut String) {
 /// Walks through this share of all points (every `of`-th, beginning with the `part`-th).
 fn walk(fault: &str, part: usize) {
     let host = FakeHost::new();
-    host.mynet();
+    host.mynet_with_ports();
     let all = points(&host);
     let stride = if long() { 1 } else { 12 };
     let mut troubles = Vec::new();

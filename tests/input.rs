@@ -45,12 +45,16 @@ fn malformed_flags_are_told_by_name() {
 #[test]
 fn what_docker_has_and_we_not_yet_is_said() {
     let host = FakeHost::new();
-    for option in [&["--gpus", "all"][..], &["--link", "x"], &["--uts", "host"]] {
+    for option in [
+        &["--gpus", "all"][..],
+        &["--link", "x"],
+        &["--userns", "host"],
+    ] {
         let args = [&["run", "--rm"], option, &[ALPINE, "true"]].concat();
         host.netrun(&args)
             .fails(125, &["not supported yet", option[0]]);
     }
-    for verb in ["build", "swarm", "top"] {
+    for verb in ["build", "swarm", "secret"] {
         host.netrun(&[verb])
             .fails(125, &["not supported yet", verb]);
     }

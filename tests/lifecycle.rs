@@ -376,3 +376,54 @@ fn a_run_that_waits_in_vain_says_why() {
     let attached = ["run", "--wait", ALPINE, "true"];
     host.netrun(&attached).fails(125, &["--detach"]);
 }
+
+#[test]
+fn waiting_for_other_states() {
+    let host = FakeHost::new();
+    let args = [
+        "create",
+        "--name",
+        "c",
+        "--health-cmd",
+        "true",
+        "--health-interval",
+        "200ms",
+    ];
+    host.netrun(&[&args[..], &[ALPINE, "sleep", "1000"]].concat())
+        .ok();
+    for (condition, then) in [
+        ("running", "netrun start c"),
+        ("healthy", "sleep 0"),
+        ("exited", "netrun stop -t 0 c"),
+        ("removed", "netrun rm c"),
+    ] {
+        let line = format!(
+            "(sleep 0.5; {then}) >/tmp/then & netrun wait --condition {condition} c; wait; rm /tmp/then"
+        );
+        let waited = host.sh(&line).ok();
+        let printed = if condition == "exited" { "137" } else { "" };
+        assert_eq!(waited.text(), printed, "{condition}");
+    }
+    host.netrun(&["wait", "--condition", "running", "c"])
+        .fails(125, &["no container \"c\""]);
+    host.netrun(&[
+        "run",
+        "-d",
+        "--name",
+        "a",
+        ALPINE,
+        "sh",
+        "-c",
+        "sleep 1; exit 4",
+    ])
+    .ok();
+    host.netrun(&["run", "-d", "--name", "b", ALPINE, "sleep", "1000"])
+        .ok();
+    let first = host.netrun(&["wait", "--exit-first-match", "b", "a"]);
+    assert_eq!((first.code, first.text()), (4, "4"));
+    host.netrun(&["wait", "--condition", "healthy", "b"])
+        .fails(125, &["has no health check"]);
+    host.netrun(&["wait", "--condition", "soon", "b"])
+        .fails(125, &["soon"]);
+    host.netrun(&["rm", "-f", "a", "b"]).ok();
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::host::{ALPINE, FakeHost};
 
 /// How often something is done: all of it, or CI's tenth.
-fn times(all: usize) -> usize {
+pub fn times(all: usize) -> usize {
     match std::env::var_os("NETRUN_TEST_LONG") {
         Some(_) => all,
         None => all / 10,

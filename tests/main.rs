@@ -34,6 +34,9 @@ mod flags_storage;
 mod architecture;
 
 #[cfg(test)]
+mod checklist;
+
+#[cfg(test)]
 mod long;
 
 #[cfg(test)]
@@ -58,10 +61,28 @@ mod network;
 mod plugins;
 
 #[cfg(test)]
+mod recording;
+
+#[cfg(test)]
+mod cni;
+
+#[cfg(test)]
+mod netns;
+
+#[cfg(test)]
+mod malformed;
+
+#[cfg(test)]
 mod input;
 
 #[cfg(test)]
 mod pull;
+
+#[cfg(test)]
+mod registry;
+
+#[cfg(test)]
+mod store;
 
 #[cfg(test)]
 mod supervisor;
@@ -92,6 +113,21 @@ mod smoke;
 
 #[cfg(test)]
 mod run;
+
+#[cfg(test)]
+mod networks_attach;
+
+#[cfg(test)]
+mod networks_create;
+
+#[cfg(test)]
+mod networks_firewall;
+
+#[cfg(test)]
+mod networks_names;
+
+#[cfg(test)]
+mod networks_ports;
 
 /// A file that is not a module of this one would never be compiled, and its tests never run.
 #[cfg(test)]

@@ -90,12 +90,24 @@ print $line;
 fn sctp(host: &FakeHost, peer: &FakeHost, set: PluginSet) {
     let bridge =
         json!({"type": "bridge", "bridge": "web0", "isDefaultGateway": true, "ipam": dual(43)});
-    let portmap = json!({"type": "portmap", "runtimeConfig": {"portMappings": [
-        {"hostPort": 8099, "containerPort": 99, "protocol": "sctp"}]}});
+    let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
     network(host, set, "web", &json!([bridge, portmap]));
     host.write("/mnt/server.pl", SCTP_SERVER);
     peer.write("/mnt/client.pl", SCTP_CLIENT);
-    start(host, "one", "web");
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--net",
+        "web",
+        "-p",
+        "8099:99/sctp",
+        ALPINE,
+        "sleep",
+        "1000",
+    ];
+    host.netrun(&run).ok();
     let server = ["netns", "exec", "netrun-one", "perl", "/mnt/server.pl"];
     let server = host.cmd("ip").args(&server).spawn();
     server.expect("serving");

@@ -197,7 +197,9 @@ async fn images(context: &Context<'_>) -> Vec<Proposal> {
     let Ok(client) = context.host.client().await else {
         return Vec::new();
     };
-    let images = image::list(&client).await.unwrap_or_default();
+    let images = image::list(&client, &context.settings.snapshotter)
+        .await
+        .unwrap_or_default();
     let names = images.into_iter().map(|image| {
         let reference = Reference::parse(&image.name);
         reference.map_or(image.name, |reference| reference.familiar())

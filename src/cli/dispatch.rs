@@ -2,18 +2,22 @@
 //!
 //! Invariant: an arm decides nothing; which exit code a failure has is decided in `exit`.
 
+use std::io;
+use std::path::Path;
+
 use super::error::Style;
 use super::exit::{Family, code};
 use super::format::Format;
-use super::grammar::{Cli, Verb};
+use super::grammar::{Cli, SystemVerb, Verb};
 use super::progress::PullProgress;
-use super::{error, further, output, session, show, views};
+use super::{error, further, images, networks, output, session, show, views};
 use crate::commands::context::{Audience, Context};
 use crate::commands::each::Each;
 use crate::commands::interrupt::interruptible;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, env_out, exec, gc, kill, pull, restart, rm, run, start, stop, supervise, wait,
+    attach, create, env_out, exec, gc, kill, netns, pull, restart, rm, run, start, stop, supervise,
+    wait,
 };
 use crate::image::PullEvent;
 use crate::model::class::{Class, Explain, Failure};
@@ -27,11 +31,25 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
         supervise::supervise(args)?;
         return Ok(0);
     }
+    if let Verb::Netns(netns::Args {
+        verb: netns::Verb::Exec(args),
+    }) = &cli.verb
+    {
+        // It becomes the command, which must not find threads of ours.
+        let unbound = |hidden: &Path, error: &io::Error| {
+            output::warning(&format!("{} stays as it is: {error}", hidden.display()));
+        };
+        return Err(netns::exec(args, unbound));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(supervise::NoEventLoop)?;
-    runtime.block_on(act(&cli.global, cli.verb, format))
+    match &cli.verb {
+        Verb::Cni(args) => runtime.block_on(views::cni(&cli.global, args, format.as_ref())),
+        Verb::Netns(args) => runtime.block_on(show_netns(args, format.as_ref())),
+        _ => runtime.block_on(act(&cli.global, cli.verb, format)),
+    }
 }
 
 async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<u8, Failure> {
@@ -75,24 +93,47 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
-        Verb::Logs(args) => views::logs(&context, &args).await,
-        Verb::Ps(args) => views::ps(&context, &args, format.as_ref()).await,
-        Verb::Inspect(args) => views::inspect(&context, &args, format.as_ref()).await,
-        Verb::Pull(args) => {
+        verb @ (Verb::Pull(_) | Verb::Load(_) | Verb::Import(_)) => {
             let mut signals = session::catch_signals()?;
-            let pull = pull::pull(&context, &args);
-            let image = interruptible(&context, signals.interrupt(), pull).await?;
-            audience.0.finish();
-            output::line(&image.name)?;
-            Ok(0)
+            let fetch = images::act(&context, verb, format.as_ref());
+            interruptible(&context, signals.interrupt(), fetch).await
         }
-        Verb::Images(args) => views::images(&context, &args, format.as_ref()).await,
-        Verb::Rmi(args) => views::rmi(&context, &args, format.as_ref()).await,
-        Verb::Version(_) => views::version(&context, format.as_ref()).await,
-        Verb::Info(_) => views::info(&context, format.as_ref()).await,
-        Verb::Further(verb) => further::act(&context, verb, format.as_ref()).await,
+        other => look(&context, other, format.as_ref()).await,
+    }
+}
+
+/// The verbs that print what there is.
+async fn look(context: &Context<'_>, verb: Verb, format: Option<&Format>) -> Result<u8, Failure> {
+    match verb {
+        Verb::Logs(args) => views::logs(context, &args).await,
+        Verb::Network(args) => networks::act(context, &args.verb, format).await,
+        Verb::Port(args) => views::port(context, &args).await,
+        Verb::Ps(args) => views::ps(context, &args, format).await,
+        Verb::Inspect(args) => views::inspect(context, &args, format).await,
+        Verb::Images(args) => views::images(context, &args, format).await,
+        Verb::Rmi(args) => views::rmi(context, &args, format).await,
+        Verb::Version(_) => views::version(context, format).await,
+        Verb::Info(_) => views::info(context, format).await,
+        Verb::Further(verb) => further::act(context, verb, format).await,
+        Verb::System(SystemVerb::Prune(args)) => further::prune_all(context, &args, format).await,
         Verb::Steps(_) => show_steps(),
-        Verb::Supervise(_) => Ok(0),
+        about_images => images::act(context, about_images, format).await,
+    }
+}
+
+async fn show_netns(args: &netns::Args, format: Option<&Format>) -> Result<u8, Failure> {
+    let style = Style::of(format);
+    match &args.verb {
+        netns::Verb::Add(args) => each_line(netns::add(&args.names).await, style),
+        netns::Verb::Ls(args) => views::netns(args, format),
+        netns::Verb::Rm(args) => each_line(netns::rm(args), style),
+        netns::Verb::Id(args) => {
+            let numbered = netns::id(args).into_iter();
+            let lines = numbered.map(|one| one.map(|(id, name)| format!("{id} {name}")));
+            each_line(lines.collect(), style)
+        }
+        // It has become its command before there was an event loop.
+        netns::Verb::Exec(_) => Ok(0),
     }
 }
 
@@ -181,10 +222,12 @@ pub(super) fn tell(failure: &dyn Explain, first: u8, style: Style) -> u8 {
 }
 
 /// Prints the exit statuses; the last one is the exit code.
-fn wait_status(outcomes: Each<u32>) -> Result<u8, Failure> {
+fn wait_status(outcomes: Each<Option<u32>>) -> Result<u8, Failure> {
     let mut last = 0;
     for outcome in outcomes {
-        let status = outcome?;
+        let Some(status) = outcome? else {
+            continue;
+        };
         output::line(&status.to_string())?;
         last = u8::try_from(status).unwrap_or(u8::MAX);
     }
@@ -218,10 +261,19 @@ fn wants_terminal(verb: &Verb) -> bool {
 fn pull_progress(verb: &Verb) -> PullProgress {
     match verb {
         Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) => {
-            PullProgress::new(&container.image, container.quiet)
+            progress(1, container.quiet, pull::ProgressStyle::Auto)
         }
-        Verb::Pull(args) => PullProgress::new(&args.image, args.quiet),
-        _ => PullProgress::new("", true),
+        Verb::Pull(args) => progress(args.images.len(), args.quiet, args.progress),
+        Verb::Push(args) => progress(1, args.quiet, args.progress),
+        Verb::Load(args) => progress(1, args.quiet, args.progress),
+        _ => PullProgress::Quiet,
+    }
+}
+
+fn progress(images: usize, quiet: bool, style: pull::ProgressStyle) -> PullProgress {
+    match quiet {
+        true => PullProgress::Quiet,
+        false => PullProgress::new(images, style),
     }
 }
 
@@ -233,7 +285,11 @@ impl Audience for People {
         output::warning(text);
     }
 
-    fn pulling(&self, event: PullEvent<'_>) {
-        self.0.show(&event);
+    fn pulling(&self, image: &str, event: PullEvent<'_>) {
+        self.0.show(image, &event);
+    }
+
+    fn pulled(&self) {
+        self.0.finish();
     }
 }

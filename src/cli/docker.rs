@@ -126,10 +126,14 @@ const SAME: &[(&str, &str)] = &[
 ];
 
 /// The words from the verb on, without the noun that docker's users may put before it.
-pub fn without_noun(words: &[String]) -> Cow<'_, [String]> {
+pub fn without_noun<'w>(root: &Command, words: &'w [String]) -> Cow<'w, [String]> {
     let [noun, verb, rest @ ..] = words else {
         return Cow::Borrowed(words);
     };
+    let ours = root.find_subcommand(noun);
+    if ours.is_some_and(|ours| ours.find_subcommand(verb).is_some()) {
+        return Cow::Borrowed(words);
+    }
     let other = NOUNS.iter().find(|(n, v, _)| n == noun && v == verb);
     if let Some((_, _, same)) = other {
         let mut words = vec![(*same).to_owned()];
@@ -268,9 +272,9 @@ mod tests {
 
     #[test]
     fn options_are_known_by_verb() {
-        assert!(has_option("run", "--publish"));
+        assert!(has_option("run", "--link"));
         assert!(has_option("run", "--sig-proxy") && !has_option("create", "--sig-proxy"));
-        assert!(has_option("create", "-p") && !has_option("stop", "-p"));
+        assert!(has_option("create", "-c") && !has_option("stop", "-c"));
         assert!(!has_option("run", "--pub") && !has_option("run", ""));
         assert!(has_verb("compose") && !has_verb("gc"));
     }
@@ -299,17 +303,20 @@ mod tests {
 
     #[test]
     fn nouns_are_taken_away_where_a_verb_says_the_same() {
+        let mut root = Cli::command();
+        root.build();
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         for (typed, meant) in [
             ("container ls -a", "ps -a"),
             ("container run alpine", "run alpine"),
-            ("image rm x", "rmi x"),
-            ("system info", "info"),
+            ("image remove x", "rmi x"),
+            ("image rm x", "image rm x"),
+            ("system events", "events"),
             ("container prune", "container prune"),
             ("volume ls", "volume ls"),
             ("ps", "ps"),
         ] {
-            assert_eq!(*without_noun(&words(typed)), words(meant), "{typed}");
+            assert_eq!(*without_noun(&root, &words(typed)), words(meant), "{typed}");
         }
     }
 }

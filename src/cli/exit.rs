@@ -9,6 +9,8 @@ use crate::model::class::Class;
 pub enum Family {
     /// It gives the status of a process: `run`, `exec`, `wait`, and what attaches to one.
     Process,
+    /// It stands in for cnitool: 0 and 1, whatever went wrong.
+    Cnitool,
     /// It acts on objects: all others.
     Object,
 }
@@ -30,10 +32,12 @@ pub const NOT_SUPPORTED: u8 = 125;
 /// | object  | 4    | it exists already, or is in the wrong state |
 /// | object  | 5    | something is left behind; `netrun gc` finishes it |
 /// | object  | 6    | containerd or a plugin cannot be reached |
+/// | cnitool | 1    | failed, for whatever reason: what takes it for cnitool knows no other |
 /// | both    | 125  | netrun does not have it yet |
 /// | both    | 128+n | signal n called it off |
 pub fn code(family: Family, class: Class) -> u8 {
     match (family, class) {
+        (Family::Cnitool, _) => 1,
         (_, Class::Unsupported) => NOT_SUPPORTED,
         (_, Class::Interrupted(signal)) => 128 + signal,
         (Family::Process, Class::Timeout) => 124,
@@ -81,6 +85,7 @@ mod tests {
         for (class, process, object) in table {
             assert_eq!(code(Family::Process, class), process, "{class:?}");
             assert_eq!(code(Family::Object, class), object, "{class:?}");
+            assert_eq!(code(Family::Cnitool, class), 1, "{class:?}");
         }
     }
 }

@@ -29,7 +29,6 @@ pub enum Further {
     Events(events::Args),
     Volume(volume::Args),
     Container(prune::ContainerArgs),
-    System(prune::SystemArgs),
     Completion(generate::CompletionArgs),
     #[command(hide = true)]
     Generate(generate::Args),
@@ -77,8 +76,15 @@ pub async fn act(
         }
         Further::Update(args) => dispatch::each_line(update::update(context, &args).await?, style),
         Further::Rename(args) => rename::rename(&args).map(|()| 0),
-        Further::Cp(args) => cp::cp(context, &args).await.map(|()| 0),
-        Further::Export(args) => export::export(context, &args).await.map(|()| 0),
+        Further::Cp(args) => cp::cp(context, &args, io::stdout()).await.map(|()| 0),
+        Further::Export(args) => {
+            if args.output.is_none() && io::stdout().is_terminal() {
+                return Err(output::OutputError::Terminal.into());
+            }
+            export::export(context, &args, io::stdout())
+                .await
+                .map(|()| 0)
+        }
         Further::Diff(args) => {
             let mut text = String::new();
             for (change, path) in export::diff(context, &args).await? {
@@ -98,22 +104,27 @@ pub async fn act(
                 false => Ok(0),
             }
         }
-        Further::System(args) => {
-            let prune::SystemVerb::Prune(args) = args.verb;
-            let question = match args.volumes {
-                true => {
-                    "This removes all containers that do not run, and the volumes without a name that nobody uses."
-                }
-                false => "This removes all containers that do not run.",
-            };
-            match confirmed(args.force, question)? {
-                true => pruned(&prune::system(context, &args).await?, style),
-                false => Ok(0),
-            }
-        }
         Further::Completion(args) => print(&generate::completion(args.shell)),
         Further::Generate(args) => Ok(generate::generate(&args).map(|()| 0)?),
         Further::Complete(args) => print(&complete::complete(context, &args.words).await),
+    }
+}
+
+/// Removes what nobody uses, once it is sure that this is meant.
+pub async fn prune_all(
+    context: &Context<'_>,
+    args: &prune::SystemPruneArgs,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let question = match args.volumes {
+        true => {
+            "This removes all containers that do not run, and the volumes without a name that nobody uses."
+        }
+        false => "This removes all containers that do not run.",
+    };
+    match confirmed(args.force, question)? {
+        true => pruned(&prune::system(context, args).await?, Style::of(format)),
+        false => Ok(0),
     }
 }
 

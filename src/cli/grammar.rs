@@ -10,8 +10,10 @@ use super::usage::UsageError;
 use super::words;
 use crate::commands::settings::GlobalArgs;
 use crate::commands::{
-    attach, create, exec, gc, images, info, inspect, kill, logs, ps, pull, restart, rm, rmi, run,
-    start, steps, stop, supervise, version, wait,
+    attach, cni, commit, create, exec, gc, history, image_inspect, image_mount, image_prune,
+    images, import, info, inspect, kill, load, login, logs, netns, network, port, prune, ps, pull,
+    push, restart, rm, rmi, run, save, start, steps, stop, supervise, system_df, tag, version,
+    wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -61,13 +63,32 @@ pub enum Verb {
     Logs(logs::Args),
     Attach(attach::Args),
     Wait(wait::Args),
+    Network(network::Args),
+    Port(port::Args),
     Ps(ps::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
+    Login(login::Args),
+    Logout(login::LogoutArgs),
+    Push(push::Args),
     Images(images::Args),
+    Tag(tag::Args),
+    History(history::Args),
+    Save(save::Args),
+    Load(load::Args),
+    Import(import::Args),
+    Commit(commit::Args),
     Rmi(rmi::Args),
+    /// Look at images, and remove those that nothing uses
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Look at the whole
+    #[command(subcommand)]
+    System(SystemVerb),
     Version(version::Args),
     Info(info::Args),
+    Cni(cni::Args),
+    Netns(netns::Args),
     Gc(gc::Args),
     #[command(flatten)]
     Further(Further),
@@ -77,11 +98,60 @@ pub enum Verb {
     Steps(steps::Args),
 }
 
+/// What to do with images; the verbs that also stand alone are the same.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is documented where its arguments are")]
+pub enum ImageVerb {
+    Ls(images::Args),
+    Inspect(image_inspect::Args),
+    History(history::Args),
+    Tag(tag::Args),
+    Rm(rmi::Args),
+    Prune(image_prune::Args),
+    Pull(pull::Args),
+    Push(push::Args),
+    Save(save::Args),
+    Load(load::Args),
+    Import(import::Args),
+    Mount(image_mount::Args),
+    Unmount(image_mount::UnmountArgs),
+}
+
+/// What to ask of the whole.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is documented where its arguments are")]
+pub enum SystemVerb {
+    Df(system_df::Args),
+    Info(info::Args),
+    Prune(prune::SystemPruneArgs),
+}
+
 impl Verb {
+    /// A verb of a group as the one that stands alone, where there is one.
+    fn flat(self) -> Verb {
+        match self {
+            Self::Image(ImageVerb::Ls(args)) => Self::Images(args),
+            Self::Image(ImageVerb::History(args)) => Self::History(args),
+            Self::Image(ImageVerb::Tag(args)) => Self::Tag(args),
+            Self::Image(ImageVerb::Rm(args)) => Self::Rmi(args),
+            Self::Image(ImageVerb::Pull(args)) => Self::Pull(args),
+            Self::Image(ImageVerb::Push(args)) => Self::Push(args),
+            Self::Image(ImageVerb::Save(args)) => Self::Save(args),
+            Self::Image(ImageVerb::Load(args)) => Self::Load(args),
+            Self::Image(ImageVerb::Import(args)) => Self::Import(args),
+            Self::System(SystemVerb::Info(args)) => Self::Info(args),
+            other => other,
+        }
+    }
+
     /// Which exit codes it has.
     pub fn family(&self) -> Family {
         match self {
             Self::Run(_) | Self::Exec(_) | Self::Wait(_) => Family::Process,
+            Self::Cni(_) => Family::Cnitool,
+            Self::Netns(netns::Args {
+                verb: netns::Verb::Exec(_),
+            }) => Family::Process,
             _ => Family::Object,
         }
     }
@@ -89,12 +159,19 @@ impl Verb {
     /// The `--format` that stood among its own options.
     fn format(&self) -> Option<&String> {
         match self {
+            Self::Network(args) => args.verb.format(),
             Self::Run(args) => args.format.as_ref(),
             Self::Ps(args) => args.format.as_ref(),
             Self::Images(args) => args.format.as_ref(),
             Self::Inspect(args) => args.format.as_ref(),
+            Self::History(args) => args.format.as_ref(),
+            Self::Image(ImageVerb::Inspect(args)) => args.format.as_ref(),
+            Self::System(SystemVerb::Df(args)) => args.format.as_ref(),
             Self::Version(args) => args.format.as_ref(),
             Self::Info(args) => args.format.as_ref(),
+            Self::Netns(netns::Args {
+                verb: netns::Verb::Ls(args),
+            }) => args.format.as_ref(),
             Self::Further(verb) => verb.format(),
             _ => None,
         }
@@ -108,6 +185,7 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
     let arranged = words::arrange(&command, words)?;
     let matches = command.try_get_matches_from_mut(&arranged.words)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    cli.verb = cli.verb.flat();
     if let Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) =
         &mut cli.verb
     {
@@ -121,7 +199,7 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::values::NetworkChoice;
+    use crate::commands::network_choice::{NamedNetwork, NetworkChoice};
 
     fn parse_line(line: &str) -> Result<Cli, UsageError> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -144,7 +222,12 @@ mod tests {
     fn every_verb_has_a_summary_and_every_option_says_what_it_does() {
         let mut root = Cli::command();
         root.build();
-        for verb in root.get_subcommands() {
+        let nested = |verb: &clap::Command| verb.get_subcommands().cloned().collect::<Vec<_>>();
+        let verbs = nested(&root);
+        for verb in verbs
+            .iter()
+            .chain(&verbs.iter().flat_map(nested).collect::<Vec<_>>())
+        {
             assert!(verb.get_about().is_some(), "{}", verb.get_name());
             for arg in verb.get_arguments() {
                 assert!(
@@ -162,7 +245,11 @@ mod tests {
         let args = run("netrun run -it --name a --net x alpine --net=none -e K=V -w /w env -d");
         assert!(args.container.interactive && args.container.tty && !args.detach);
         assert_eq!(args.container.name.unwrap().as_str(), "a");
-        let networks = [NetworkChoice::Named("x".to_owned()), NetworkChoice::None];
+        let x = NamedNetwork {
+            name: "x".to_owned(),
+            ..NamedNetwork::default()
+        };
+        let networks = [NetworkChoice::Named(x), NetworkChoice::None];
         assert_eq!(args.container.networks, networks);
         assert_eq!(args.container.env[0].name, "K");
         assert_eq!(args.container.workdir.as_deref(), Some("/w"));

@@ -12,8 +12,11 @@ pub mod format;
 pub mod further;
 pub mod generate;
 pub mod grammar;
+mod images;
+pub mod networks;
 pub mod output;
 pub mod progress;
+mod prompt;
 pub mod session;
 pub mod show;
 pub mod signals;
@@ -82,6 +85,7 @@ fn refuse(error: &UsageError, words: &[String]) -> u8 {
 fn family_of_words(words: &[String]) -> Family {
     match words::verb(&Cli::command(), words).as_deref() {
         Some("run" | "exec" | "wait") => Family::Process,
+        Some("cni") => Family::Cnitool,
         _ => Family::Object,
     }
 }

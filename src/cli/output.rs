@@ -4,18 +4,35 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::engine::log::Stream;
 use crate::model::class::{Class, Explain};
 
 /// The results cannot be written, for another reason than a reader who has seen enough.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the results")]
-pub struct OutputError(#[source] io::Error);
+pub enum OutputError {
+    /// The kernel refuses.
+    #[error("cannot write the results")]
+    Write(#[source] io::Error),
+    /// Bytes that are no text would go to a terminal.
+    #[error("an archive is not written to a terminal")]
+    Terminal,
+}
 
 impl Explain for OutputError {
     fn class(&self) -> Class {
-        Class::Failed
+        match self {
+            Self::Write(_) => Class::Failed,
+            Self::Terminal => Class::InvalidInput,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Write(_) => None,
+            Self::Terminal => Some("give -o FILE, or send it to a pipe".to_owned()),
+        }
     }
 }
 
@@ -26,7 +43,7 @@ pub fn results(bytes: &[u8]) -> Result<(), OutputError> {
 
 fn write_results(to: &mut impl Write, bytes: &[u8]) -> Result<(), OutputError> {
     match to.write_all(bytes).and_then(|()| to.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError::Write(error)),
         _ => Ok(()),
     }
 }
@@ -37,7 +54,7 @@ pub fn results_to_reader(bytes: &[u8]) -> Result<bool, OutputError> {
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(OutputError(error)),
+        Err(error) => Err(OutputError::Write(error)),
     }
 }
 
@@ -52,8 +69,20 @@ pub fn pass_on(stream: Stream, bytes: &[u8]) -> Result<ControlFlow<()>, OutputEr
     match written {
         Ok(()) => Ok(ControlFlow::Continue(())),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
-        Err(error) => Err(OutputError(error)),
+        Err(error) => Err(OutputError::Write(error)),
     }
+}
+
+/// Standard output as a stream of bytes for somebody else to write; a terminal, which would show
+/// them, is refused. Where it is not wanted, any stream will do.
+pub fn stream_for_bytes(wanted: bool) -> Result<OwnedFd, OutputError> {
+    if wanted && io::stdout().is_terminal() {
+        return Err(OutputError::Terminal);
+    }
+    io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(OutputError::Write)
 }
 
 /// Writes one line of results.
@@ -65,6 +94,11 @@ pub fn line(text: &str) -> Result<(), OutputError> {
 pub fn note(text: &str) {
     // One write, so that lines of several processes do not mix.
     io::stderr().write_all(format!("{text}\n").as_bytes()).ok();
+}
+
+/// Asks something; the answer is typed on the same line.
+pub fn ask(question: &str) {
+    io::stderr().write_all(question.as_bytes()).ok();
 }
 
 /// Says that something is not as it should be, and that netrun goes on.

@@ -8,7 +8,8 @@ use super::format::Format;
 use super::{output, show};
 use crate::commands::context::Context;
 use crate::commands::each::Each;
-use crate::commands::{images, info, inspect, logs, ps, rmi, version};
+use crate::commands::settings::GlobalArgs;
+use crate::commands::{cni, images, info, inspect, logs, netns, port, ps, rmi, version};
 use crate::model::class::Failure;
 
 pub async fn ps(
@@ -18,6 +19,16 @@ pub async fn ps(
 ) -> Result<u8, Failure> {
     let views = ps::ps(context, args).await?;
     print(&show::containers::show(&views, args, format)?)
+}
+
+pub async fn port(context: &Context<'_>, args: &port::Args) -> Result<u8, Failure> {
+    for (port, address) in port::port(context, args).await? {
+        match args.port {
+            Some(_) => output::line(&address.to_string())?,
+            None => output::line(&format!("{port} -> {address}"))?,
+        }
+    }
+    Ok(0)
 }
 
 pub async fn inspect(
@@ -40,7 +51,7 @@ pub async fn images(
     args: &images::Args,
     format: Option<&Format>,
 ) -> Result<u8, Failure> {
-    let images = images::images(context).await?;
+    let images = images::images(context, args).await?;
     print(&show::images::show(&images, args, format)?)
 }
 
@@ -69,13 +80,42 @@ pub async fn info(context: &Context<'_>, format: Option<&Format>) -> Result<u8, 
     info.server.map(|_| 0)
 }
 
-fn print(text: &str) -> Result<u8, Failure> {
+pub fn netns(args: &netns::Ls, format: Option<&Format>) -> Result<u8, Failure> {
+    print(&show::netns::show(&netns::ls()?, args, format)?)
+}
+
+pub async fn cni(
+    global: &GlobalArgs,
+    args: &cni::Args,
+    format: Option<&Format>,
+) -> Result<u8, Failure> {
+    let said = |_: &str, text: &str| output::note(text.trim_end());
+    match cni::act(global, args, said).await? {
+        cni::Outcome::Done => Ok(0),
+        cni::Outcome::Added(result) => print(&show::cni::result(&result.to_value())),
+        cni::Outcome::OwnVersions => print(&show::cni::own_versions()),
+        cni::Outcome::Versions(plugins) => print(&show::cni::versions(&plugins, format)?),
+        cni::Outcome::Detached(attachments) => {
+            for attachment in &attachments {
+                output::note(&show::cni::detached(attachment));
+            }
+            Ok(0)
+        }
+        cni::Outcome::GcDisabled(file) => {
+            let file = file.display();
+            output::warning(&format!("{file} has \"disableGC\": nothing was done"));
+            Ok(0)
+        }
+    }
+}
+
+pub fn print(text: &str) -> Result<u8, Failure> {
     output::results(text.as_bytes())?;
     Ok(0)
 }
 
 /// What was done or found, and what was not, each in order.
-fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
+pub fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
     let mut done = Vec::new();
     let mut failures = Vec::new();
     for outcome in outcomes {
@@ -88,7 +128,7 @@ fn parted<T>(outcomes: Each<T>) -> (Vec<T>, Vec<Failure>) {
 }
 
 /// Prints the errors; the exit code is that of the first one.
-fn report_all(failures: &[Failure], style: Style) -> u8 {
+pub fn report_all(failures: &[Failure], style: Style) -> u8 {
     for failure in failures {
         error::report(failure.as_ref(), style);
     }

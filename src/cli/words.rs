@@ -49,7 +49,7 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
         general,
         ..Line::default()
     };
-    let rest = docker::without_noun(rest);
+    let rest = docker::without_noun(root, rest);
     let [verb, rest @ ..] = &*rest else {
         return Ok(untouched(words));
     };
@@ -62,37 +62,46 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
             false => Ok(untouched(words)),
         };
     };
-    let (path, command, rest) = innermost(command, rest);
+    let Some((path, command, rest)) = within(command, rest)? else {
+        return Ok(untouched(words));
+    };
     let verb = Verb {
         root,
-        command,
         name: path.join(" "),
+        command,
     };
     verb.arrange(&mut line, rest)?;
     let program = words.first().cloned();
-    Ok(line.arranged(program, path))
+    Ok(line.arranged(program, &path))
 }
 
-/// The verb below a verb, as in `volume create`: its names, itself, and the words behind it.
-fn innermost<'c, 'w>(
-    command: &'c Command,
-    rest: &'w [String],
-) -> (Vec<&'c str>, &'c Command, &'w [String]) {
-    let (mut path, mut command, mut rest) = (vec![command.get_name()], command, rest);
-    while let [word, more @ ..] = rest
-        && let Some(below) = command.find_subcommand(word)
-        && below.get_name() != "help"
-    {
-        path.push(below.get_name());
-        (command, rest) = (below, more);
+/// A verb: the words that lead to it, its definition, and what follows.
+type Inner<'c, 'w> = (Vec<&'c str>, &'c Command, &'w [String]);
+
+/// From a group (`image`) to its verb (`image prune`); nothing if the group stands alone, or before a
+/// word that nobody knows.
+fn within<'c, 'w>(
+    group: &'c Command,
+    words: &'w [String],
+) -> Result<Option<Inner<'c, 'w>>, NotSupported> {
+    let name = group.get_name();
+    if !group.has_subcommands() {
+        return Ok(Some((vec![name], group, words)));
     }
-    (path, command, rest)
+    let [word, rest @ ..] = words else {
+        return Ok(None);
+    };
+    match group.find_subcommand(word) {
+        Some(inner) => Ok(Some((vec![name, inner.get_name()], inner, rest))),
+        None if docker::has_option(name, word) => Err(NotSupported::Verb(format!("{name} {word}"))),
+        None => Ok(None),
+    }
 }
 
 /// The verb of a command line, as typed: the first word that is no general option nor its value.
 pub fn verb(root: &Command, words: &[String]) -> Option<String> {
     let (_, rest) = general(root, words)?;
-    docker::without_noun(rest).first().cloned()
+    docker::without_noun(root, rest).first().cloned()
 }
 
 /// The options before the verb, and the words from the verb on; nothing if an option is unknown.
@@ -127,10 +136,10 @@ struct Line {
 }
 
 impl Line {
-    fn arranged(self, program: Option<String>, verb: Vec<&str>) -> Arranged {
+    fn arranged(self, program: Option<String>, verb: &[&str]) -> Arranged {
         let mut words: Vec<String> = program.into_iter().collect();
         words.extend(self.general.into_words());
-        words.extend(verb.into_iter().map(str::to_owned));
+        words.extend(verb.iter().map(|&word| word.to_owned()));
         words.extend(self.options.into_words());
         words.extend(self.words);
         Arranged {
@@ -143,9 +152,9 @@ impl Line {
 /// A verb in its program.
 struct Verb<'a> {
     root: &'a Command,
-    command: &'a Command,
-    /// With those that it stands below: `volume create`.
+    /// Its own, after that of the group that it stands in: `volume create`.
     name: String,
+    command: &'a Command,
 }
 
 impl Verb<'_> {
@@ -209,7 +218,7 @@ impl Verb<'_> {
         line: &mut Line,
         mut rest: &'w [String],
     ) -> Result<&'w [String], NotSupported> {
-        let two_sided = TWO_SIDED.contains(&self.command.get_name());
+        let two_sided = TWO_SIDED.contains(&self.name.as_str());
         while let [word, more @ ..] = rest {
             if word == "--" {
                 return Ok(more);
@@ -336,12 +345,10 @@ fn finish(
         options.push(switch(arg, option, value));
         return Reading { options, width: 1 };
     }
-    let next = next.filter(|_| value.is_none() && takes_next(arg));
-    let width = if value.is_none() && takes_next(arg) {
-        2
-    } else {
-        1
-    };
+    // One that may go without stands in the same word.
+    let apart = value.is_none() && !arg.is_require_equals_set();
+    let next = next.filter(|_| apart);
+    let width = if apart { 2 } else { 1 };
     let mut words = vec![option];
     match value {
         Some(value) => words[0] += &format!("={value}"),
@@ -369,11 +376,6 @@ fn is_option(word: &str) -> bool {
 
 fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
-}
-
-/// Its value, if it has one, stands behind `=` in the same word.
-fn takes_next(arg: &Arg) -> bool {
-    takes_value(arg) && !arg.is_require_equals_set()
 }
 
 fn by_long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {

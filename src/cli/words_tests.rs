@@ -73,6 +73,8 @@ const TABLE: &[(&str, &str)] = &[
         "--namespace ci run -- alpine ls",
     ),
     ("run alpine -d=true", "run -d -- alpine"),
+    ("run alpine -itp80:80", "run -i -t -p=80:80 -- alpine"),
+    ("run -itP alpine -p 1:2", "run -i -t -P -p 1:2 -- alpine"),
     (
         "create alpine --name x top",
         "create --name x -- alpine top",
@@ -189,11 +191,8 @@ fn options_after_the_image_are_reported_as_they_were_typed() {
 #[test]
 fn what_only_docker_has_is_not_supported_yet() {
     let table = [
-        ("run -p 80:80 alpine", "-p"),
-        ("run alpine -p 80:80", "-p"),
-        ("run alpine -itp80:80", "-p"),
-        ("run -itP alpine", "-P"),
-        ("run --publish=80:80 alpine", "--publish"),
+        ("run -itc 80 alpine", "-c"),
+        ("run --link=db alpine", "--link"),
         ("run alpine --gpus all", "--gpus"),
         ("create --cpuset-mems 0 alpine", "--cpuset-mems"),
         ("ps -n 5", "-n"),
@@ -205,7 +204,7 @@ fn what_only_docker_has_is_not_supported_yet() {
         };
         assert_eq!(option, expected, "{typed}");
     }
-    for verb in ["build", "compose", "cp", "network", "--namespace ci volume"] {
+    for verb in ["build", "compose", "swarm", "--namespace ci secret"] {
         let refused = arranged(&format!("netrun {verb} x"));
         assert!(matches!(refused, Err(NotSupported::Verb(_))), "{verb}");
     }

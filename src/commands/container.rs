@@ -8,14 +8,17 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::lifecycle::LifecycleArgs;
+use super::network_choice::{self, AskedAddress, NetworkChoice};
 use super::options::process::ProcessArgs;
 use super::options::resources::ResourceArgs;
 use super::options::rights::RightsArgs;
 use super::options::storage::StorageArgs;
-use super::values::{EnvVar, HostEntry, Label, NetworkChoice, parse};
+use super::values::{EnvVar, HostEntry, Label, parse};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
 use crate::model::id::{ContainerId, Hostname};
+use crate::model::mac::MacAddress;
+use crate::model::port::PortSpec;
 use crate::model::signal::Signal;
 
 /// The image, the command and everything else that a container is made from.
@@ -38,7 +41,8 @@ pub struct ContainerArgs {
     #[arg(short, long)]
     pub tty: bool,
 
-    /// Attach to a network: its name, none or host; the first becomes eth0, the next eth1
+    /// Attach to a network: NAME, NAME:ip=..,ip6=..,mac=..,ifname=..,alias=.., none, host,
+    /// container:NAME or ns:PATH; the first becomes eth0, the next eth1
     #[arg(
         long = "net",
         visible_alias = "network",
@@ -47,6 +51,47 @@ pub struct ContainerArgs {
         help_heading = "Network"
     )]
     pub networks: Vec<NetworkChoice>,
+
+    /// Publish a port: a port of the host leads to one of the container; both may be ranges
+    #[arg(
+        short,
+        long,
+        value_name = "[[HOSTIP:]HOSTPORT:]PORT[/PROTOCOL]",
+        value_parser = parse::<PortSpec>,
+        help_heading = "Network"
+    )]
+    pub publish: Vec<PortSpec>,
+
+    /// Publish every port that the image exposes, on ports that are free
+    #[arg(short = 'P', long, help_heading = "Network")]
+    pub publish_all: bool,
+
+    /// The IPv4 address on the first network
+    #[arg(long, value_name = "ADDRESS", value_parser = network_choice::ip, help_heading = "Network")]
+    pub ip: Option<AskedAddress>,
+
+    /// The IPv6 address on the first network
+    #[arg(long, value_name = "ADDRESS", value_parser = network_choice::ip6, help_heading = "Network")]
+    pub ip6: Option<AskedAddress>,
+
+    /// The hardware address on the first network
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_parser = parse::<MacAddress>,
+        help_heading = "Network"
+    )]
+    pub mac_address: Option<MacAddress>,
+
+    /// A further name on the first network
+    #[arg(
+        long,
+        visible_alias = "net-alias",
+        value_name = "NAME",
+        value_parser = parse::<Hostname>,
+        help_heading = "Network"
+    )]
+    pub network_alias: Vec<Hostname>,
 
     /// The container's hostname
     #[arg(

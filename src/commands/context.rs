@@ -22,8 +22,11 @@ pub trait Audience {
     /// Something is not as it should be, and the command goes on.
     fn warn(&self, text: &str);
 
-    /// A pull goes on.
-    fn pulling(&self, event: PullEvent<'_>);
+    /// The pull of an image, as the user named it, goes on.
+    fn pulling(&self, image: &str, event: PullEvent<'_>);
+
+    /// No pull goes on any more.
+    fn pulled(&self);
 }
 
 /// What a command works with.

@@ -132,7 +132,11 @@ impl FromStr for Side {
 ///
 /// # Errors
 /// See [`CpError`]; what was copied before a failure stays.
-pub async fn cp(context: &Context<'_>, args: &Args) -> Result<(), Failure> {
+pub async fn cp(
+    context: &Context<'_>,
+    args: &Args,
+    stdout: impl io::Write + Send,
+) -> Result<(), Failure> {
     match (&args.source, &args.destination) {
         (Side::Inside(id, path), Side::Here(to)) => {
             let (place, found) = files::find(&context.host, id, path).await?;
@@ -151,7 +155,7 @@ pub async fn cp(context: &Context<'_>, args: &Args) -> Result<(), Failure> {
         }
         (Side::Inside(id, path), Side::Stream) => {
             let (place, found) = files::find(&context.host, id, path).await?;
-            give_stream(&Ends::new(&place, found, path), args.follow_link)
+            give_stream(&Ends::new(&place, found, path), args.follow_link, stdout)
         }
         (Side::Stream, Side::Inside(id, path)) => {
             let (place, found) = files::find(&context.host, id, path).await?;
@@ -289,7 +293,11 @@ fn transfer(
     })
 }
 
-fn give_stream(source: &Ends<'_>, follow: bool) -> Result<(), Failure> {
+fn give_stream(
+    source: &Ends<'_>,
+    follow: bool,
+    stdout: impl io::Write + Send,
+) -> Result<(), Failure> {
     let told = || failed(source.typed, Path::new("-"));
     let follow = follow || source.must_be_directory();
     if source.kind(follow).map_err(told())?.is_none() {
@@ -304,7 +312,7 @@ fn give_stream(source: &Ends<'_>, follow: bool) -> Result<(), Failure> {
         name,
         follow,
     };
-    let packing = |root: &Path| pack(&Root::open(root)?, packed, io::stdout().lock());
+    let packing = |root: &Path| pack(&Root::open(root)?, packed, stdout);
     match source.place.look(packing) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => Ok(outcome.map_err(told())?),

@@ -1,7 +1,7 @@
 //! `netrun diff` and `netrun export`: what a container made of its root file system.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
@@ -38,9 +38,6 @@ pub struct ExportArgs {
 /// The stream cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// Nobody can read it there.
-    #[error("a tar stream is nothing for a terminal")]
-    Terminal,
     /// Either side failed.
     #[error("cannot export container \"{id}\"")]
     Failed {
@@ -54,15 +51,7 @@ pub enum ExportError {
 impl Explain for ExportError {
     fn class(&self) -> Class {
         match self {
-            Self::Terminal => Class::InvalidInput,
             Self::Failed { .. } => Class::Failed,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Terminal => Some("redirect it, or name a file with -o".to_owned()),
-            Self::Failed { .. } => None,
         }
     }
 }
@@ -78,15 +67,16 @@ pub async fn diff(
     Ok(files::changes(&context.host, &args.container).await?)
 }
 
-/// Writes the root file system, without what is mounted in it.
+/// Writes the root file system, without what is mounted in it; to `stdout` if no file is given.
 ///
 /// # Errors
 /// See [`ExportError`]; a file that could not be written whole does not stay.
-pub async fn export(context: &Context<'_>, args: &ExportArgs) -> Result<(), Failure> {
+pub async fn export(
+    context: &Context<'_>,
+    args: &ExportArgs,
+    stdout: impl io::Write + Send,
+) -> Result<(), Failure> {
     let id = &args.container;
-    if args.output.is_none() && io::stdout().is_terminal() {
-        return Err(ExportError::Terminal.into());
-    }
     let record = context.host.record(id).await?;
     let place = files::root(&context.host, &record).await?;
     let whole = Packed {
@@ -99,7 +89,7 @@ pub async fn export(context: &Context<'_>, args: &ExportArgs) -> Result<(), Fail
         source,
     };
     let Some(path) = &args.output else {
-        let written = place.look(|root| pack(&Root::open(root)?, whole, io::stdout().lock()));
+        let written = place.look(|root| pack(&Root::open(root)?, whole, stdout));
         return match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => Ok(written.map_err(failed)?),

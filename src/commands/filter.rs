@@ -233,7 +233,7 @@ mod tests {
         let hint = refused("status=dead").hint();
         assert_eq!(
             hint.as_deref(),
-            Some("write created, running, paused, exited")
+            Some("write created, running, paused, restarting, exited")
         );
         for text in ["name=(", "exited=many", "ancestor=A"] {
             assert_eq!(refused(text).class(), Class::InvalidInput, "{text}");

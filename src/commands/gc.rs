@@ -2,8 +2,10 @@
 
 use super::context::Context;
 use crate::engine::recover::{self, Swept};
-use crate::image::lease;
+use crate::engine::report::Report;
+use crate::image::{lease, mount};
 use crate::model::class::Failure;
+use crate::network::manage;
 
 /// Finish what killed commands left behind; beside running commands it does no harm
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -15,8 +17,19 @@ pub struct Args {}
 /// containerd cannot be reached; what could not be finished is in the value.
 pub async fn gc(context: &Context<'_>) -> Result<Swept, Failure> {
     let mut swept = recover::gc(&context.host).await?;
+    match manage::sweep(&context.settings.cni_conf_dir).await {
+        Ok(networks) => {
+            let line =
+                |name: String| format!("network {name}: removed its rules, its file is gone");
+            swept.done.extend(networks.into_iter().map(line));
+        }
+        Err(error) => swept.failures.push(Report::of(&error).into()),
+    }
     let client = context.host.client().await?;
     let leases = lease::sweep(&client).await?;
+    let snapshotter = &context.settings.snapshotter;
+    mount::sweep(&client, snapshotter).await?;
+    lease::collect(&client, snapshotter).await?;
     if leases > 0 {
         swept
             .done

@@ -82,6 +82,8 @@ async fn server(context: &Context<'_>) -> Result<Server, Failure> {
     Ok(Server {
         version: client.server_version().await?,
         seen: view::list(&context.host).await?,
-        images: image::list(&client).await?.len(),
+        images: image::list(&client, &context.settings.snapshotter)
+            .await?
+            .len(),
     })
 }

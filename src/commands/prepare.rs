@@ -3,27 +3,24 @@
 //! Invariant: everything that can be wrong with a request is found here, before anything is made.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
-use serde_json::Map;
-
+use super::attachments;
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
 use super::options::{self, Unfit, files};
-use super::values::{EnvVar, NetworkChoice};
+use super::registry::pull_options;
+use super::values::EnvVar;
 use crate::engine::paths::Paths;
-use crate::engine::plan::{self, NetworkRequest, Plan, Planned, Request};
+use crate::engine::plan::{self, Plan, Request};
 use crate::engine::spec::Limits;
-use crate::image::{self, Image, PullOptions};
+use crate::image::{self, Image, ImageError};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
 use crate::model::generated_name;
 use crate::model::id::ContainerId;
 use crate::model::record::Names;
 use crate::model::reference::Reference;
-use crate::network::{Chain, config, default};
 use crate::sys::facts::{HostFacts, Wanted};
-use crate::sys::netlink;
 
 /// How long a process has after its stop signal, in seconds: docker's default.
 const STOP_TIMEOUT: u32 = 10;
@@ -37,15 +34,6 @@ pub enum Meaningless {
         /// Its name.
         image: String,
     },
-    /// `none` or `host` beside another network.
-    #[error("--net {0} cannot be combined with another network")]
-    NotAlone(&'static str),
-    /// The same network twice.
-    #[error("network \"{0}\" is named twice")]
-    Twice(String),
-    /// The host's routes cannot be read.
-    #[error("cannot read the routes of this host")]
-    Routes(#[source] std::io::Error),
     /// Not root.
     #[error("netrun must be run as root")]
     NotRoot,
@@ -55,8 +43,6 @@ impl Explain for Meaningless {
     fn class(&self) -> Class {
         match self {
             Meaningless::NoImage { .. } => Class::NotFound,
-            Meaningless::NotAlone(_) | Meaningless::Twice(_) => Class::InvalidInput,
-            Meaningless::Routes(_) => Class::Failed,
             Meaningless::NotRoot => Class::Denied,
         }
     }
@@ -65,7 +51,6 @@ impl Explain for Meaningless {
         match self {
             Meaningless::NoImage { image } => Some(format!("netrun pull {image}")),
             Meaningless::NotRoot => Some("sudo netrun ...".to_owned()),
-            _ => None,
         }
     }
 }
@@ -93,18 +78,12 @@ pub async fn plan(
         .snapshotter
         .clone()
         .unwrap_or_else(|| settings.snapshotter.clone());
-    let network = networks(context, &args.networks)?;
+    let network = attachments::networks(context, args).await?;
     let image = find_image(context, args, &snapshotter).await?;
     warn_of_options_after_image(context, args, &image);
+    let ports = attachments::ports(args, &image)?;
     let limits = limits(args);
-    let wanted = Wanted {
-        devices: args.privileged,
-        limits: limits.any(),
-    };
-    let facts = HostFacts::read(wanted)?;
-    for warning in limits.warnings(&facts) {
-        context.audience.warn(&warning);
-    }
+    let facts = facts(context, args, &limits)?;
     let resolved = options::resolve(context, (id, args), &image.config, &facts).await?;
     let request = Request {
         namespace: &settings.namespace,
@@ -143,8 +122,25 @@ pub async fn plan(
         hostname: args.hostname.as_ref().map(|name| name.as_str().to_owned()),
         names: names(args),
         network,
+        ports,
     };
     Ok(plan::plan(&request, &facts)?)
+}
+
+/// What the host is and has; limits that it cannot give are told.
+fn facts(
+    context: &Context<'_>,
+    args: &ContainerArgs,
+    limits: &Limits,
+) -> Result<HostFacts, Failure> {
+    let facts = HostFacts::read(Wanted {
+        devices: args.privileged,
+        limits: limits.any(),
+    })?;
+    for warning in limits.warnings(&facts) {
+        context.audience.warn(&warning);
+    }
+    Ok(facts)
 }
 
 /// The files' variables, then those of the command line, which win.
@@ -234,66 +230,6 @@ fn is_taken(context: &Context<'_>, name: &ContainerId) -> bool {
     paths.state.exists() || paths.run.exists()
 }
 
-/// The networks, found and with all their plugins there.
-fn networks(context: &Context<'_>, choices: &[NetworkChoice]) -> Result<NetworkRequest, Failure> {
-    let alone = |word| match choices.len() {
-        1 => Ok(()),
-        _ => Err(Meaningless::NotAlone(word)),
-    };
-    if choices.contains(&NetworkChoice::Host) {
-        alone("host")?;
-        return Ok(NetworkRequest::Host);
-    }
-    if choices.contains(&NetworkChoice::None) {
-        alone("none")?;
-        return Ok(NetworkRequest::Own(Vec::new()));
-    }
-    let mut planned: Vec<Planned> = Vec::new();
-    let default = [NetworkChoice::Named(default::NAME.to_owned())];
-    let choices = if choices.is_empty() {
-        &default
-    } else {
-        choices
-    };
-    for choice in choices {
-        if let NetworkChoice::Named(name) = choice {
-            let network = network(context, name)?;
-            if planned
-                .iter()
-                .any(|other| other.list.name() == network.list.name())
-            {
-                return Err(Meaningless::Twice(name.clone()).into());
-            }
-            planned.push(network);
-        }
-    }
-    Ok(NetworkRequest::Own(planned))
-}
-
-fn network(context: &Context<'_>, name: &str) -> Result<Planned, Failure> {
-    let dir = &context.settings.cni_conf_dir;
-    let list = match config::load(dir, name) {
-        Ok(list) => list,
-        // `bridge` is docker's word for the network that is there without being made.
-        Err(error) if error.class() == Class::NotFound && is_default(name) => {
-            let routes = netlink::route_destinations().map_err(Meaningless::Routes)?;
-            default::load_or_create(dir, &routes)?
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let plugin_dirs = context.settings.cni_path.clone();
-    Chain::new(list.clone(), plugin_dirs.clone()).preflight()?;
-    Ok(Planned {
-        list,
-        plugin_dirs,
-        capability_args: Map::new(),
-    })
-}
-
-fn is_default(name: &str) -> bool {
-    name == default::NAME || name == "bridge"
-}
-
 /// The image, pulled if it has to be, with its root file system unpacked.
 async fn find_image(
     context: &Context<'_>,
@@ -302,7 +238,7 @@ async fn find_image(
 ) -> Result<Image, Failure> {
     let reference = Reference::parse(&args.image)?;
     let client = context.host.client().await?;
-    let progress = |event: image::PullEvent<'_>| context.audience.pulling(event);
+    let progress = |event: image::PullEvent<'_>| context.audience.pulling(&args.image, event);
     let local = match args.pull {
         PullPolicy::Always => None,
         PullPolicy::Missing | PullPolicy::Never => image::local(&client, &reference).await?,
@@ -320,21 +256,14 @@ async fn find_image(
             image::pull(&client, &reference, &options, &progress).await?
         }
     };
-    image::unpack(&client, &image, snapshotter, &progress).await?;
-    Ok(image)
-}
-
-/// How images are pulled here.
-pub fn pull_options(context: &Context<'_>, snapshotter: &str) -> PullOptions {
-    let dirs = &context.settings.hosts_dir;
-    let existing = dirs.iter().find(|dir| dir.is_dir()).or(dirs.first());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    PullOptions {
-        snapshotter: snapshotter.to_owned(),
-        hosts_dir: existing.cloned().unwrap_or_default(),
-        docker_config: std::env::var_os("DOCKER_CONFIG")
-            .map(PathBuf::from)
-            .or_else(home),
+    match image::unpack(&client, &image, snapshotter, &progress).await {
+        Ok(()) => Ok(image),
+        // Its name and configuration are here, a layer is not: somebody has removed content.
+        Err(ImageError::Incomplete { .. }) if args.pull != PullPolicy::Never => {
+            let options = pull_options(context, snapshotter);
+            Ok(image::pull(&client, &reference, &options, &progress).await?)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

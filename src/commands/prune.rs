@@ -41,21 +41,6 @@ pub struct PruneArgs {
     pub filters: Vec<PruneFilter>,
 }
 
-/// Remove what nobody uses
-#[derive(Debug, Clone, PartialEq, clap::Args)]
-pub struct SystemArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub verb: SystemVerb,
-}
-
-/// What to do with everything; `system info` and `system events` are `info` and `events`.
-#[derive(Debug, Clone, PartialEq, clap::Subcommand)]
-#[expect(missing_docs, reason = "each is documented where its arguments are")]
-pub enum SystemVerb {
-    Prune(SystemPruneArgs),
-}
-
 /// Remove all containers that do not run, and with --volumes the volumes that nobody uses
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct SystemPruneArgs {

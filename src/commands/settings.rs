@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::values::parse;
 use crate::model::class::{Class, Explain};
 use crate::model::id::{InvalidName, Namespace};
+use crate::network::subnets::{SubnetPool, default_pools};
 
 /// The configuration file, unless the environment names another.
 pub const FILE: &str = "/etc/netrun/netrun.toml";
@@ -59,6 +60,8 @@ pub struct Settings {
     pub hosts_dir: Vec<PathBuf>,
     /// The OCI runtime for new containers, unless the verb's own option says another.
     pub runtime: String,
+    /// Where the subnets of new networks are picked from, in order.
+    pub subnet_pools: Vec<SubnetPool>,
 }
 
 /// Why the settings cannot be known.
@@ -134,6 +137,7 @@ struct File {
     cni_netconfpath: Option<PathBuf>,
     hosts_dir: Option<Vec<PathBuf>>,
     runtime: Option<String>,
+    subnet_pools: Option<Vec<SubnetPool>>,
 }
 
 impl Settings {
@@ -188,6 +192,7 @@ impl Settings {
                 .unwrap_or_else(|| PathBuf::from("/etc/cni/net.d")),
             hosts_dir: file.hosts_dir.unwrap_or_else(|| paths(&HOSTS_DIR)),
             runtime: (file.runtime).unwrap_or_else(|| "io.containerd.runc.v2".to_owned()),
+            subnet_pools: (file.subnet_pools).unwrap_or_else(default_pools),
         })
     }
 }
@@ -260,6 +265,7 @@ mod tests {
             cni_netconfpath: Some(_),
             hosts_dir: Some(_),
             runtime: Some(_),
+            subnet_pools: Some(_),
         } = toml::from_str(sample).unwrap()
         else {
             panic!("a key is missing in the sample");

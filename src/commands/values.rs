@@ -1,4 +1,4 @@
-//! The values of options that are more than a word: variables, labels, host entries, networks.
+//! The values of options that are more than a word: variables, labels, host entries.
 //!
 //! Invariant: what is refused here is refused before anything is looked up or made.
 
@@ -20,6 +20,13 @@ where
 #[error("{0}")]
 pub struct Refused(Box<dyn Explain>);
 
+impl Refused {
+    /// The refusal in the words of this error.
+    pub fn of(error: impl Explain) -> Self {
+        Self(Box::new(error))
+    }
+}
+
 impl Explain for Refused {
     fn class(&self) -> Class {
         self.0.class()
@@ -30,7 +37,7 @@ impl Explain for Refused {
     }
 }
 
-/// A value that is malformed, or asks for what netrun does not have yet.
+/// A value that is malformed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidValue {
     /// The name before `=` is missing.
@@ -42,20 +49,11 @@ pub enum InvalidValue {
     /// The address of a host entry is none.
     #[error("\"{0}\" is neither an IP address nor host-gateway")]
     NotAddress(String),
-    /// A network without a name.
-    #[error("the name of the network is empty")]
-    NoNetwork,
-    /// netrun does not have this yet.
-    #[error("{0} is not supported yet")]
-    Unsupported(&'static str),
 }
 
 impl Explain for InvalidValue {
     fn class(&self) -> Class {
-        match self {
-            Self::Unsupported(_) => Class::Unsupported,
-            _ => Class::InvalidInput,
-        }
+        Class::InvalidInput
     }
 
     fn hint(&self) -> Option<String> {
@@ -64,8 +62,6 @@ impl Explain for InvalidValue {
             Self::NotHostEntry | Self::NotAddress(_) => {
                 "write NAME:ADDRESS, such as db:10.0.0.7, db:fd00::7 or db:host-gateway"
             }
-            Self::NoNetwork => "write the name of a network, none or host",
-            Self::Unsupported(_) => return None,
         };
         Some(hint.to_owned())
     }
@@ -163,39 +159,6 @@ impl FromStr for HostEntry {
     }
 }
 
-/// What `--net` names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NetworkChoice {
-    /// A network namespace with nothing but `lo`.
-    None,
-    /// The host's network namespace.
-    Host,
-    /// A network by its name.
-    Named(String),
-}
-
-impl FromStr for NetworkChoice {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text {
-            "" => Err(InvalidValue::NoNetwork),
-            "none" => Ok(Self::None),
-            "host" => Ok(Self::Host),
-            _ if text.starts_with("container:") => {
-                Err(InvalidValue::Unsupported("another container's network"))
-            }
-            _ if text.starts_with("ns:") => {
-                Err(InvalidValue::Unsupported("a network namespace by its path"))
-            }
-            _ if text.contains(['=', ',']) => {
-                Err(InvalidValue::Unsupported("a network with options"))
-            }
-            name => Ok(Self::Named(name.to_owned())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,17 +194,5 @@ mod tests {
         for text in ["db:", "db:10.0.0.256", "db:gateway"] {
             assert!(matches!(entry(text), Err(InvalidValue::NotAddress(_))));
         }
-    }
-
-    #[test]
-    fn networks_are_names_none_or_the_hosts() {
-        assert_eq!("none".parse(), Ok(NetworkChoice::None));
-        assert_eq!("host".parse(), Ok(NetworkChoice::Host));
-        assert_eq!("a".parse(), Ok(NetworkChoice::Named("a".to_owned())));
-        for text in ["container:x", "ns:/run/netns/x", "name=a,alias=b", "a,b"] {
-            let class = text.parse::<NetworkChoice>().unwrap_err().class();
-            assert_eq!(class, Class::Unsupported, "{text}");
-        }
-        assert_eq!("".parse::<NetworkChoice>(), Err(InvalidValue::NoNetwork));
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: the shim holds both ends of the FIFOs, so nothing was lost in between; what is found
 //! half-made is taken down, by the one way down; what may run is never taken for ended.
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::inherit::{self, Inherited};
 use super::launch::{self, Job, Running};
 use super::log_driver::LogWriter;
 use super::orders::{Up, forget_lock, release};
+use super::ports;
 use super::stdio::Outputs;
 use super::steps::Step;
 use super::teardown::{Process, Scope, teardown};
@@ -138,6 +140,7 @@ async fn take_over(
         pid: task.pid,
         fifos,
         outputs: Rc::new(outputs),
+        ports: RefCell::new(ports::hold_again(&record.network.ports)),
     };
     Ok((running, execs))
 }
@@ -169,7 +172,8 @@ async fn finish(
     let gone = record.provisional || record.auto_remove;
     let scope = if gone { Scope::Container } else { Scope::Run };
     // A task that is deleted with unread output makes containerd wait for seconds.
-    let outputs = Outputs::open(fifos, LogWriter::open(job.paths, &record.log)?).ok();
+    let log = LogWriter::open(job.paths, &record.log).ok().flatten();
+    let outputs = Outputs::open(fifos, log).ok();
     teardown(job, record, scope, Process::Unknown).await?;
     drop(outputs);
     release(job).await;

@@ -5,18 +5,23 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::join;
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::error::Error;
 use super::report::Report;
 use crate::model::id::ContainerId;
-use crate::model::record::{Attachment, NetworkMode, Record};
+use crate::model::record::{Attachment, Record};
+use crate::network::create::is_ours;
+use crate::network::firewall;
+use crate::network::manage::ManageError;
 use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
 use crate::sys::pidfd::PidFd;
 use crate::sys::process::{self, with_environment};
+use crate::sys::routes;
 
 /// How often, and how long apart, plugins without a supervisor are looked for until they are killed.
 const PLUGIN_TRIES: u32 = 60;
@@ -37,10 +42,46 @@ pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, 
     let failed = |source| attach_error(&record.id, attachment, source);
     let chain = chain(attachment).map_err(failed)?;
     let conf = runtime_conf(record, attachment, netns_path(record));
-    chain
-        .add(&conf)
-        .await
-        .map_err(|error| failed(Report::of(&error)))
+    if is_ours(chain.list()) && !attachment.source.exists() {
+        // It was removed, and making its bridge again would leave that to nobody.
+        return Err(Error::NetworkGone {
+            network: attachment.network.clone(),
+        });
+    }
+    // What a packet filter still drops afterwards is told by `network inspect`.
+    let dir = attachment.source.parent().unwrap_or(Path::new("/"));
+    let settle = firewall::settle_for_attachment(dir, chain.list());
+    let (added, settled) = join(chain.add(&conf), settle).await;
+    let result = added.map_err(|error| failed(Report::of(&error)))?;
+    match settled {
+        Err(source) if firewall::is_essential(chain.list()) => {
+            // Whoever gives this attachment up must find nothing of it; a DEL that fails is repeated
+            // by the way down.
+            let _ = chain.del(&conf, Some(&result.to_value())).await;
+            let name = attachment.network.clone();
+            Err(failed(Report::of(&ManageError::Rules { name, source })))
+        }
+        _ => Ok(result),
+    }
+}
+
+/// Gives the default routes to the attachment that is to have them.
+///
+/// # Errors
+/// The kernel's refusal.
+pub async fn order_routes(record: &Record) -> Result<(), Error> {
+    let mut attachments: Vec<&Attachment> = record.network.attachments.iter().collect();
+    let (Some(path), true) = (record.network.mode.netns(), attachments.len() > 1) else {
+        return Ok(());
+    };
+    attachments.sort_by_key(|one| std::cmp::Reverse(one.gateway_priority));
+    let order: Vec<String> = attachments.iter().map(|one| one.ifname.clone()).collect();
+    let ordered = netns::within(Some(path), move || routes::prefer(&order)).await;
+    ordered.map_err(|source| Error::Netns {
+        action: "order the default routes of",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn attach_error(id: &ContainerId, attachment: &Attachment, source: Report) -> Error {
@@ -69,15 +110,22 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
     if thorough {
         end_plugins(&conf.container_id).await;
     }
+    let mut sweep = Sweep {
+        list: chain.list(),
+        container_id: &conf.container_id,
+        ifname: &conf.ifname,
+        result: attachment.result.as_ref(),
+        reserved: &[],
+    };
+    let reserved = match sweep.result {
+        Some(_) => Vec::new(),
+        None => sweep.reserved(),
+    };
+    sweep.reserved = &reserved;
     let outcome = chain.del(&conf, attachment.result.as_ref()).await;
     if outcome.is_ok() && reachable && !thorough {
         return Ok(());
     }
-    let sweep = Sweep {
-        list: chain.list(),
-        container_id: &conf.container_id,
-        ifname: &conf.ifname,
-    };
     let swept = sweep_patiently(&sweep).await;
     match (outcome, swept.failures.first()) {
         (Err(error), Some(_)) => Err(failed(Report::of(&error))),
@@ -173,10 +221,7 @@ fn chain(attachment: &Attachment) -> Result<Chain, Report> {
 }
 
 fn netns_path(record: &Record) -> Option<PathBuf> {
-    match &record.network.mode {
-        NetworkMode::Own(path) => Some(path.clone()),
-        NetworkMode::Host => None,
-    }
+    record.network.mode.netns().map(Path::to_owned)
 }
 
 fn runtime_conf(record: &Record, attachment: &Attachment, netns: Option<PathBuf>) -> RuntimeConf {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::ports::PortError;
 use super::report::Report;
 use super::steps::Step;
 use crate::containerd;
@@ -81,6 +82,9 @@ pub enum Error {
         /// Which.
         id: String,
     },
+    /// A published port cannot be had.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// A network could not be attached.
     #[error("cannot attach network \"{network}\" to container \"{id}\"")]
     Attach {
@@ -100,6 +104,28 @@ pub enum Error {
         network: String,
         /// Why.
         source: Report,
+    },
+    /// The container has the network already.
+    #[error("container \"{id}\" is attached to network \"{network}\" already")]
+    Attached {
+        /// The container.
+        id: ContainerId,
+        /// The network.
+        network: String,
+    },
+    /// The container has not the network.
+    #[error("container \"{id}\" is not attached to network \"{network}\"")]
+    NotAttached {
+        /// The container.
+        id: ContainerId,
+        /// The network.
+        network: String,
+    },
+    /// The network's file is gone.
+    #[error("network \"{network}\" is gone")]
+    NetworkGone {
+        /// The network.
+        network: String,
     },
     /// The image or its user cannot be used.
     #[error("container \"{id}\" cannot be made from its image")]
@@ -244,7 +270,10 @@ impl Explain for Error {
         match self {
             Error::Containerd(error) => error.class(),
             Error::NoSuchContainer { .. } => Class::NotFound,
-            Error::NameTaken { .. } | Error::NetnsTaken { .. } => Class::AlreadyExists,
+            Error::NameTaken { .. } | Error::Attached { .. } | Error::NetnsTaken { .. } => {
+                Class::AlreadyExists
+            }
+            Error::NotAttached { .. } | Error::NetworkGone { .. } => Class::NotFound,
             Error::WrongState { .. } | Error::Foreign { .. } | Error::Elsewhere { .. } => {
                 Class::WrongState
             }
@@ -258,6 +287,7 @@ impl Explain for Error {
             Error::LeftBehind { .. } => Class::LeftBehind,
             Error::NoChanges { .. } => Class::Unsupported,
             Error::Reported(report) => report.class(),
+            Error::Port(error) => error.class(),
             Error::SupervisorGone { .. } | Error::UnknownState { .. } => Class::Unavailable,
             Error::DoesNotEnd { .. } => Class::Timeout,
             Error::Abandoned
@@ -286,6 +316,12 @@ impl Explain for Error {
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
             | Error::Image { source, .. } => source.hint(),
+            Error::NetworkGone { network } => {
+                Some(format!("make it again: netrun network create {network}"))
+            }
+            Error::NotAttached { id, .. } => {
+                Some(format!("netrun inspect {id} shows its networks"))
+            }
             Error::LeftBehind { .. } | Error::SupervisorGone { .. } => {
                 Some("netrun gc finishes what is left".to_owned())
             }
@@ -303,6 +339,7 @@ impl Explain for Error {
                 Some("run netrun as root (sudo netrun ...)".to_owned())
             }
             Error::Reported(report) => report.hint(),
+            Error::Port(error) => error.hint(),
             Error::Watch { .. } => Some(
                 "if too many files are open, raise the limit: \
                  sysctl -w fs.inotify.max_user_instances=1024"

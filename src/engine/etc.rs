@@ -10,9 +10,11 @@ use std::path::Path;
 
 use super::address::mark;
 use super::error::Error;
+use super::neighbours;
 use super::paths::Paths;
 use super::report::Report;
 use crate::model::record::{NetworkMode, Record};
+use crate::network::hosts_file::layout;
 use crate::network::names::{self, Hosts, ResolvConf};
 use crate::network::result::Address;
 use crate::network::{CniResult, NetworkConfigList};
@@ -31,45 +33,64 @@ pub fn make(paths: &Paths, record: &Record, address: &Path) -> Result<(), Error>
     let made = directory.recursive(true).mode(0o700).create(&paths.state);
     let marked = made.and_then(|()| mark(&paths.state, address));
     marked.map_err(Error::file("make", &paths.state))?;
-    write_in_place(&paths.hostname(), &names::hostname(&record.names.hostname))?;
+    let hostname = names::hostname(&record.names.hostname);
+    write_in_place(&paths.hostname(), hostname.as_bytes())?;
     // Their contents follow when the networks have given their addresses.
-    write_in_place(&paths.hosts(), "")?;
-    write_in_place(&paths.resolv_conf(), "")
+    write_in_place(&paths.hosts(), b"")?;
+    write_in_place(&paths.resolv_conf(), b"")
 }
 
 /// Writes what the networks gave into hosts and resolv.conf.
 ///
 /// # Errors
 /// [`Error::File`], or an `--add-host` that cannot be meant.
-pub fn fill(paths: &Paths, record: &Record, results: &[CniResult]) -> Result<(), Error> {
+pub async fn fill(paths: &Paths, record: &Record, results: &[CniResult]) -> Result<(), Error> {
+    if let NetworkMode::Joined(joined) = &record.network.mode
+        && joined.container.is_some()
+    {
+        // The container sees the other one's files.
+        return Ok(());
+    }
     let addresses: Vec<Address> = results
         .iter()
         .flat_map(CniResult::container_addresses)
         .collect();
     let host_network = record.network.mode == NetworkMode::Host;
-    write_in_place(&paths.hosts(), &hosts(record, &addresses, host_network)?)?;
+    let beginning = hosts(record, &addresses, host_network)?;
+    let text = with_neighbours(record, results, &beginning).await?;
+    write_in_place(&paths.hosts(), &text)?;
     let text = resolv_conf(record, results, &addresses, host_network);
-    write_in_place(&paths.resolv_conf(), &text)
+    write_in_place(&paths.resolv_conf(), text.as_bytes())
+}
+
+/// The whole hosts file; the others on the container's networks know it from here on.
+async fn with_neighbours(
+    record: &Record,
+    results: &[CniResult],
+    beginning: &str,
+) -> Result<Vec<u8>, Error> {
+    let mut entries = Vec::new();
+    let attachments = || record.network.attachments.iter().zip(results);
+    for (attachment, result) in attachments() {
+        entries.push(neighbours::entry(record, attachment, result, true));
+    }
+    if attachments().next().is_some() {
+        let names = neighbours::lock().await?;
+        for (attachment, result) in attachments() {
+            let entry = neighbours::entry(record, attachment, result, false);
+            entries.extend(names.join(record, &attachment.network, &entry)?);
+        }
+    }
+    Ok(layout(beginning, entries.iter().map(String::as_str)))
 }
 
 fn hosts(record: &Record, addresses: &[Address], host_network: bool) -> Result<String, Error> {
     let host_file = host_network.then(|| read(HOST_HOSTS));
-    let own: Vec<IpAddr> = addresses
-        .iter()
-        .map(|address| address.address.addr())
-        .collect();
     // In the host's network the host is as near as it can be.
     let loopback = host_network.then_some(IpAddr::from([127, 0, 0, 1]));
     let gateway = addresses.iter().find_map(|address| address.gateway);
-    let own_name = match (&record.names.domain, host_network) {
-        (_, true) => String::new(),
-        (Some(domain), false) => format!("{}.{domain}", record.names.hostname),
-        (None, false) => record.names.hostname.clone(),
-    };
     let text = names::hosts(&Hosts {
         host_file: host_file.as_deref(),
-        hostname: &own_name,
-        addresses: &own,
         add_hosts: &record.names.add_hosts,
         gateway: gateway.or(loopback),
     });
@@ -114,7 +135,7 @@ fn read(path: &str) -> String {
 
 /// One write, no truncation before it: a reader sees the old text or the new one. What was longer is
 /// overwritten with line ends.
-fn write_in_place(path: &Path, text: &str) -> Result<(), Error> {
+fn write_in_place(path: &Path, text: &[u8]) -> Result<(), Error> {
     let write = || {
         let mut options = OpenOptions::new();
         let file = options
@@ -124,7 +145,7 @@ fn write_in_place(path: &Path, text: &str) -> Result<(), Error> {
             .mode(0o644)
             .open(path)?;
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        let mut bytes = text.as_bytes().to_vec();
+        let mut bytes = text.to_vec();
         bytes.resize(bytes.len().max(length), b'\n');
         file.write_all_at(&bytes, 0)
     };
@@ -138,8 +159,8 @@ mod tests {
     #[test]
     fn a_shorter_text_leaves_nothing_of_the_longer_one() {
         let path = std::env::temp_dir().join(format!("netrun-etc-{}", std::process::id()));
-        write_in_place(&path, "10.0.0.1 a-long-name\n").unwrap();
-        write_in_place(&path, "10.0.0.2 b\n").unwrap();
+        write_in_place(&path, b"10.0.0.1 a-long-name\n").unwrap();
+        write_in_place(&path, b"10.0.0.2 b\n").unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.trim_end_matches('\n'), "10.0.0.2 b");
         assert_eq!(text.len(), "10.0.0.1 a-long-name\n".len());

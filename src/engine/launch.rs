@@ -3,6 +3,7 @@
 //! Invariant: the record comes first; nothing is cancelled half-way, for a client that breaks off
 //! inside `Tasks.Create` leaves a shim that containerd does not list.
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::join;
 use super::log_driver::LogWriter;
 use super::paths::Paths;
 use super::plan::Plan;
+use super::ports::Reservation;
 use super::stdio::Outputs;
 use super::steps::{Step, Steps};
 use super::{user_lookup, volumes};
@@ -56,6 +58,8 @@ pub struct Running {
     pub fifos: Fifos,
     /// Its outputs.
     pub outputs: Rc<Outputs>,
+    /// The ports of the host that it publishes, until it is down.
+    pub ports: RefCell<Reservation>,
 }
 
 /// The root file system of a container to be started.
@@ -175,7 +179,7 @@ pub async fn start(
 
     job.steps
         .run(Step::Names, async {
-            etc::fill(job.paths, record, &results)
+            etc::fill(job.paths, record, &results).await
         })
         .await?;
     let pidfd = open_process(record, pid);
@@ -192,6 +196,7 @@ pub async fn start(
         pid,
         fifos,
         outputs: Rc::new(outputs),
+        ports: RefCell::default(),
     })
 }
 
@@ -233,6 +238,15 @@ async fn attach_all(
         let make = async { netns::create(path).await.map_err(failed) };
         job.steps.run(Step::Netns, make).await?;
     }
+    if let NetworkMode::Joined(joined) = &record.network.mode
+        && !netns::exists(&joined.path)
+    {
+        return Err(Error::Netns {
+            action: "join",
+            path: joined.path.clone(),
+            source: std::io::ErrorKind::NotFound.into(),
+        });
+    }
     // The other side may have failed already; its error is told, not this.
     let mut ready = Some(ready);
     let mut tell = || ready.take().map(|ready| ready.send(()));
@@ -248,6 +262,7 @@ async fn attach_all(
                 .await?,
         );
     }
+    attachment::order_routes(record).await?;
     let _ = tell();
     Ok(results)
 }

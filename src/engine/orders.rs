@@ -13,6 +13,7 @@ use super::error::Error;
 use super::inherit::Inherited;
 use super::launch::{self, Job, Root, Running};
 use super::plan::Plan;
+use super::ports::{self, Reservation};
 use super::protocol::Request;
 use super::restart::{self, Early, Rested};
 use super::steps::{Step, Steps};
@@ -75,7 +76,13 @@ pub async fn launch_new(
         return Err(error);
     }
     plan.record.provisional = true;
-    launch::begin(&mut plan.record)?;
+    let held = match prepare(job, &mut plan.record).await {
+        Ok(held) => held,
+        Err(error) => {
+            release(job).await;
+            return Err(error);
+        }
+    };
     let mut record = plan.record.clone();
     let started = match launch::create_record(job, &plan).await {
         Ok(()) => launch::start(job, &mut record, Root::New(&plan), pipes, publish).await,
@@ -91,6 +98,7 @@ pub async fn launch_new(
             Err(error)
         }
     };
+    let started = started.inspect(|running| drop(running.ports.replace(held)));
     // That it was started is still to be said.
     finish_launch(job, (claim, lock), record, started, false).await
 }
@@ -174,22 +182,31 @@ async fn launch_again(
         let mut record = job.host.record(id).await?;
         finish_last(job, &mut record).await?;
         free_netns(&record)?;
-        launch::begin(&mut record)?;
+        let held = prepare(job, &mut record).await?;
         note(&mut record);
         job.steps
             .run(Step::Record, job.host.update(&record))
             .await?;
-        Ok(record)
+        Ok((record, held))
     };
-    let mut record = match begun.await {
-        Ok(record) => record,
+    let (mut record, held) = match begun.await {
+        Ok(begun) => begun,
         Err(error) => {
             release(job).await;
             return Err(error);
         }
     };
     let started = launch::start(job, &mut record, Root::Existing, pipes, publish).await;
+    let started = started.inspect(|running| drop(running.ports.replace(held)));
     finish_launch(job, (claim, lock), record, started, publish).await
+}
+
+/// What must stand in the record before it is written: that a start begins, and the ports of the
+/// host that the kernel chose.
+async fn prepare(job: Job<'_>, record: &mut Record) -> Result<Reservation, Error> {
+    launch::begin(record)?;
+    let reserve = ports::reserve(job.host, record);
+    job.steps.run(Step::Ports, reserve).await
 }
 
 /// A reboot, or somebody who died, left the last run unfinished, or the container half-made.

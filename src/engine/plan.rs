@@ -20,8 +20,9 @@ use crate::model::class::{Class, Explain};
 use crate::model::health::HealthCheck;
 use crate::model::id::{ContainerId, Namespace};
 use crate::model::isolation::Sysctl;
+use crate::model::port::PublishedPort;
 use crate::model::record::{
-    self, Attachment, BoundTo, Join, Log, Names, Network, NetworkMode, Process, Record,
+    self, Attachment, BoundTo, Join, Joined, Log, Names, Network, NetworkMode, Process, Record,
 };
 use crate::model::restart::RestartPolicy;
 use crate::model::signal::Signal;
@@ -97,6 +98,8 @@ pub struct Request<'a> {
     pub names: Names,
     /// Where it is attached.
     pub network: NetworkRequest,
+    /// `-p` and `-P`.
+    pub ports: Vec<PublishedPort>,
 }
 
 /// Where a container is attached.
@@ -106,6 +109,13 @@ pub enum NetworkRequest {
     Host,
     /// A network namespace of its own, with these networks in it.
     Own(Vec<Planned>),
+    /// A network namespace of somebody else.
+    Joined {
+        /// Whose.
+        joined: Joined,
+        /// The hostname that goes with it.
+        hostname: Option<String>,
+    },
 }
 
 /// A network to be attached.
@@ -115,8 +125,34 @@ pub struct Planned {
     pub list: NetworkConfigList,
     /// Where its plugins are looked for.
     pub plugin_dirs: Vec<PathBuf>,
+    /// The interface's name, where it is not to be chosen here.
+    pub ifname: Option<String>,
+    /// `CNI_ARGS`.
+    pub args: Vec<(String, String)>,
     /// Arguments by capability.
     pub capability_args: Map<String, Value>,
+    /// Further names on the network.
+    pub aliases: Vec<String>,
+    /// Which attachment has the default routes: the highest.
+    pub gateway_priority: i32,
+}
+
+impl Planned {
+    /// The attachment to be written down.
+    pub fn attachment(&self, ifname: String) -> Attachment {
+        Attachment {
+            network: self.list.name().to_owned(),
+            ifname,
+            config: self.list.bytes().to_owned(),
+            source: self.list.source().to_owned(),
+            args: self.args.clone(),
+            capability_args: self.capability_args.clone(),
+            aliases: self.aliases.clone(),
+            gateway_priority: self.gateway_priority,
+            plugin_dirs: self.plugin_dirs.clone(),
+            result: None,
+        }
+    }
 }
 
 /// What will be done.
@@ -207,6 +243,7 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         exposed: request.exposed.clone(),
         log: request.log.clone(),
         auto_remove: request.auto_remove,
+        keep_volumes: false,
         restart: request.restart,
         restarts: 0,
         stopped: false,
@@ -257,14 +294,16 @@ fn make_spec(
     user: &User,
     paths: &Paths,
 ) -> Result<Spec, SpecError> {
-    let netns = match request.network {
+    let netns = match &request.network {
         NetworkRequest::Host => Netns::Host,
         NetworkRequest::Own(_) => Netns::Path(paths.netns.clone()),
+        NetworkRequest::Joined { joined, .. } => Netns::Path(joined.path.clone()),
     };
+    let (of_network, hostname) = network_names(request, paths);
     let etc_files = EtcFiles {
-        hosts: paths.hosts(),
+        hosts: of_network.hosts(),
         hostname: paths.hostname(),
-        resolv_conf: paths.resolv_conf(),
+        resolv_conf: of_network.resolv_conf(),
     };
     spec::spec(&SpecRequest {
         id: request.id,
@@ -275,7 +314,7 @@ fn make_spec(
         env: &request.env,
         workdir: request.workdir.as_deref(),
         user,
-        hostname: request.hostname.as_deref(),
+        hostname,
         terminal: request.terminal,
         privileged: request.privileged,
         cap_add: &request.cap_add,
@@ -289,25 +328,56 @@ fn make_spec(
     })
 }
 
+/// Whose files name the network, and the hostname: a network of another container comes with both.
+fn network_names<'r>(request: &'r Request<'_>, own: &Paths) -> (Paths, Option<&'r str>) {
+    let given = request.hostname.as_deref();
+    match &request.network {
+        NetworkRequest::Joined { joined, hostname } => {
+            let owner = joined.container.as_ref();
+            let paths = owner.map(|owner| Paths::new(request.namespace, owner));
+            (paths.unwrap_or(own.clone()), given.or(hostname.as_deref()))
+        }
+        _ => (own.clone(), given),
+    }
+}
+
 fn network(request: &Request<'_>, paths: &Paths) -> Network {
-    let NetworkRequest::Own(planned) = &request.network else {
-        return Network {
-            mode: NetworkMode::Host,
-            attachments: Vec::new(),
-        };
+    let (mode, planned): (_, &[Planned]) = match &request.network {
+        NetworkRequest::Host => (NetworkMode::Host, &[]),
+        NetworkRequest::Joined { joined, .. } => (NetworkMode::Joined(joined.clone()), &[]),
+        NetworkRequest::Own(planned) => (NetworkMode::Own(paths.netns.clone()), planned),
     };
-    let attachment = |(index, network): (usize, &Planned)| Attachment {
-        network: network.list.name().to_owned(),
-        ifname: format!("eth{index}"),
-        config: network.list.bytes().to_owned(),
-        source: network.list.source().to_owned(),
-        args: Vec::new(),
-        capability_args: network.capability_args.clone(),
-        plugin_dirs: network.plugin_dirs.clone(),
-        result: None,
-    };
+    let mut attachments: Vec<Attachment> = Vec::new();
+    for (index, one) in planned.iter().enumerate() {
+        let named = planned.iter().filter_map(|one| one.ifname.as_deref());
+        let taken = attachments.iter().map(|one| one.ifname.as_str());
+        let taken: Vec<&str> = named.chain(taken).collect();
+        let ifname = one.ifname.clone();
+        let ifname = ifname.unwrap_or_else(|| free_ifname(index, &taken));
+        attachments.push(one.attachment(ifname));
+    }
     Network {
-        mode: NetworkMode::Own(paths.netns.clone()),
-        attachments: planned.iter().enumerate().map(attachment).collect(),
+        mode,
+        attachments,
+        ports: request.ports.clone(),
+    }
+}
+
+/// The first free one of `eth0`, `eth1`, ..., from a number on.
+pub fn free_ifname(from: usize, taken: &[&str]) -> String {
+    let mut names = (from..).map(|number| format!("eth{number}"));
+    let free = names.find(|name| !taken.contains(&name.as_str()));
+    free.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_numbered_around_those_that_are_named() {
+        assert_eq!(free_ifname(0, &[]), "eth0");
+        assert_eq!(free_ifname(0, &["eth0", "lan", "eth1"]), "eth2");
+        assert_eq!(free_ifname(1, &["eth0"]), "eth1");
     }
 }

@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::report::Report;
 use super::steps::{Fault, Taken};
 use crate::model::id::{ContainerId, Namespace};
-use crate::model::record::Exit;
+use crate::model::record::{Attachment, Exit};
 
 /// The longest line taken from a peer, in bytes: a plan with its spec fits well.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -79,6 +79,13 @@ pub enum Request {
         timeout: Option<u32>,
         /// The signal that asks; its own if none.
         signal: Option<i32>,
+    },
+    /// Attach a network; one without an interface's name is given a free one.
+    Connect(Box<Attachment>),
+    /// Detach a network.
+    Disconnect {
+        /// Its name.
+        network: String,
     },
     /// Remove everything; say when it is gone.
     Remove {

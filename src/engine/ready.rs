@@ -147,6 +147,81 @@ pub async fn until_ready(
     })
 }
 
+/// Waits until a container runs; one that does not may be started by somebody.
+///
+/// # Errors
+/// [`NotReady::Unseen`].
+pub async fn until_running(host: &Host, id: &ContainerId) -> Result<(), NotReady> {
+    let live = |view: &View| view.state.status.is_live();
+    seen(host, id, live).await
+}
+
+/// Waits until a container's health check says that it is healthy.
+///
+/// # Errors
+/// [`NotReady`]; one without a health check is never healthy.
+pub async fn until_healthy(host: &Host, id: &ContainerId) -> Result<(), NotReady> {
+    let unseen = |source: Error| NotReady::Unseen {
+        id: id.clone(),
+        source: Box::new(source),
+    };
+    if view::one(host, id)
+        .await
+        .map_err(unseen)?
+        .health()
+        .is_none()
+    {
+        return Err(unseen(Error::WrongState {
+            id: id.clone(),
+            state: "has no health check",
+            hint: "give it one with --health-cmd",
+        }));
+    }
+    seen(host, id, |view| {
+        view.health()
+            .is_some_and(|health| health.status == HealthStatus::Healthy)
+    })
+    .await
+}
+
+/// Waits until a container is gone.
+///
+/// # Errors
+/// [`NotReady::Unseen`].
+pub async fn until_gone(host: &Host, id: &ContainerId) -> Result<(), NotReady> {
+    loop {
+        match host.record(id).await {
+            Ok(_) => sleep(PAUSE).await,
+            Err(Error::NoSuchContainer { .. }) => return Ok(()),
+            Err(source) => {
+                return Err(NotReady::Unseen {
+                    id: id.clone(),
+                    source: Box::new(source),
+                });
+            }
+        }
+    }
+}
+
+async fn seen(
+    host: &Host,
+    id: &ContainerId,
+    wanted: impl Fn(&View) -> bool,
+) -> Result<(), NotReady> {
+    loop {
+        match view::one(host, id).await {
+            Ok(view) if wanted(&view) => return Ok(()),
+            Ok(_) => sleep(PAUSE).await,
+            Err(source) => {
+                return Err(NotReady::Unseen {
+                    id: id.clone(),
+                    source: Box::new(source),
+                });
+            }
+        }
+    }
+}
+
 /// Waits until it is ready; false if it will not be.
 async fn seen_ready(host: &Host, id: &ContainerId, readiness: &Readiness) -> Result<bool, Error> {
     match readiness {

@@ -17,12 +17,14 @@ use super::claim::{self, Supervision, supervision};
 use super::control;
 use super::error::Error;
 use super::host::{Host, record_of};
+use super::neighbours;
 use super::paths::{LOCKS, Paths, RUN, STATE};
 use super::protocol::{Assignment, Event, Launcher, Orders};
 use super::session::{PipeEnds, Session};
 use super::supervise::CGROUP;
 use super::teardown::remove_tree;
 use crate::model::id::{ContainerId, Namespace};
+use crate::model::netns::NetnsName;
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
 use crate::sys::{cgroup, netns};
@@ -148,6 +150,12 @@ pub async fn gc(host: &Host) -> Result<Swept, Error> {
         }
     }
     sweep_state(host, &known, &mut swept).await;
+    match neighbours::sweep(&host.namespace).await {
+        Ok(ids) => swept
+            .done
+            .extend(ids.iter().map(|id| format!("{id}: removed its names"))),
+        Err(error) => swept.failures.push(error),
+    }
     cgroup::remove_empty(CGROUP);
     Ok(swept)
 }
@@ -251,12 +259,7 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
 
 /// The ids whose namespaces' names are ours.
 fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
-    let Ok(entries) = fs::read_dir(netns::DIRECTORY) else {
-        return Vec::new();
-    };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names = netns::names().unwrap_or_default().into_iter();
     names
         .filter_map(|name| netns_owner(&name, namespace))
         .collect()
@@ -277,11 +280,6 @@ fn locked(namespace: &Namespace) -> Vec<ContainerId> {
 }
 
 fn netns_owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {
-    let rest = name.strip_prefix("netrun-")?;
-    let id: ContainerId = match rest.split_once("--") {
-        Some((owner, id)) if owner == namespace.as_str() => id.parse().ok()?,
-        Some(_) => return None,
-        None => rest.parse().ok()?,
-    };
-    (id.netns_name(namespace) == name).then_some(id)
+    let (owner, id) = name.parse::<NetnsName>().ok()?.container()?;
+    (owner == *namespace).then_some(id)
 }

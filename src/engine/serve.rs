@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use super::connect;
 use super::error::Error;
 use super::exec;
 use super::protocol::{Event, Launcher, Request};
@@ -91,6 +92,14 @@ pub async fn client(
             thaw(supervisor).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
         }
+        Request::Connect(attachment) => match connect::attach(supervisor, *attachment).await {
+            Ok(()) => tell(&channel, &started(supervisor)).await,
+            Err(error) => refuse(&channel, &error).await,
+        },
+        Request::Disconnect { network } => match connect::detach(supervisor, &network).await {
+            Ok(()) => tell(&channel, &started(supervisor)).await,
+            Err(error) => refuse(&channel, &error).await,
+        },
         Request::Signal { number } => match kill(supervisor, number).await {
             Ok(()) => tell(&channel, &started(supervisor)).await,
             Err(error) => refuse(&channel, &error).await,

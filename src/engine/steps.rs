@@ -42,6 +42,8 @@ steps! {
     Claim = "claim",
     /// Take the container's lock.
     Lock = "lock",
+    /// Choose the published ports of the host and hold them.
+    Ports = "ports",
     /// Create containerd's record, with all that is needed to undo the rest.
     Record = "record",
     /// Make hosts, hostname and resolv.conf.
@@ -80,6 +82,8 @@ steps! {
     TaskDelete = "task-delete",
     /// Remove a shim and runc's state that containerd has forgotten.
     Forgotten = "forgotten",
+    /// Take its names out of its neighbours' hosts files.
+    NamesRemove = "names-remove",
     /// Unmount the memory that others may share.
     SharedMemoryRemove = "shared-memory-remove",
     /// Run the DEL of one network's plugins.

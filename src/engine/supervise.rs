@@ -283,6 +283,8 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
         outputs: &supervisor.running.outputs,
     };
     let down = teardown(job, &mut record, scope, process).await;
+    // Whoever finds the run directory gone may start it again at once.
+    drop(supervisor.running.ports.take());
     if down.is_ok() {
         release(job).await;
         forget_lock(job, scope, lock.ok());

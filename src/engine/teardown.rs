@@ -15,6 +15,7 @@ use super::attachment;
 use super::error::Error;
 use super::forgotten;
 use super::launch::Job;
+use super::neighbours;
 use super::stdio::Outputs;
 use super::steps::Step;
 use super::volumes;
@@ -135,6 +136,7 @@ impl<'a> Pass<'a> {
         if known {
             return;
         }
+        record.keep_volumes = !record.auto_remove;
         (record.auto_remove, record.provisional) = (true, true);
         let update = self.job.host.update(record);
         let announced = self.job.steps.run(Step::Exit, update).await;
@@ -167,7 +169,7 @@ impl<'a> Pass<'a> {
         };
         let removed = self.job.steps.run(Step::SnapshotRemove, remove).await;
         self.note(removed);
-        if record.auto_remove || record.provisional {
+        if !record.keep_volumes {
             let remove = volumes::remove_anonymous(self.job.host, record);
             let removed = self.job.steps.run(Step::VolumesRemove, remove).await;
             self.note(removed);
@@ -275,6 +277,8 @@ async fn delete_task(job: Job<'_>, record: &Record) -> Result<bool, Error> {
 /// something of an attachment is left the namespace stays: the next DEL needs it.
 async fn network_down(job: Job<'_>, record: &Record, thorough: bool) -> Vec<Error> {
     let mut pass = Pass::new(job);
+    let leave = neighbours::leave_all(record);
+    pass.note(job.steps.run(Step::NamesRemove, leave).await);
     for attached in record.network.attachments.iter().rev() {
         if attachment::may_be_attached(record, attached) {
             let del = attachment::del(record, attached, thorough);

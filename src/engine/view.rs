@@ -5,6 +5,7 @@
 //! missing was started after we asked, or nobody saw how it ended.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::teardown::UNKNOWN_STATUS;
 use crate::containerd::{Container, Task, TaskState};
 use crate::model::health::{Health, HealthStatus};
 use crate::model::id::ContainerId;
+use crate::model::port::ContainerPort;
 use crate::model::record::{Exit, NetworkMode, Record};
 use crate::model::time::rough;
 use crate::network::CniResult;
@@ -185,6 +187,10 @@ impl View {
         let network = &self.record.network;
         match (&network.mode, &network.attachments[..]) {
             (NetworkMode::Host, _) => vec!["host"],
+            (NetworkMode::Joined(joined), _) => match joined.container {
+                Some(_) => vec!["container"],
+                None => vec!["ns"],
+            },
             (NetworkMode::Own(_), []) => vec!["none"],
             (NetworkMode::Own(_), attachments) => {
                 let names = attachments.iter();
@@ -195,10 +201,7 @@ impl View {
 
     /// The path of its network namespace, if it has its own.
     pub fn netns(&self) -> Option<&Path> {
-        match &self.record.network.mode {
-            NetworkMode::Own(path) => Some(path),
-            NetworkMode::Host => None,
-        }
+        self.record.network.mode.netns()
     }
 
     /// What each network gave it, in order; nothing while it does not run.
@@ -217,6 +220,28 @@ impl View {
         results
             .flat_map(|result| result.container_addresses())
             .collect()
+    }
+
+    /// Its published ports, each address of the host by itself; none while it does not run. The
+    /// host's IPv6 addresses lead to containers that have one.
+    pub fn ports(&self) -> Vec<(ContainerPort, SocketAddr)> {
+        let six = self.addresses().iter().any(|a| a.address.addr().is_ipv6());
+        let published = self.record.network.ports.iter();
+        let live = published.filter(|port| self.state.status.is_live() && port.host_port != 0);
+        let mut all: Vec<_> = live
+            .flat_map(|port| {
+                let number = port.container_port;
+                let protocol = port.protocol;
+                let own = ContainerPort { number, protocol };
+                let addresses = port.addresses(port.host_port).into_iter();
+                let reached = addresses.filter(|at| at.is_ipv4() || six || port.host_ip.is_some());
+                reached
+                    .map(move |address| (own, address))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        all.sort();
+        all
     }
 }
 

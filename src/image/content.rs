@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use containerd_client::services::v1 as api;
 use containerd_client::types;
+use futures_util::{Stream, StreamExt};
 use oci_spec::image::{Descriptor, Digest, MediaType};
 use prost_types::FieldMask;
 use tokio::sync::mpsc;
@@ -42,6 +43,57 @@ pub async fn read(client: &Client, digest: &str) -> Result<Vec<u8>, Error> {
         bytes.extend_from_slice(&part.data);
     }
     Ok(bytes)
+}
+
+/// The bytes of a piece of content as they come.
+///
+/// # Errors
+/// Class `NotFound` if it is not there; the stream fails when containerd does.
+pub async fn stream(
+    client: &Client,
+    digest: &str,
+) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+    let operation = format!("read content {digest}");
+    let request = api::ReadContentRequest {
+        digest: digest.to_owned(),
+        ..api::ReadContentRequest::default()
+    };
+    let stream = check(&operation, client.content().read(request).await)?;
+    Ok(stream.map(move |part| {
+        let part = check(&operation, part.map(tonic::Response::new))?;
+        Ok(part.data.into())
+    }))
+}
+
+/// The size of a piece of content, bytes; nothing if it is not there.
+///
+/// # Errors
+/// Any other refusal by containerd.
+pub async fn size(client: &Client, digest: &str) -> Result<Option<u64>, Error> {
+    match info(client, digest).await {
+        Ok(info) => Ok(Some(u64::try_from(info.size).unwrap_or(0))),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Stores a document, or labels it if it is there already.
+///
+/// # Errors
+/// Any refusal by containerd.
+pub async fn store(
+    client: &Client,
+    descriptor: &Descriptor,
+    bytes: &[u8],
+    labels: Labels,
+) -> Result<(), Error> {
+    let Some(mut writer) = open(client, descriptor, &|_| {}).await? else {
+        return label(client, descriptor.digest().as_ref(), &labels).await;
+    };
+    let begun = usize::try_from(writer.offset()).unwrap_or(0);
+    let rest = bytes.get(begun..).unwrap_or_default();
+    writer.append(Bytes::copy_from_slice(rest)).await?;
+    writer.commit(labels).await
 }
 
 /// Adds labels to content that is there.
@@ -91,12 +143,16 @@ pub fn from_wire(descriptor: &types::Descriptor) -> Option<Descriptor> {
 /// # Errors
 /// Class `NotFound` if it is not there.
 pub async fn labels(client: &Client, digest: &str) -> Result<HashMap<String, String>, Error> {
+    Ok(info(client, digest).await?.labels)
+}
+
+async fn info(client: &Client, digest: &str) -> Result<api::Info, Error> {
     let operation = format!("inspect content {digest}");
     let request = api::InfoRequest {
         digest: digest.to_owned(),
     };
     let answer = check(&operation, client.content().info(request).await)?;
-    Ok(answer.info.map(|info| info.labels).unwrap_or_default())
+    Ok(answer.info.unwrap_or_default())
 }
 
 /// A piece of content being written; nobody else can write it meanwhile.
@@ -112,16 +168,20 @@ pub struct Writer {
 }
 
 /// Begins to write the content that `descriptor` describes, or goes on where somebody stopped.
-/// While another client writes it, waits for that one. Nothing if it is there already; if the
-/// calls carry a lease, the lease holds it now.
+/// While another client writes it, waits for that one, and tells how far it is. Nothing if it is
+/// there already; if the calls carry a lease, the lease holds it now.
 ///
 /// # Errors
 /// Any refusal by containerd.
-pub async fn open(client: &Client, descriptor: &Descriptor) -> Result<Option<Writer>, Error> {
+pub async fn open(
+    client: &Client,
+    descriptor: &Descriptor,
+    others: &dyn Fn(u64),
+) -> Result<Option<Writer>, Error> {
     let kind = ingest_kind(descriptor.media_type().as_ref());
     let reference = format!("{kind}-{}", descriptor.digest());
     loop {
-        wait_while_it_grows(client, &reference).await?;
+        wait_while_it_grows(client, &reference, others).await?;
         match try_open(client, &reference, descriptor).await {
             Ok(writer) => return Ok(Some(writer)),
             Err(error) if error.already_exists() => return Ok(None),
@@ -133,18 +193,36 @@ pub async fn open(client: &Client, descriptor: &Descriptor) -> Result<Option<Wri
     }
 }
 
+/// Begins to write content whose size and digest are not known yet. `reference` is nobody else's.
+///
+/// # Errors
+/// Any refusal by containerd.
+pub async fn open_unknown(client: &Client, reference: &str) -> Result<Writer, Error> {
+    begin(client, reference, String::new(), 0).await
+}
+
 async fn try_open(
     client: &Client,
     reference: &str,
     descriptor: &Descriptor,
 ) -> Result<Writer, Error> {
     let digest = descriptor.digest().to_string();
+    begin(client, reference, digest, descriptor.size()).await
+}
+
+/// No digest and no size where they are not known yet.
+async fn begin(
+    client: &Client,
+    reference: &str,
+    digest: String,
+    size: u64,
+) -> Result<Writer, Error> {
     let operation = format!("write content {digest}");
     let (requests, mut receiver) = mpsc::channel(1);
     let stat = api::WriteContentRequest {
         action: api::WriteAction::Stat.into(),
         r#ref: reference.to_owned(),
-        total: i64::try_from(descriptor.size()).unwrap_or(i64::MAX),
+        total: i64::try_from(size).unwrap_or(i64::MAX),
         expected: digest.clone(),
         ..api::WriteContentRequest::default()
     };
@@ -160,7 +238,7 @@ async fn try_open(
         answers,
         reference: reference.to_owned(),
         digest,
-        size: descriptor.size(),
+        size,
         offset: u64::try_from(status.offset).unwrap_or(0),
         pending: BytesMut::new(),
     })
@@ -168,7 +246,11 @@ async fn try_open(
 
 /// Waits as long as somebody else is writing. containerd would answer an attempt to write too by
 /// retrying on its side, with pauses that grow up to half a second.
-async fn wait_while_it_grows(client: &Client, reference: &str) -> Result<(), Error> {
+async fn wait_while_it_grows(
+    client: &Client,
+    reference: &str,
+    others: &dyn Fn(u64),
+) -> Result<(), Error> {
     let mut before = None;
     loop {
         let request = api::StatusRequest {
@@ -186,6 +268,10 @@ async fn wait_while_it_grows(client: &Client, reference: &str) -> Result<(), Err
             return Ok(());
         }
         before = now;
+        others(
+            now.and_then(|offset| u64::try_from(offset).ok())
+                .unwrap_or(0),
+        );
         tokio::time::sleep(RECHECK).await;
     }
 }
@@ -208,6 +294,32 @@ impl Writer {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Sends what was appended and waits here, so that whoever goes on later need not get it again.
+    ///
+    /// # Errors
+    /// Any refusal by containerd.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        let data = std::mem::take(&mut self.pending).freeze();
+        match data.is_empty() {
+            true => Ok(()),
+            false => {
+                self.send(api::WriteAction::Write, data, Labels::new())
+                    .await
+            }
+        }
+    }
+
+    /// As [`Writer::commit`], for content that was not known when it was begun.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub async fn commit_as(mut self, descriptor: &Descriptor, labels: Labels) -> Result<(), Error> {
+        self.flush().await?;
+        self.digest = descriptor.digest().to_string();
+        self.size = descriptor.size();
+        self.commit(labels).await
     }
 
     /// Makes it content, with these labels. Somebody else having done so meanwhile is success.

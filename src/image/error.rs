@@ -2,10 +2,13 @@
 //!
 //! Invariant: every variant names the image, and the cause stands in its source only.
 
-use super::credentials::CredentialsError;
-use super::fetch_error::FetchError;
-use super::hosts::HostsError;
+use std::io;
+use std::path::PathBuf;
+
 use super::manifest::ManifestError;
+use super::registry::credentials::CredentialsError;
+use super::registry::error::FetchError;
+use super::registry::hosts::HostsError;
 use crate::containerd;
 use crate::model::class::{Class, Explain};
 
@@ -42,7 +45,7 @@ pub enum ImageError {
         /// The image's name.
         image: String,
     },
-    /// Docker's `config.json` cannot be used.
+    /// The file of credentials, or a helper that it names, cannot be used.
     #[error("cannot tell who we are at the registry of image {image}")]
     Credentials {
         /// The image's name.
@@ -56,6 +59,22 @@ pub enum ImageError {
         /// The image's name.
         image: String,
         /// The trouble with the host that was asked last.
+        source: Box<FetchError>,
+    },
+    /// The registry does not take it.
+    #[error("cannot push image {image}")]
+    Push {
+        /// The image's name here.
+        image: String,
+        /// The registry's trouble.
+        source: Box<FetchError>,
+    },
+    /// The registry does not let us in.
+    #[error("cannot log in to {registry}")]
+    Login {
+        /// The registry.
+        registry: String,
+        /// Its trouble with us.
         source: Box<FetchError>,
     },
     /// What the name stands for is no image.
@@ -118,6 +137,20 @@ pub enum ImageError {
         /// The missing part.
         digest: String,
     },
+    /// Its files cannot be mounted there, or not unmounted.
+    #[error("cannot mount or unmount an image at {}", .target.display())]
+    Mount {
+        /// The directory.
+        target: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No image is mounted there.
+    #[error("no image is mounted at {}", .target.display())]
+    NotMounted {
+        /// The directory.
+        target: PathBuf,
+    },
     /// containerd does not know the image.
     #[error("no such image: {image}")]
     NotFound {
@@ -141,14 +174,23 @@ impl Explain for ImageError {
             | ImageError::Leases(source) => source.class(),
             ImageError::Hosts { source, .. } => source.class(),
             ImageError::Credentials { source, .. } => source.class(),
-            ImageError::Fetch { source, .. } => source.class(),
+            ImageError::Fetch { source, .. }
+            | ImageError::Push { source, .. }
+            | ImageError::Login { source, .. } => source.class(),
             ImageError::NoHost { .. }
             | ImageError::Manifest { .. }
             | ImageError::Config { .. }
             | ImageError::Layers { .. }
             | ImageError::DiffId { .. } => Class::InvalidInput,
             ImageError::Platform { .. } => Class::Unsupported,
-            ImageError::Incomplete { .. } | ImageError::NotFound { .. } => Class::NotFound,
+            ImageError::Mount { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => Class::NotFound,
+                io::ErrorKind::ResourceBusy => Class::WrongState,
+                _ => Class::Failed,
+            },
+            ImageError::Incomplete { .. }
+            | ImageError::NotMounted { .. }
+            | ImageError::NotFound { .. } => Class::NotFound,
         }
     }
 
@@ -158,7 +200,13 @@ impl Explain for ImageError {
             | ImageError::List(source)
             | ImageError::Leases(source) => source.hint(),
             ImageError::Hosts { source, .. } => source.hint(),
-            ImageError::Fetch { source, .. } => source.hint(),
+            ImageError::Credentials { source, .. } => source.hint(),
+            ImageError::Login { source, .. } if source.class() == Class::Denied => {
+                Some("check user and password".to_owned())
+            }
+            ImageError::Fetch { source, .. }
+            | ImageError::Push { source, .. }
+            | ImageError::Login { source, .. } => source.hint(),
             ImageError::NoHost { .. } => {
                 Some("give one of its hosts the capabilities pull and resolve".to_owned())
             }

@@ -3,19 +3,21 @@
 //! Invariant: hosts are tried in their order, the registry itself last; the trouble of the last
 //! one that answered is the error, and every other host's is told as an event.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt;
 use oci_spec::image::Descriptor;
+use reqwest::Url;
 
 use super::content::{self, Labels, Writer};
 use super::error::ImageError;
-use super::fetch_error::FetchError;
 use super::local::access;
 use super::progress::{BlobState, Progress, PullEvent};
-use super::registry::{Endpoint, Fetched};
+use super::registry::Endpoint;
+use super::registry::error::FetchError;
 use crate::containerd::{Client, Error};
 use crate::model::class::{Class, Explain};
 use crate::model::reference::Reference;
@@ -26,15 +28,18 @@ const SOURCE: &str = "containerd.io/distribution.source.";
 /// The longest label that containerd takes, key and value together.
 const MAX_LABEL: usize = 4096;
 
-/// How often a blob is asked of one host whose connections break; each time goes on where the last
-/// one broke.
-const ATTEMPTS: usize = 3;
+/// How often a host is asked again whose connections break before anything new has come; each time
+/// goes on where the last one broke.
+const ATTEMPTS: u32 = 4;
+
+/// How long a host is left alone whose connection broke; it doubles.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Fetches one image's content.
 pub(super) struct Fetcher<'a> {
     pub client: &'a Client,
     pub reference: &'a Reference,
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<Endpoint<'a>>,
     pub progress: Progress<'a>,
 }
 
@@ -48,19 +53,18 @@ enum Trouble {
 }
 
 impl Fetcher<'_> {
-    /// Asks what a tag or digest stands for.
-    pub async fn resolve(&self, wanted: &str) -> Result<Fetched, ImageError> {
+    /// Asks what a tag stands for: the digest, and the media type as far as the registry says it.
+    pub async fn resolve(&self, tag: &str) -> Result<(String, String), ImageError> {
         let mut last = None;
         for endpoint in self.up().filter(|endpoint| endpoint.resolves()) {
-            match endpoint.manifest(wanted).await {
-                Ok(fetched) => {
+            match self.ask(endpoint, tag).await {
+                Ok((digest, media_type)) => {
                     self.tell_skipped(last);
-                    let host = endpoint.name();
                     (self.progress)(PullEvent::Resolved {
-                        digest: &fetched.digest,
-                        host: &host,
+                        digest: &digest,
+                        host: &endpoint.name(),
                     });
-                    return Ok(fetched);
+                    return Ok((digest, media_type));
                 }
                 Err(error) => self.skip(&mut last, endpoint, error),
             }
@@ -68,22 +72,39 @@ impl Fetcher<'_> {
         Err(self.failed(last))
     }
 
-    /// The bytes of a manifest: containerd's, else a host's.
-    pub async fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
-        let digest = descriptor.digest().to_string();
-        match content::read(self.client, &digest).await {
-            Ok(bytes) => return Ok(bytes),
+    async fn ask(
+        &self,
+        endpoint: &Endpoint<'_>,
+        tag: &str,
+    ) -> Result<(String, String), FetchError> {
+        if let Some(found) = endpoint.look(tag).await? {
+            return Ok(found);
+        }
+        let fetched = endpoint.manifest(tag).await?;
+        Ok((fetched.digest, fetched.media_type))
+    }
+
+    /// The bytes of a manifest by its digest: containerd's, else a host's; and the media type that
+    /// the host gives.
+    pub async fn document(&self, digest: &str) -> Result<(Vec<u8>, String), ImageError> {
+        match content::read(self.client, digest).await {
+            Ok(bytes) => return Ok((bytes, String::new())),
             Err(error) if error.is_not_found() => {}
             Err(source) => return Err(self.refused(source)),
         }
         let mut last = None;
         for endpoint in self.up().filter(|endpoint| endpoint.serves()) {
-            match endpoint.manifest(&digest).await {
+            let asked = persist(async |_| {
+                let fetched = endpoint.manifest(digest).await;
+                fetched.map_err(Trouble::Host)
+            });
+            match asked.await {
                 Ok(fetched) => {
                     self.tell_skipped(last);
-                    return Ok(fetched.bytes.to_vec());
+                    return Ok((fetched.bytes.to_vec(), fetched.media_type));
                 }
-                Err(error) => self.skip(&mut last, endpoint, error),
+                Err(Trouble::Store(source)) => return Err(self.refused(source)),
+                Err(Trouble::Host(error)) => self.skip(&mut last, endpoint, error),
             }
         }
         Err(self.failed(last))
@@ -96,23 +117,34 @@ impl Fetcher<'_> {
         bytes: &[u8],
         labels: Labels,
     ) -> Result<(), ImageError> {
+        let there = content::size(self.client, descriptor.digest().as_ref()).await;
         let stored = async {
-            let Some(mut writer) = content::open(self.client, descriptor).await? else {
-                return self.label(descriptor, labels.clone()).await;
-            };
-            let begun = usize::try_from(writer.offset()).unwrap_or(0);
-            let rest = bytes.get(begun..).unwrap_or_default();
-            writer.append(Bytes::copy_from_slice(rest)).await?;
-            writer.commit(self.with_source(labels.clone())).await
+            match there?.is_some() {
+                true => self.label(descriptor, labels).await,
+                false => {
+                    content::store(self.client, descriptor, bytes, self.with_source(labels)).await
+                }
+            }
         };
         stored.await.map_err(|source| self.refused(source))
     }
 
-    /// Fetches a blob unless containerd has it.
+    /// Fetches a blob unless containerd has it: from the registry's hosts, else from where its
+    /// descriptor says that it is (layers that may not be distributed by others).
     pub async fn blob(&self, descriptor: &Descriptor, labels: Labels) -> Result<(), ImageError> {
         let mut last = None;
-        for endpoint in self.up().filter(|endpoint| endpoint.serves()) {
-            match self.persist(endpoint, descriptor, &labels).await {
+        let urls = descriptor.urls().iter().flatten();
+        let urls = urls.filter_map(|url| Url::parse(url).ok());
+        let elsewhere: Vec<Endpoint<'_>> = urls
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .map(|url| Endpoint::elsewhere(url, self.progress))
+            .collect();
+        let serving = self.up().filter(|endpoint| endpoint.serves());
+        for endpoint in serving.chain(&elsewhere) {
+            let asked = persist(async |reached: &Cell<u64>| {
+                self.blob_from(endpoint, descriptor, &labels, reached).await
+            });
+            match asked.await {
                 Ok(()) => {
                     self.tell_skipped(last);
                     return Ok(());
@@ -124,37 +156,28 @@ impl Fetcher<'_> {
         Err(self.failed(last))
     }
 
-    /// Asks one host again when the connection breaks.
-    async fn persist(
-        &self,
-        endpoint: &Endpoint,
-        descriptor: &Descriptor,
-        labels: &Labels,
-    ) -> Result<(), Trouble> {
-        for _ in 1..ATTEMPTS {
-            match self.blob_from(endpoint, descriptor, labels).await {
-                Err(Trouble::Host(FetchError::Broken { .. })) => {}
-                outcome => return outcome,
-            }
-        }
-        self.blob_from(endpoint, descriptor, labels).await
-    }
-
     async fn blob_from(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &Endpoint<'_>,
         descriptor: &Descriptor,
         labels: &Labels,
+        reached: &Cell<u64>,
     ) -> Result<(), Trouble> {
-        let opened = content::open(self.client, descriptor).await;
+        let others = |offset| self.tell(descriptor, BlobState::Fetching(offset));
+        let opened = content::open(self.client, descriptor, &others).await;
         let Some(mut writer) = opened.map_err(Trouble::Store)? else {
             self.tell(descriptor, BlobState::Exists);
             let labelled = self.label(descriptor, labels.clone()).await;
             return labelled.map_err(Trouble::Store);
         };
-        if let Err(trouble) = self.copy(endpoint, descriptor, &mut writer).await {
-            if matches!(trouble, Trouble::Host(FetchError::Size { .. })) {
-                writer.abort().await;
+        let copied = self.copy(endpoint, descriptor, &mut writer).await;
+        reached.set(writer.offset());
+        if let Err(trouble) = copied {
+            match &trouble {
+                Trouble::Host(FetchError::Size { .. }) => writer.abort().await,
+                // What has come is kept for whoever goes on.
+                Trouble::Host(_) => writer.flush().await.map_err(Trouble::Store)?,
+                Trouble::Store(_) => {}
             }
             return Err(trouble);
         }
@@ -174,7 +197,7 @@ impl Fetcher<'_> {
     /// Copies what containerd does not have yet.
     async fn copy(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &Endpoint<'_>,
         descriptor: &Descriptor,
         writer: &mut Writer,
     ) -> Result<(), Trouble> {
@@ -243,9 +266,9 @@ impl Fetcher<'_> {
 
     /// The hosts that are worth asking: a mirror that could not be reached once is not asked again,
     /// it would cost a time-out for every blob.
-    fn up(&self) -> impl Iterator<Item = &Endpoint> {
+    fn up(&self) -> impl Iterator<Item = &Endpoint<'_>> {
         let registry = self.endpoints.len().saturating_sub(1);
-        let up = move |(number, endpoint): &(usize, &Endpoint)| {
+        let up = move |(number, endpoint): &(usize, &Endpoint<'_>)| {
             *number == registry || !endpoint.is_down()
         };
         let numbered = self.endpoints.iter().enumerate();
@@ -254,7 +277,7 @@ impl Fetcher<'_> {
 
     /// Keeps the more telling trouble: what a host answers says more than that another does not;
     /// of two answers the later one counts. The other one is only worth an event.
-    fn skip(&self, last: &mut Option<Skipped>, endpoint: &Endpoint, error: FetchError) {
+    fn skip(&self, last: &mut Option<Skipped>, endpoint: &Endpoint<'_>, error: FetchError) {
         if !error.is_answer() {
             endpoint.set_down();
         }
@@ -288,6 +311,27 @@ impl Fetcher<'_> {
 
     fn refused(&self, source: Error) -> ImageError {
         access("pull", &self.reference.to_string(), source)
+    }
+}
+
+/// Asks one host again when the connection breaks, until nothing new comes any more. The work notes
+/// how far it came.
+async fn persist<T>(
+    mut work: impl AsyncFnMut(&Cell<u64>) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    let (reached, mut before, mut broken) = (Cell::new(0), 0, 0);
+    loop {
+        match work(&reached).await {
+            Err(Trouble::Host(error)) if error.is_broken() && broken < ATTEMPTS => {}
+            outcome => return outcome,
+        }
+        broken = if reached.get() > before {
+            0
+        } else {
+            broken + 1
+        };
+        before = before.max(reached.get());
+        tokio::time::sleep(PAUSE * 2_u32.pow(broken)).await;
     }
 }
 

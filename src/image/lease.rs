@@ -86,6 +86,26 @@ pub async fn sweep(client: &Client) -> Result<usize, Error> {
     Ok(swept)
 }
 
+/// Waits until containerd has collected what nothing holds, what it could not remove before (from a
+/// full disk) included.
+///
+/// # Errors
+/// Any refusal by containerd.
+pub async fn collect(client: &Client, snapshotter: &str) -> Result<(), Error> {
+    // It says that it is done only when a lease is given up, and looks through a snapshotter's own
+    // leftovers only if a snapshot was removed.
+    let lease = Lease::acquire(client).await?;
+    let made = lease
+        .client()
+        .prepare_snapshot(snapshotter, &lease.id, "")
+        .await;
+    let removed = match made {
+        Ok(_) => lease.client().remove_snapshot(snapshotter, &lease.id).await,
+        Err(error) => Err(error),
+    };
+    lease.release(true).await.and(removed)
+}
+
 /// Gives up this process's own leases and waits until what they alone held is collected: for who
 /// drops a pull in the middle.
 ///

@@ -1,6 +1,8 @@
 //! The images that containerd has: finding one, listing and removing.
 //!
-//! Invariant: an [`Image`] is complete up to its configuration, and made for this machine.
+//! Invariant: an [`Image`] is complete up to its configuration, and made for the machine asked for.
+
+use std::collections::BTreeMap;
 
 use containerd_client::services::v1 as api;
 use futures_util::StreamExt;
@@ -10,13 +12,12 @@ use super::content::{self, from_wire};
 use super::digest;
 use super::docker_config::{self, DockerConfig};
 use super::error::ImageError;
-use super::manifest::Document;
+use super::manifest::{Document, MAX_DEPTH};
 use super::platform::{Machine, Platform, offered};
+use super::record;
+use super::usage::Footprint;
 use crate::containerd::{self, Client, check};
 use crate::model::reference::Reference;
-
-/// How deep indexes may stand in indexes.
-const MAX_DEPTH: usize = 4;
 
 /// How many images are looked into at once for a list.
 const LIST_CONCURRENCY: usize = 8;
@@ -57,6 +58,10 @@ pub struct ImageSummary {
     pub created: String,
     /// The bytes of its packed layers and its configuration, for this machine.
     pub size: u64,
+    /// The bytes of its files, unpacked, as far as they are; what it shares with others counts here.
+    pub unpacked: u64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Its platform, `linux/amd64`; empty if this machine cannot run it.
     pub platform: String,
 }
@@ -66,22 +71,41 @@ pub struct ImageSummary {
 /// # Errors
 /// [`ImageError::Platform`] if it is there for other machines only; what is malformed.
 pub async fn local(client: &Client, reference: &Reference) -> Result<Option<Image>, ImageError> {
+    local_for(client, reference, &Machine::this()).await
+}
+
+/// As [`local`], for another machine.
+///
+/// # Errors
+/// As [`local`].
+pub async fn local_for(
+    client: &Client,
+    reference: &Reference,
+    machine: &Machine,
+) -> Result<Option<Image>, ImageError> {
     let name = reference.to_string();
-    let request = api::GetImageRequest { name: name.clone() };
-    let operation = format!("read image {name}");
-    let record = match check(&operation, client.images().get(request).await) {
-        Ok(answer) => answer.image,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(source) => return Err(access("read", &name, source)),
-    };
-    let target = record.and_then(|record| record.target);
-    let Some(target) = target.as_ref().and_then(from_wire) else {
+    let target = record::get(client, &name).await;
+    let Some(target) = target.map_err(|source| access("read", &name, source))? else {
         return Ok(None);
     };
-    match load(client, &name, target).await {
+    match load(client, &name, target, machine).await {
         Err(ImageError::Incomplete { .. }) => Ok(None),
         other => other.map(Some),
     }
+}
+
+/// The image of a name that containerd has, for this machine or, if it has none, for another.
+///
+/// # Errors
+/// [`ImageError::NotFound`] if there is no such name; [`ImageError::Incomplete`] if its content is not
+/// there.
+pub async fn named(client: &Client, name: &str) -> Result<Image, ImageError> {
+    let target = record::get(client, name).await;
+    let target = target.map_err(|source| access("read", name, source))?;
+    let target = target.ok_or_else(|| ImageError::NotFound {
+        image: name.to_owned(),
+    })?;
+    load(client, name, target, &Machine::this().or_any()).await
 }
 
 /// Reads an image from the content store, beginning at what its name stands for.
@@ -89,8 +113,8 @@ pub(super) async fn load(
     client: &Client,
     name: &str,
     target: Descriptor,
+    machine: &Machine,
 ) -> Result<Image, ImageError> {
-    let machine = Machine::this();
     let mut failure = incomplete(name, target.digest().as_ref());
     let mut candidates = vec![(0, target.clone())];
     while let Some((depth, descriptor)) = candidates.pop() {
@@ -101,7 +125,7 @@ pub(super) async fn load(
                 let manifests = index.manifests();
                 let mut fit = machine.choose(manifests);
                 if fit.is_empty() {
-                    failure = platform(name, offered(manifests));
+                    failure = platform(name, machine, offered(manifests));
                 }
                 // The best one is to be popped first.
                 fit.reverse();
@@ -114,7 +138,13 @@ pub(super) async fn load(
                 continue;
             }
         };
-        match with_config(client, name, &target, found, &manifest).await {
+        let found = Found {
+            name,
+            target: &target,
+            manifest_digest: found,
+            manifest: &manifest,
+        };
+        match found.with_config(client, machine).await {
             Err(error) => failure = try_next(error)?,
             image => return image,
         }
@@ -143,72 +173,78 @@ async fn read(client: &Client, name: &str, digest: &str) -> Result<Vec<u8>, Imag
         })
 }
 
-async fn with_config(
-    client: &Client,
-    name: &str,
-    target: &Descriptor,
-    manifest_digest: String,
-    manifest: &ImageManifest,
-) -> Result<Image, ImageError> {
-    let config = manifest.config().digest().to_string();
-    let config = read(client, name, &config).await?;
-    assemble(name, target.clone(), manifest_digest, manifest, &config)
+/// A manifest, and the name that led to it.
+pub(super) struct Found<'a> {
+    pub name: &'a str,
+    pub target: &'a Descriptor,
+    pub manifest_digest: String,
+    pub manifest: &'a ImageManifest,
 }
 
-/// Puts an image together from its manifest and the bytes of its configuration.
-pub(super) fn assemble(
-    name: &str,
-    target: Descriptor,
-    manifest_digest: String,
-    manifest: &ImageManifest,
-    config: &[u8],
-) -> Result<Image, ImageError> {
-    let config_digest = manifest.config().digest().to_string();
-    let docker = docker_config::read(config);
-    let config: ImageConfiguration =
-        serde_json::from_slice(config).map_err(|source| ImageError::Config {
-            image: name.to_owned(),
-            digest: config_digest.clone(),
-            source,
-        })?;
-    let made_for = Platform::of_config(&config);
-    if !Machine::this().runs(&made_for) {
-        return Err(platform(name, vec![made_for.to_string()]));
+impl Found<'_> {
+    async fn with_config(self, client: &Client, machine: &Machine) -> Result<Image, ImageError> {
+        let config = self.manifest.config().digest().to_string();
+        let config = read(client, self.name, &config).await?;
+        self.assemble(&config, machine)
     }
-    let diff_ids = config.rootfs().diff_ids().clone();
-    let layers = manifest.layers().clone();
-    if layers.len() != diff_ids.len() {
-        return Err(ImageError::Layers {
-            image: name.to_owned(),
-            layers: layers.len(),
-            diff_ids: diff_ids.len(),
-        });
+
+    /// Puts the image together, given the bytes of its configuration.
+    pub fn assemble(self, config: &[u8], machine: &Machine) -> Result<Image, ImageError> {
+        let Found {
+            name,
+            target,
+            manifest_digest,
+            manifest,
+        } = self;
+        let config_digest = manifest.config().digest().to_string();
+        let docker = docker_config::read(config);
+        let config: ImageConfiguration =
+            serde_json::from_slice(config).map_err(|source| ImageError::Config {
+                image: name.to_owned(),
+                digest: config_digest.clone(),
+                source,
+            })?;
+        let made_for = Platform::of_config(&config);
+        if !machine.runs(&made_for) {
+            return Err(platform(name, machine, vec![made_for.to_string()]));
+        }
+        let diff_ids = config.rootfs().diff_ids().clone();
+        let layers = manifest.layers().clone();
+        if layers.len() != diff_ids.len() {
+            return Err(ImageError::Layers {
+                image: name.to_owned(),
+                layers: layers.len(),
+                diff_ids: diff_ids.len(),
+            });
+        }
+        let chain_id = digest::chain_ids(&diff_ids).pop().unwrap_or_default();
+        Ok(Image {
+            name: name.to_owned(),
+            target: target.clone(),
+            manifest_digest,
+            config_digest,
+            config,
+            docker,
+            layers,
+            diff_ids,
+            chain_id,
+        })
     }
-    let chain_id = digest::chain_ids(&diff_ids).pop().unwrap_or_default();
-    Ok(Image {
-        name: name.to_owned(),
-        target,
-        manifest_digest,
-        config_digest,
-        config,
-        docker,
-        layers,
-        diff_ids,
-        chain_id,
-    })
 }
 
 /// Lists the images of the namespace, by name.
 ///
 /// # Errors
 /// Any refusal by containerd. What cannot be read of an image is left empty instead.
-pub async fn list(client: &Client) -> Result<Vec<ImageSummary>, ImageError> {
+pub async fn list(client: &Client, snapshotter: &str) -> Result<Vec<ImageSummary>, ImageError> {
     let request = api::ListImagesRequest {
         filters: Vec::new(),
     };
     let answer = check("list the images", client.images().list(request).await);
     let records = answer.map_err(ImageError::List)?.images;
-    let summaries = records.into_iter().map(|record| summary(client, record));
+    let summaries = records
+        .into_iter()
+        .map(|record| summary(client, snapshotter, record));
     let mut summaries: Vec<ImageSummary> = futures_util::stream::iter(summaries)
         .buffer_unordered(LIST_CONCURRENCY)
         .collect()
@@ -217,7 +253,7 @@ pub async fn list(client: &Client) -> Result<Vec<ImageSummary>, ImageError> {
     Ok(summaries)
 }
 
-async fn summary(client: &Client, record: api::Image) -> ImageSummary {
+async fn summary(client: &Client, snapshotter: &str, record: api::Image) -> ImageSummary {
     let target = record.target.unwrap_or_default();
     let received = record
         .created_at
@@ -228,18 +264,31 @@ async fn summary(client: &Client, record: api::Image) -> ImageSummary {
         id: String::new(),
         created: received.map(|time| time.to_string()).unwrap_or_default(),
         size: 0,
+        unpacked: 0,
+        labels: BTreeMap::new(),
         platform: String::new(),
     };
     // An image for other machines, or one half removed, is still in the list.
     let Some(target) = from_wire(&target) else {
         return summary;
     };
-    let Ok(image) = load(client, &summary.name, target).await else {
+    let machine = Machine::this().or_any();
+    let Ok(image) = load(client, &summary.name, target, &machine).await else {
         return summary;
     };
     summary.id = image.config_digest.clone();
     summary.size = image.layers.iter().map(Descriptor::size).sum();
     summary.platform = Platform::of_config(&image.config).to_string();
+    let mut footprint = Footprint::default();
+    if footprint.add(client, snapshotter, &image).await.is_ok() {
+        summary.unpacked = footprint.unpacked();
+    }
+    let labels = image
+        .config
+        .config()
+        .as_ref()
+        .and_then(|config| config.labels().clone());
+    summary.labels = labels.unwrap_or_default().into_iter().collect();
     if let Some(created) = image.config.created() {
         summary.created = created.clone();
     }
@@ -288,10 +337,10 @@ pub(super) fn access(
     }
 }
 
-pub(super) fn platform(image: &str, offered: Vec<String>) -> ImageError {
+pub(super) fn platform(image: &str, machine: &Machine, offered: Vec<String>) -> ImageError {
     ImageError::Platform {
         image: image.to_owned(),
-        wanted: Machine::this().name(),
+        wanted: machine.name(),
         offered,
     }
 }
@@ -323,7 +372,13 @@ mod tests {
         let manifest = serde_json::from_value(manifest).unwrap();
         let target = serde_json::from_value(descriptor("application/x")).unwrap();
         let bytes = config.to_string();
-        assemble("x", target, digest::of(b"m"), &manifest, bytes.as_bytes())
+        let found = Found {
+            name: "x",
+            target: &target,
+            manifest_digest: digest::of(b"m"),
+            manifest: &manifest,
+        };
+        found.assemble(bytes.as_bytes(), &Machine::this())
     }
 
     /// As docker's classic builder writes it, null for whatever is not said.

@@ -7,6 +7,9 @@
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::Deserialize;
 
+/// How deep indexes may stand in indexes.
+pub const MAX_DEPTH: usize = 4;
+
 /// A document that names other content.
 #[derive(Debug, Clone)]
 pub enum Document {

@@ -1,26 +1,30 @@
-//! References, the registry client, pull and unpack.
+//! The registry client, pull and push, unpacking, archives, and what containerd has.
 
+pub mod access;
+pub mod archive;
+pub mod commit;
 pub mod content;
-pub mod credentials;
 pub mod digest;
 pub mod docker_config;
 pub mod error;
 mod fetch;
-pub mod fetch_error;
-pub mod hosts;
 pub mod lease;
 pub mod local;
 pub mod manifest;
+pub mod mount;
 pub mod platform;
 pub mod progress;
 pub mod pull;
+pub mod push;
+pub mod record;
 pub mod registry;
-mod transport;
 pub mod unpack;
+pub mod usage;
 
+pub use access::RegistryAccess;
 pub use docker_config::{DockerConfig, Healthcheck};
 pub use error::ImageError;
-pub use local::{Image, ImageSummary, list, local, remove};
+pub use local::{Image, ImageSummary, list, local, local_for, named, remove};
 pub use progress::{BlobState, Progress, PullEvent};
 pub use pull::{PullOptions, pull};
 pub use unpack::unpack;

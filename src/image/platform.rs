@@ -4,8 +4,11 @@
 //! and nerdctl look for the content that we pulled. We only go further where it finds none.
 
 use std::fmt;
+use std::str::FromStr;
 
 use oci_spec::image::{Descriptor, ImageConfiguration};
+
+use crate::model::class::{Class, Explain};
 
 /// An operating system, an architecture and its variant, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +76,59 @@ impl fmt::Display for Platform {
     }
 }
 
-/// The platforms that this machine runs, the best first.
-#[derive(Debug, Clone)]
-pub struct Machine(Vec<Platform>);
+/// A text that is no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no platform")]
+pub struct InvalidPlatform(String);
+
+impl Explain for InvalidPlatform {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("write OS/ARCHITECTURE, such as linux/arm64 or linux/arm/v7".to_owned())
+    }
+}
+
+impl FromStr for Platform {
+    type Err = InvalidPlatform;
+
+    /// `linux/arm64`, `linux/arm/v7`, or an architecture alone.
+    fn from_str(text: &str) -> Result<Platform, InvalidPlatform> {
+        let parts: Vec<String> = text.split('/').map(str::to_ascii_lowercase).collect();
+        let begins = |part: &String| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let word = |part: &String| begins(part) && part.chars().all(is_word);
+        if !parts.iter().all(word) {
+            return Err(InvalidPlatform(text.to_owned()));
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            // An operating system alone says nothing about the machine.
+            [os] if SYSTEMS.contains(os) => Err(InvalidPlatform(text.to_owned())),
+            [architecture] => Ok(Platform::new("linux", architecture, "")),
+            [os, architecture] if SYSTEMS.contains(os) => Ok(Platform::new(os, architecture, "")),
+            [architecture, variant] => Ok(Platform::new("linux", architecture, variant)),
+            [os, architecture, variant] => Ok(Platform::new(os, architecture, variant)),
+            _ => Err(InvalidPlatform(text.to_owned())),
+        }
+    }
+}
+
+/// What tells an operating system from an architecture where only two words are given.
+const SYSTEMS: [&str; 4] = ["linux", "windows", "darwin", "freebsd"];
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+/// The platforms that a machine runs, the best first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    platforms: Vec<Platform>,
+    /// Whether others are taken too, after those.
+    any: bool,
+}
 
 impl Machine {
     /// This machine.
@@ -91,6 +144,33 @@ impl Machine {
         }
     }
 
+    /// A machine of this platform, with the lower variants of arm that it runs, too.
+    pub fn of(platform: Platform) -> Machine {
+        let this = Machine::this();
+        if this.platforms.first() == Some(&platform) {
+            return this;
+        }
+        let variants = ["v8", "v7", "v6", "v5"];
+        let own = variants.iter().position(|v| platform.variant == *v);
+        let lower: Vec<&str> = match (platform.architecture.as_str(), own) {
+            ("arm", Some(own)) => variants[own + 1..].to_vec(),
+            _ => Vec::new(),
+        };
+        let os = platform.os.clone();
+        let lower = lower.iter().map(|v| Platform::new(&os, "arm", v));
+        Machine {
+            platforms: std::iter::once(platform).chain(lower).collect(),
+            any: false,
+        }
+    }
+
+    /// The same machine, content with images for others where there is none for it.
+    #[must_use]
+    pub fn or_any(mut self) -> Machine {
+        self.any = true;
+        self
+    }
+
     /// An amd64 of this microarchitecture level. The plain one comes first, as with containerd;
     /// an image that is only there for a higher level still runs; 386 is the last resort.
     fn amd64(level: u8) -> Machine {
@@ -104,12 +184,18 @@ impl Machine {
     fn linux(all: &[(&str, &str)]) -> Machine {
         let platform =
             |&(architecture, variant): &(&str, &str)| Platform::new("linux", architecture, variant);
-        Machine(all.iter().map(platform).collect())
+        Machine {
+            platforms: all.iter().map(platform).collect(),
+            any: false,
+        }
     }
 
     /// The platform that this machine is, for messages.
     pub fn name(&self) -> String {
-        self.0.first().map(Platform::to_string).unwrap_or_default()
+        self.platforms
+            .first()
+            .map(Platform::to_string)
+            .unwrap_or_default()
     }
 
     /// Whether an image of this platform runs here.
@@ -118,7 +204,9 @@ impl Machine {
     }
 
     fn rank(&self, platform: &Platform) -> Option<usize> {
-        self.0.iter().position(|ours| ours == platform)
+        let known = self.platforms.iter().position(|ours| ours == platform);
+        let other = self.any && !platform.is_attestation();
+        known.or(other.then_some(self.platforms.len()))
     }
 
     /// The manifests of an index that run here, the best first; then those without a platform,
@@ -233,6 +321,41 @@ mod tests {
             assert_eq!(chosen(&machine, &all), [1]);
         }
         assert_eq!(chosen(&machine, &[("linux", "arm64", "v9")]), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_platform_is_written_as_docker_has_it() {
+        for (text, expected) in [
+            ("linux/arm64", "linux/arm64"),
+            ("arm64/v8", "linux/arm64"),
+            ("windows/amd64", "windows/amd64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("amd64", "linux/amd64"),
+            ("x86_64", "linux/amd64"),
+            ("Linux/ARM", "linux/arm/v7"),
+            ("linux/arm/v6", "linux/arm/v6"),
+        ] {
+            let platform: Platform = text.parse().unwrap();
+            assert_eq!(platform.to_string(), expected, "{text}");
+        }
+        for text in ["", "linux", "a/b/c/d", "linux/", "linux/a b", "../x"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_machine_runs_what_is_made_for_it_and_any_takes_the_rest_last() {
+        let all = [
+            ("unknown", "unknown", ""),
+            ("linux", "arm", "v6"),
+            ("linux", "s390x", ""),
+            ("linux", "arm", "v7"),
+        ];
+        let arm = Machine::of("linux/arm".parse().unwrap());
+        assert_eq!(chosen(&arm, &all), [3, 1]);
+        assert_eq!(chosen(&arm.or_any(), &all), [3, 1, 2]);
+        let this = Machine::this();
+        assert_eq!(Machine::of(this.name().parse().unwrap()), this);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! Invariant: every blob that is announced ends in `Exists` or `Fetched`, unless the pull fails.
 
-use super::fetch_error::FetchError;
+use std::time::Duration;
+
+use super::registry::error::FetchError;
 
 /// Who is told of the progress.
 pub type Progress<'a> = &'a dyn Fn(PullEvent<'_>);
@@ -23,6 +25,15 @@ pub enum PullEvent<'a> {
         host: &'a str,
         /// Its trouble.
         error: &'a FetchError,
+    },
+    /// The only host left asks us to wait, or needs to be left alone for a while.
+    HostBusy {
+        /// The host.
+        host: &'a str,
+        /// The HTTP status that it answers with.
+        status: u16,
+        /// How long it is left alone.
+        pause: Duration,
     },
     /// A blob got into another state.
     Blob {

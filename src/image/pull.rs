@@ -3,43 +3,39 @@
 //! Invariant: everything is made under a lease that expires, and the image's name is written last:
 //! a pull that is interrupted leaves no image, and nothing that stays.
 
-use std::path::PathBuf;
-
-use containerd_client::services::v1 as api;
 use futures_util::StreamExt;
 use oci_spec::image::{Descriptor, Digest, ImageIndex, ImageManifest, MediaType};
-use prost_types::FieldMask;
 use tokio::sync::oneshot;
 
-use super::content::{self, to_wire};
+use super::access::RegistryAccess;
+use super::content;
 use super::error::ImageError;
 use super::fetch::Fetcher;
 use super::lease::{self, Lease};
-use super::local::{Image, access, assemble, document, platform};
-use super::manifest::{Document, ManifestError};
+use super::local::{Found, Image, access, document, platform};
+use super::manifest::{Document, MAX_DEPTH, ManifestError};
 use super::platform::{Machine, offered};
 use super::progress::{BlobState, Progress, PullEvent};
-use super::registry::{Fetched, endpoints};
+use super::record;
+use super::registry::Access;
 use super::unpack::{Unpacker, stat};
-use super::{credentials, hosts};
-use crate::containerd::{Client, Error, check};
+use crate::containerd::{Client, Error};
 use crate::model::reference::Reference;
 
 /// How many layers are fetched at once; containerd's own client has the same.
 const PARALLEL: usize = 3;
-
-/// How deep indexes may stand in indexes.
-const MAX_DEPTH: usize = 4;
 
 /// How to pull.
 #[derive(Debug, Clone)]
 pub struct PullOptions {
     /// The snapshotter to unpack for: `overlayfs`.
     pub snapshotter: String,
-    /// Where the `hosts.toml` files are, see [`hosts::DEFAULT_DIR`].
-    pub hosts_dir: PathBuf,
-    /// The directory of Docker's `config.json`; without it the pull is anonymous.
-    pub docker_config: Option<PathBuf>,
+    /// Where the registries are and who we are there.
+    pub access: RegistryAccess,
+    /// The machine that the image is for.
+    pub machine: Machine,
+    /// Whether what other machines need is fetched, too.
+    pub all_platforms: bool,
 }
 
 /// Pulls an image and unpacks it. What is there already is not fetched again.
@@ -55,19 +51,10 @@ pub async fn pull(
     progress: Progress<'_>,
 ) -> Result<Image, ImageError> {
     let name = reference.to_string();
-    let hosts = hosts::hosts(&options.hosts_dir, reference.registry()).map_err(|source| {
-        let image = name.clone();
-        ImageError::Hosts { image, source }
-    })?;
-    let directory = options.docker_config.as_deref();
-    let credentials = directory.map_or(
-        Ok(oci_client::secrets::RegistryAuth::Anonymous),
-        |directory| credentials::find(directory, reference.registry()),
-    );
-    let credentials = credentials.map_err(|source| {
-        let image = name.clone();
-        ImageError::Credentials { image, source }
-    })?;
+    let endpoints = options
+        .access
+        .endpoints(reference, &Access::Pull, progress)
+        .await?;
     lease::sweep(client).await.map_err(ImageError::Leases)?;
     let refused = |source| access("pull", &name, source);
     let lease = Lease::acquire(client).await.map_err(refused)?;
@@ -79,7 +66,7 @@ pub async fn pull(
         fetcher: Fetcher {
             client: lease.client(),
             reference,
-            endpoints: endpoints(reference, hosts, &credentials),
+            endpoints,
             progress,
         },
     };
@@ -97,72 +84,113 @@ struct Pull<'a> {
     fetcher: Fetcher<'a>,
 }
 
+/// A document and where it stands.
+struct Stored {
+    descriptor: Descriptor,
+    document: Document,
+}
+
 impl Pull<'_> {
     async fn run(&self, reference: &Reference) -> Result<Image, ImageError> {
-        let root = self.fetcher.resolve(reference.wanted()).await?;
-        let target = self.describe(&root)?;
-        let (manifest, manifest_digest) = self.manifest(&target, &root).await?;
+        let (digest, said) = match reference.digest() {
+            Some(digest) => (digest.to_owned(), String::new()),
+            None => self.fetcher.resolve(reference.wanted()).await?,
+        };
+        let (bytes, given) = self.fetcher.document(&digest).await?;
+        let media_type = if given.is_empty() { said } else { given };
+        let target = describe(self.name, &digest, &media_type, &bytes)?;
+        let root = self.store(target.clone(), &bytes).await?;
+        if self.options.all_platforms {
+            self.everything(&root, 0).await?;
+        }
+        let (manifest, manifest_digest) = self.manifest(root).await?;
         let config = manifest.config();
         self.fetcher.blob(config, Vec::new()).await?;
         let bytes = content::read(self.client, config.digest().as_ref())
             .await
             .map_err(|source| self.refused(source))?;
-        let image = assemble(self.name, target, manifest_digest, &manifest, &bytes)?;
+        let found = Found {
+            name: self.name,
+            target: &target,
+            manifest_digest,
+            manifest: &manifest,
+        };
+        let image = found.assemble(&bytes, &self.options.machine)?;
         self.layers(&image).await?;
-        self.record(&image).await?;
+        record::put(self.client, self.name, &target)
+            .await
+            .map_err(|source| self.refused(source))?;
         Ok(image)
     }
 
-    /// The descriptor of a document as the registry sent it.
-    fn describe(&self, fetched: &Fetched) -> Result<Descriptor, ImageError> {
-        let broken = |source| ImageError::Manifest {
-            image: self.name.to_owned(),
-            digest: fetched.digest.clone(),
-            source,
-        };
-        let media_type = Document::media_type(&fetched.bytes, &fetched.media_type);
-        let media_type = MediaType::from(media_type.map_err(broken)?.as_str());
-        let digest = Digest::try_from(fetched.digest.as_str()).map_err(|_| ManifestError::Digest);
-        let digest = digest.map_err(broken)?;
-        let size = fetched.bytes.len() as u64;
-        Ok(Descriptor::new(media_type, size, digest))
-    }
-
-    /// Stores the document that the name stands for and, of an index, the manifest for this
-    /// machine.
-    async fn manifest(
-        &self,
-        target: &Descriptor,
-        root: &Fetched,
-    ) -> Result<(ImageManifest, String), ImageError> {
-        let mut descriptor = target.clone();
-        let mut bytes = root.bytes.to_vec();
-        for _ in 0..MAX_DEPTH {
-            let digest = descriptor.digest().to_string();
-            let found = document(self.name, &digest, &bytes)?;
-            self.fetcher
-                .store(&descriptor, &bytes, found.gc_labels())
-                .await?;
-            match found {
-                Document::Manifest(manifest) => return Ok((*manifest, digest)),
-                Document::Index(index) => {
-                    descriptor = self.choose(&index)?;
-                    bytes = self.fetcher.document(&descriptor).await?;
-                }
-            }
-        }
-        Err(ImageError::Manifest {
-            image: self.name.to_owned(),
-            digest: target.digest().to_string(),
-            source: ManifestError::TooDeep,
+    async fn store(&self, descriptor: Descriptor, bytes: &[u8]) -> Result<Stored, ImageError> {
+        let document = document(self.name, descriptor.digest().as_ref(), bytes)?;
+        let labels = document.gc_labels();
+        self.fetcher.store(&descriptor, bytes, labels).await?;
+        Ok(Stored {
+            descriptor,
+            document,
         })
     }
 
+    async fn child(&self, descriptor: Descriptor) -> Result<Stored, ImageError> {
+        let (bytes, _) = self.fetcher.document(descriptor.digest().as_ref()).await?;
+        self.store(descriptor, &bytes).await
+    }
+
+    /// The manifest for the machine, stored with all that leads to it.
+    async fn manifest(&self, root: Stored) -> Result<(ImageManifest, String), ImageError> {
+        let root_digest = root.descriptor.digest().to_string();
+        let mut stored = root;
+        for _ in 0..MAX_DEPTH {
+            match stored.document {
+                Document::Manifest(manifest) => {
+                    return Ok((*manifest, stored.descriptor.digest().to_string()));
+                }
+                Document::Index(index) => stored = self.child(self.choose(&index)?).await?,
+            }
+        }
+        Err(self.too_deep(root_digest))
+    }
+
+    fn too_deep(&self, digest: String) -> ImageError {
+        ImageError::Manifest {
+            image: self.name.to_owned(),
+            digest,
+            source: ManifestError::TooDeep,
+        }
+    }
+
     fn choose(&self, index: &ImageIndex) -> Result<Descriptor, ImageError> {
+        let machine = &self.options.machine;
         let manifests = index.manifests();
-        let best = Machine::this().choose(manifests).into_iter().next();
+        let best = machine.choose(manifests).into_iter().next();
         best.cloned()
-            .ok_or_else(|| platform(self.name, offered(manifests)))
+            .ok_or_else(|| platform(self.name, machine, offered(manifests)))
+    }
+
+    /// Fetches all that a document names, whoever it is for.
+    async fn everything(&self, stored: &Stored, depth: usize) -> Result<(), ImageError> {
+        match &stored.document {
+            Document::Manifest(_) => {
+                let blobs = stored.document.children().into_iter();
+                let fetches = blobs.map(|blob| self.fetcher.blob(blob, Vec::new()));
+                let mut running = futures_util::stream::iter(fetches).buffer_unordered(PARALLEL);
+                while let Some(fetched) = running.next().await {
+                    fetched?;
+                }
+            }
+            Document::Index(_) if depth >= MAX_DEPTH => {
+                return Err(self.too_deep(stored.descriptor.digest().to_string()));
+            }
+            Document::Index(index) => {
+                for descriptor in index.manifests() {
+                    let child = self.child(descriptor.clone()).await?;
+                    Box::pin(self.everything(&child, depth + 1)).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Fetches the layers and unpacks each as soon as it and those below are there.
@@ -225,51 +253,25 @@ impl Pull<'_> {
         unpacker.finish().await
     }
 
-    /// Gives the image its name: from now on the garbage collector keeps it.
-    async fn record(&self, image: &Image) -> Result<(), ImageError> {
-        let record = api::Image {
-            name: image.name.clone(),
-            target: Some(to_wire(&image.target)),
-            ..api::Image::default()
-        };
-        loop {
-            match self.create(record.clone()).await {
-                Err(error) if error.already_exists() => {}
-                other => return other.map_err(|source| self.refused(source)),
-            }
-            match self.update(record.clone()).await {
-                // Somebody has removed it in between.
-                Err(error) if error.is_not_found() => {}
-                other => return other.map_err(|source| self.refused(source)),
-            }
-        }
-    }
-
-    async fn create(&self, record: api::Image) -> Result<(), Error> {
-        let operation = format!("create image {}", record.name);
-        let request = api::CreateImageRequest {
-            image: Some(record),
-            ..api::CreateImageRequest::default()
-        };
-        check(&operation, self.client.images().create(request).await)?;
-        Ok(())
-    }
-
-    /// Only the target: the labels may be somebody's.
-    async fn update(&self, record: api::Image) -> Result<(), Error> {
-        let operation = format!("update image {}", record.name);
-        let request = api::UpdateImageRequest {
-            image: Some(record),
-            update_mask: Some(FieldMask {
-                paths: vec!["target".to_owned()],
-            }),
-            ..api::UpdateImageRequest::default()
-        };
-        check(&operation, self.client.images().update(request).await)?;
-        Ok(())
-    }
-
     fn refused(&self, source: Error) -> ImageError {
         access("pull", self.name, source)
     }
+}
+
+/// The descriptor of a document as it came, with the media type that was given with it.
+pub(super) fn describe(
+    image: &str,
+    digest: &str,
+    given: &str,
+    bytes: &[u8],
+) -> Result<Descriptor, ImageError> {
+    let broken = |source| ImageError::Manifest {
+        image: image.to_owned(),
+        digest: digest.to_owned(),
+        source,
+    };
+    let media_type = Document::media_type(bytes, given).map_err(broken)?;
+    let digest = Digest::try_from(digest).map_err(|_| broken(ManifestError::Digest))?;
+    let media_type = MediaType::from(media_type.as_str());
+    Ok(Descriptor::new(media_type, bytes.len() as u64, digest))
 }

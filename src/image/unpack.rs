@@ -4,6 +4,7 @@
 //! is held by a lease.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1 as diff_api;
 use containerd_client::services::v1::snapshots as api;
@@ -17,6 +18,7 @@ use super::lease::Lease;
 use super::local::{Image, access, incomplete};
 use super::progress::{BlobState, Progress, PullEvent};
 use crate::containerd::{Client, Error, check};
+use crate::sys::lock::Lock;
 
 /// The label that tells a snapshotter which committed snapshot is being made.
 const SNAPSHOT_REF: &str = "containerd.io/snapshot.ref";
@@ -27,6 +29,9 @@ const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 /// The beginning of the label by which the garbage collector follows a configuration to its
 /// snapshot.
 const GC_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
+
+/// Where locks are.
+const LOCKS: &str = "/run/netrun/locks";
 
 /// How often a layer is begun anew when somebody else is making it too.
 const ATTEMPTS: usize = 3;
@@ -80,6 +85,16 @@ pub(super) async fn stat(client: &Client, snapshotter: &str, key: &str) -> Resul
     }
 }
 
+/// The lock of whoever makes a snapshot.
+fn lock_path(snapshotter: &str, chain_id: &str) -> PathBuf {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = format!("unpack-{snapshotter}-{chain_id}")
+        .chars()
+        .map(plain)
+        .collect();
+    Path::new(LOCKS).join(name)
+}
+
 /// Unpacks an image's layers, the lowest first, under a lease.
 pub(super) struct Unpacker<'a> {
     client: &'a Client,
@@ -107,6 +122,27 @@ impl<'a> Unpacker<'a> {
 
     /// Unpacks one layer on top of the one below, which must be there.
     pub async fn layer(&self, number: usize) -> Result<(), ImageError> {
+        let refused = |source| access("unpack", &self.image.name, source);
+        let chain_id = &self.chain[number];
+        // Who unpacks it too is waited for, and its snapshot taken. Without the right to lock, both do
+        // the work, and one of them in vain.
+        let path = lock_path(self.snapshotter, chain_id);
+        let lock = match stat(self.client, self.snapshotter, chain_id)
+            .await
+            .map_err(refused)?
+        {
+            true => None,
+            false => Lock::exclusive(&path).await.ok(),
+        };
+        let outcome = self.unlocked(number).await;
+        if let Some(lock) = lock {
+            // A file that stays is in nobody's way.
+            drop(lock.remove(&path));
+        }
+        outcome
+    }
+
+    async fn unlocked(&self, number: usize) -> Result<(), ImageError> {
         let refused = |source| access("unpack", &self.image.name, source);
         let chain_id = &self.chain[number];
         for _ in 0..ATTEMPTS {

@@ -3,7 +3,7 @@
 //! Invariant: it is written before any host resource is made, and teardown needs nothing else.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::health::HealthCheck;
 use super::id::{ContainerId, Namespace, VolumeName};
+use super::port::PublishedPort;
 use super::restart::RestartPolicy;
 
 /// The key of the containerd extension that holds the record, and its type URL.
@@ -77,6 +78,9 @@ pub struct Record {
     /// Remove everything when it ends (`--rm`).
     #[serde(default)]
     pub auto_remove: bool,
+    /// It is being removed by somebody who did not ask for its volumes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_volumes: bool,
     /// What happens when its process ends by itself.
     #[serde(default, skip_serializing_if = "RestartPolicy::is_no")]
     pub restart: RestartPolicy,
@@ -100,6 +104,14 @@ pub struct Record {
     pub exit: Option<Exit>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_usual(priority: &i32) -> bool {
+    *priority == 0
+}
+
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -121,6 +133,10 @@ pub struct Network {
     /// The attachments in the order given: `eth0`, `eth1`, ...
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// The published ports. The attachment that publishes them has them as capability argument
+    /// `portMappings`, an empty list until the host's ports are chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PublishedPort>,
 }
 
 /// Whose network namespace a container has.
@@ -131,6 +147,29 @@ pub enum NetworkMode {
     Own(PathBuf),
     /// The host's.
     Host,
+    /// One that somebody else made and takes away.
+    Joined(Joined),
+}
+
+/// A network namespace of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Its path.
+    pub path: PathBuf,
+    /// The container of ours that it belongs to, whose `hosts` and `resolv.conf` are shared too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerId>,
+}
+
+impl NetworkMode {
+    /// The path of the container's network namespace; none for the host's.
+    pub fn netns(&self) -> Option<&Path> {
+        match self {
+            Self::Own(path) => Some(path),
+            Self::Joined(joined) => Some(&joined.path),
+            Self::Host => None,
+        }
+    }
 }
 
 /// One network interface made by one CNI plugin chain.
@@ -150,6 +189,12 @@ pub struct Attachment {
     /// The capability arguments (`runtimeConfig` by capability name).
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub capability_args: serde_json::Map<String, Value>,
+    /// Further names of the container on this network, beside its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The attachment with the highest has the default routes; of equals, the first.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub gateway_priority: i32,
     /// The directories that plugins are looked for in.
     pub plugin_dirs: Vec<PathBuf>,
     /// The final result of ADD; written after the start.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: when [`Chain::add`] returns an error, DEL has been called on every plugin.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -12,8 +13,9 @@ use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use super::RuntimeConf;
 use super::cache::{CacheError, CachedAttachment};
 use super::chain::{Callee, Chain};
+use super::config::NetworkConfigList;
 use super::locks::LockError;
-use super::plugin::PluginError;
+use super::plugin::{CniError, PluginError};
 use super::request;
 use super::result::CniResult;
 use super::validate::InvalidParameter;
@@ -55,18 +57,22 @@ pub enum AttachError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A program of the chain is missing; nothing was done.
-    #[error("network \"{network}\" cannot be used")]
+    #[error("network \"{network}\" ({}) cannot be used", file.display())]
     Unusable {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// What is missing.
-        source: PluginError,
+        source: Box<PluginError>,
     },
     /// It was tried, failed and was undone.
-    #[error("cannot attach \"{container_id}\" to network \"{network}\"")]
+    #[error("cannot attach \"{container_id}\" to network \"{network}\" ({})", file.display())]
     Failed {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// The container id that plugins see.
         container_id: String,
         /// What failed.
@@ -90,6 +96,17 @@ pub enum AttachCause {
     Cache(#[from] CacheError),
 }
 
+impl AttachCause {
+    /// Whether a plugin does not speak the configuration's version.
+    fn is_about_version(&self) -> bool {
+        let code = match self {
+            Self::Plugin(error) => error.code(),
+            _ => None,
+        };
+        code == Some(CniError::INCOMPATIBLE_VERSION)
+    }
+}
+
 impl Explain for AttachCause {
     fn class(&self) -> Class {
         match self {
@@ -102,7 +119,11 @@ impl Explain for AttachCause {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Plugin(error) => error.hint(),
-            _ => None,
+            Self::ForeignResult(_) => Some(
+                "a plugin of the chain mixes containers up: install another release of it"
+                    .to_owned(),
+            ),
+            Self::Cache(_) => None,
         }
     }
 }
@@ -127,7 +148,11 @@ impl Explain for AttachError {
             Self::AlreadyAttached { .. } => {
                 Some("detach it first, or choose another interface name".to_owned())
             }
-            _ => None,
+            Self::NoNetns { .. } | Self::Netns { .. } => {
+                Some("name one that ip netns lists, by its path: /run/netns/NAME".to_owned())
+            }
+            Self::Parameter(error) => error.hint(),
+            Self::Lock(_) => None,
         }
     }
 }
@@ -140,7 +165,8 @@ impl Chain {
         check_netns(&conf.netns)?;
         let programs = self.programs().map_err(|source| AttachError::Unusable {
             network: self.list.name().to_owned(),
-            source,
+            file: self.list.source().to_owned(),
+            source: Box::new(source),
         })?;
         let name = self.list.name();
         let _held = self
@@ -154,19 +180,51 @@ impl Chain {
                 ifname: conf.ifname.clone(),
             });
         }
-        let mut last = None;
-        match self.add_all(&programs, conf, &mut last).await {
-            Ok(result) => {
-                self.locks.mark_used(name);
-                Ok(result)
+        let mut list = Cow::Borrowed(&self.list);
+        loop {
+            let mut last = None;
+            let source = match self.add_all(&list, &programs, conf, &mut last).await {
+                Ok(result) => {
+                    self.locks.mark_used(name);
+                    return Ok(result);
+                }
+                Err(source) => source,
+            };
+            let rollback = self.detach_all(&list, conf, last.as_ref()).await;
+            // Once: what all of them say they speak, they are asked to do but once.
+            let lower = match (&list, source.is_about_version()) {
+                (Cow::Borrowed(_), true) => self.lowered().await,
+                _ => None,
+            };
+            match lower {
+                Some(lower) => list = Cow::Owned(lower),
+                None => {
+                    return Err(AttachError::Failed {
+                        network: name.to_owned(),
+                        file: self.list.source().to_owned(),
+                        container_id: conf.container_id.clone(),
+                        source: Box::new(source),
+                        rollback,
+                    });
+                }
             }
-            Err(source) => Err(AttachError::Failed {
-                network: name.to_owned(),
-                container_id: conf.container_id.clone(),
-                source: Box::new(source),
-                rollback: self.detach_all(&self.list, conf, last.as_ref()).await,
-            }),
         }
+    }
+
+    /// This network in the highest offered version that all its plugins speak, if that is another
+    /// than the one they are spoken to in.
+    async fn lowered(&self) -> Option<NetworkConfigList> {
+        if self.list.offered_versions().len() < 2 {
+            return None;
+        }
+        // A plugin that does not answer has no version in common with others.
+        let plugins = self.version().await.ok()?;
+        let mut offered = self.list.offered_versions().iter();
+        let common = offered.find(|offered| {
+            let mut all = plugins.iter();
+            all.all(|plugin| plugin.supported.contains(offered))
+        })?;
+        (common != self.list.cni_version()).then(|| self.list.speaking(common))
     }
 
     fn programs(&self) -> Result<Vec<PathBuf>, PluginError> {
@@ -177,19 +235,20 @@ impl Chain {
     /// `last` is the result of the last plugin that succeeded, which undoing needs.
     async fn add_all(
         &self,
+        list: &NetworkConfigList,
         programs: &[PathBuf],
         conf: &RuntimeConf,
         last: &mut Option<CniResult>,
     ) -> Result<CniResult, AttachCause> {
-        for (plugin, path) in self.list.plugins().iter().zip(programs) {
+        for (plugin, path) in list.plugins().iter().zip(programs) {
             let callee = Callee {
                 plugin: plugin.plugin_type(),
                 path,
             };
-            let request = request::attachment(&self.list, plugin, conf, last.as_ref());
+            let request = request::attachment(list, plugin, conf, last.as_ref());
             let answer = self.call(&callee, "ADD", conf, request).await?;
             // Plugins read a previous result in the configuration's format only.
-            let version = self.list.cni_version();
+            let version = list.cni_version();
             let result = CniResult::parse(&answer, version)
                 .and_then(|result| result.convert(version))
                 .map_err(|source| PluginError::Result {
@@ -200,7 +259,7 @@ impl Chain {
         }
         let result = last.clone().expect("a list has at least one plugin");
         is_of(&result, &conf.netns)?;
-        let cached = CachedAttachment::new(&self.list, conf, &result);
+        let cached = CachedAttachment::new(list, conf, &result);
         self.cache.store(&cached)?;
         Ok(result)
     }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::RuntimeConf;
+use super::cnitool;
 use super::config::NetworkConfigList;
 use super::result::CniResult;
 use crate::model::class::{Class, Explain};
@@ -93,6 +94,17 @@ impl CachedAttachment {
         let bytes = STANDARD.decode(&self.config).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         NetworkConfigList::parse(&text, Path::new("the CNI result cache")).ok()
+    }
+
+    /// The parameters that ADD was given, as far as they are kept.
+    pub fn runtime_conf(&self) -> RuntimeConf {
+        RuntimeConf {
+            container_id: self.container_id.clone(),
+            netns: PathBuf::from(&self.netns),
+            ifname: self.if_name.clone(),
+            args: self.cni_args.clone().unwrap_or_default(),
+            capability_args: self.capability_args.clone().unwrap_or_default(),
+        }
     }
 
     /// The runtime's parameters as DEL and CHECK must repeat them: the cached arguments count.
@@ -172,8 +184,11 @@ impl Cache {
         ifname: &str,
     ) -> Option<CachedAttachment> {
         let value = read(&self.path(network, container_id, ifname))?;
-        if value.get("kind").and_then(Value::as_str) == Some(KIND) {
-            return serde_json::from_value(value).ok();
+        match value.get("kind").and_then(Value::as_str) {
+            Some(KIND) => return serde_json::from_value(value).ok(),
+            // A format that comes after ours. libcni would take it for a bare result without keys.
+            Some(_) => return None,
+            None => {}
         }
         Some(CachedAttachment {
             container_id: container_id.to_owned(),
@@ -213,6 +228,14 @@ impl Cache {
         let tail = format!("-{container_id}-{ifname}");
         let mut found = self.list_where(|name| name.ends_with(&tail)).into_iter();
         found.find(|one| one.container_id == container_id && one.if_name == ifname)
+    }
+
+    /// The attachment that a network namespace has under an interface's name, on whatever network
+    /// and by whatever runtime; below `/run` and `/var/run` are the same names.
+    pub fn find_in_netns(&self, netns: &Path, ifname: &str) -> Option<CachedAttachment> {
+        let tail = format!("-{ifname}");
+        let mut found = self.list_where(|name| name.ends_with(&tail)).into_iter();
+        found.find(|one| one.if_name == ifname && cnitool::same_name(Path::new(&one.netns), netns))
     }
 
     fn list_where(&self, wanted: impl Fn(&str) -> bool) -> Vec<CachedAttachment> {
@@ -358,13 +381,49 @@ mod tests {
         assert_eq!(cache.list(), std::slice::from_ref(&cached));
         assert_eq!(cache.find("default-web", "eth0"), Some(cached));
         assert_eq!(cache.find("web", "eth0"), None);
+        let held = |netns: &str, ifname: &str| cache.find_in_netns(Path::new(netns), ifname);
+        assert_eq!(
+            held("/var/run/netns/x", "eth0").unwrap().network_name,
+            "my-net"
+        );
+        assert_eq!(held("/run/netns/x", "eth1"), None);
+        assert_eq!(held("/run/netns/y", "eth0"), None);
         let legacy = cache.load("legacy", "default-web", "eth0").unwrap();
         assert_eq!(legacy.result, Some(json!({"cniVersion": "0.4.0"})));
         assert_eq!(legacy.config(), None);
-        assert_eq!(cache.load("broken", "default-web", "eth0"), None);
+        for network in ["broken", "other", "absent"] {
+            assert_eq!(cache.load(network, "default-web", "eth0"), None);
+        }
     }
 
     proptest! {
+        #[test]
+        fn what_is_stored_is_found_again(
+            id in "[a-z0-9][a-z0-9_.-]{0,8}", ifname in "[a-z0-9-]{1,8}", netns in "(/[a-z]{1,4}){0,3}",
+            args in prop::collection::vec(("[A-Z]{1,3}", "\\PC{1,5}"), 0..3),
+            value in crate::network::result::any_json(),
+        ) {
+            let dir = Dir::new("stored");
+            let (list, _, _) = attachment();
+            let conf = RuntimeConf {
+                container_id: id.clone(),
+                netns: PathBuf::from(netns),
+                ifname: ifname.clone(),
+                args,
+                capability_args: Map::from_iter([("own".to_owned(), value.clone())]),
+            };
+            let result = CniResult::from_value(json!({"own": value}), "1.0.0").unwrap();
+            let cached = CachedAttachment::new(&list, &conf, &result);
+            dir.cache().store(&cached).unwrap();
+            let found = dir.cache().load("my-net", &id, &ifname).unwrap();
+            prop_assert_eq!(&found, &cached);
+            prop_assert_eq!(&found.runtime_conf(), &conf);
+            let config = found.config().unwrap();
+            prop_assert_eq!(config.bytes(), list.bytes());
+            prop_assert_eq!(found.result.as_ref().unwrap(), &result.to_value());
+            prop_assert_eq!(dir.cache().find(&id, &ifname), Some(cached));
+        }
+
         #[test]
         fn any_file_is_read_or_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let dir = Dir::new("any");

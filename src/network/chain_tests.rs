@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::attach::{AttachCause, AttachError};
 use super::super::detach::DetachError;
-use super::super::request::ValidAttachment;
+use super::super::gc::GcError;
 use super::super::verbs::VerbError;
 use super::*;
 use crate::model::class::{Class, Explain};
@@ -347,6 +347,56 @@ async fn del_of_old_versions_has_no_previous_result() {
     assert!(matches!(error, VerbError::CheckUnsupported { .. }));
 }
 
+/// N1: within what the configuration offers, never below or beside it.
+#[tokio::test(flavor = "current_thread")]
+async fn the_version_is_lowered_to_what_all_plugins_speak() {
+    let host = Host::with_two("lowered");
+    host.plugin(
+        "two",
+        r#"[ $CNI_COMMAND = VERSION ] && echo '{"cniVersion":"1.0.0","supportedVersions":["0.3.1","0.4.0","1.0.0"]}' && exit
+        grep -q '"cniVersion":"1.1.0"' $NOTES/$CNI_COMMAND-two.json && echo '{"code":1,"msg":"incompatible"}' && exit 1
+        [ $CNI_COMMAND = ADD ] && echo '{"ips":[{"address":"10.0.0.2/8"}]}'; exit 0"#,
+    );
+    host.plugin(
+        "one",
+        r#"[ $CNI_COMMAND = VERSION ] && echo '{"cniVersion":"1.1.0","supportedVersions":["0.4.0","1.0.0","1.1.0"]}' && exit
+        echo '{}'"#,
+    );
+    let offered = json!({"cniVersion": "1.1.0", "cniVersions": ["0.3.1", "0.4.0", "1.0.0"]});
+    let chain = host.chain(offered);
+    let result = chain.add(&conf()).await.unwrap();
+    assert_eq!(result.version(), "1.0.0");
+    assert_eq!(
+        host.calls(),
+        [
+            "ADD one",
+            "ADD two",
+            "DEL two",
+            "DEL two",
+            "DEL one",
+            "VERSION one",
+            "VERSION two",
+            "ADD one",
+            "ADD two"
+        ]
+    );
+    // What follows is spoken in the version that the attachment was made in.
+    chain.check(&conf(), None).await.unwrap();
+    assert_eq!(host.request("CHECK-two")["cniVersion"], "1.0.0");
+    chain.del(&conf(), Some(&result.to_value())).await.unwrap();
+    assert_eq!(host.request("DEL-two")["cniVersion"], "1.0.0");
+    assert_eq!(
+        host.calls(),
+        ["CHECK one", "CHECK two", "DEL two", "DEL one"]
+    );
+
+    let nothing_else = host.chain(json!({"cniVersion": "1.1.0"}));
+    assert!(nothing_else.add(&conf()).await.is_err());
+    let nothing_common = host.chain(json!({"cniVersion": "1.1.0", "cniVersions": ["0.3.1"]}));
+    assert!(nothing_common.add(&conf()).await.is_err());
+    assert!(!host.calls().contains(&"CHECK one".to_owned()));
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn check_status_and_gc_reach_the_plugins_that_have_them() {
     let host = Host::with_two("verbs");
@@ -361,34 +411,64 @@ async fn check_status_and_gc_reach_the_plugins_that_have_them() {
     assert_eq!(host.calls(), ["CHECK one", "CHECK two"]);
     assert_eq!(host.request("CHECK-one")["prevResult"]["by"], "two");
     chain.status().await.unwrap();
-    chain.gc(&[]).await.unwrap();
+    assert_eq!(chain.gc(|_| false).await.unwrap(), []);
     let muted =
         host.chain(json!({"cniVersion": "1.1.0", "disableCheck": true, "disableGC": "true"}));
     muted.check(&conf(), None).await.unwrap();
-    muted.gc(&[]).await.unwrap();
+    assert_eq!(muted.gc(|_| true).await.unwrap(), []);
     assert!(host.calls().is_empty());
 
     let newest = host.chain(json!({"cniVersion": "1.1.0"}));
     newest.status().await.unwrap();
-    let valid = newest.cached_attachments();
-    let expected = ValidAttachment {
-        container_id: "default-web".into(),
-        ifname: "eth0".into(),
-    };
-    assert_eq!(valid, [expected]);
     host.plugin("one", r#"echo '{"code":50,"msg":"full"}'; exit 1"#);
     assert_eq!(
         newest.status().await.unwrap_err().class(),
         Class::Unavailable
     );
-    assert!(newest.gc(&valid).await.is_err());
+    let failed = newest.gc(|_| false).await;
+    assert!(matches!(failed, Err(GcError::Plugins { .. })));
     assert_eq!(
         host.calls(),
         ["STATUS one", "STATUS two", "STATUS one", "GC one", "GC two"]
     );
-    assert!(host.request("GC-two")["cni.dev/valid-attachments"].is_array());
+    // R5: the name of the specification and the one of libcni's first releases.
+    let valid = json!([{"containerID": "default-web", "ifname": "eth0"}]);
+    for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
+        assert_eq!(host.request("GC-two")[key], valid);
+    }
     assert!(host.env("GC-two").contains("CNI_CONTAINERID=\n"));
     assert!(host.env("GC-two").contains("CNI_ARGS=\n"));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn gc_detaches_what_is_unwanted_and_nothing_else() {
+    let host = Host::with_two("gc");
+    let chain = host.chain(json!({"cniVersion": "1.1.0"}));
+    let conf = |id: &str, ifname: &str| RuntimeConf {
+        container_id: id.to_owned(),
+        ifname: ifname.to_owned(),
+        ..conf()
+    };
+    chain.add(&conf("mine", "eth0")).await.unwrap();
+    chain.add(&conf("theirs", "eth0")).await.unwrap();
+    let other = host.chain(json!({"name": "other"}));
+    other.add(&conf("mine", "eth1")).await.unwrap();
+    host.calls();
+    let detached = chain.gc(|one| one.container_id == "mine").await.unwrap();
+    let names: Vec<&str> = detached.iter().map(|one| one.if_name.as_str()).collect();
+    assert_eq!(names, ["eth0"]);
+    assert_eq!(host.calls(), ["DEL two", "DEL one", "GC one", "GC two"]);
+    // What was detached had what ADD had.
+    assert!(
+        host.env("DEL-one")
+            .contains("CNI_ARGS=IgnoreUnknown=1;IP=10.0.0.2\n")
+    );
+    let valid = host.request("GC-one")["cni.dev/valid-attachments"].clone();
+    let told = |id: &str, ifname: &str| {
+        let one = json!({"containerID": id, "ifname": ifname});
+        valid.as_array().unwrap().contains(&one)
+    };
+    assert!(told("theirs", "eth0") && told("mine", "eth1") && !told("mine", "eth0"));
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -93,6 +93,7 @@ impl PluginConfig {
 pub struct NetworkConfigList {
     name: String,
     cni_version: String,
+    offered: Vec<String>,
     disable_check: bool,
     disable_gc: bool,
     only_inlined: bool,
@@ -159,9 +160,11 @@ impl NetworkConfigList {
     fn header(object: Map<String, Value>, bytes: String, source: &Path) -> Result<Self, Flaw> {
         let name = text(&object, "name")?.ok_or(Flaw::NoName)?;
         validate::network_name(name)?;
+        let (cni_version, offered) = choose_version(&object)?;
         Ok(Self {
             name: name.to_owned(),
-            cni_version: choose_version(&object)?,
+            cni_version,
+            offered,
             disable_check: boolean(&object, "disableCheck")?,
             disable_gc: boolean(&object, "disableGC")?,
             only_inlined: boolean(&object, "loadOnlyInlinedPlugins")?,
@@ -206,6 +209,23 @@ impl NetworkConfigList {
     pub fn version(&self) -> Version {
         // It was parsed when the list was made.
         self.cni_version.parse().unwrap_or(version::NEWEST)
+    }
+
+    /// The versions that its plugins may be spoken to in, the highest first; one where the file has
+    /// no `cniVersions`.
+    pub fn offered_versions(&self) -> &[String] {
+        &self.offered
+    }
+
+    /// The same network, spoken to in another of the offered versions; in the same as before if that
+    /// one is not offered.
+    #[must_use]
+    pub fn speaking(&self, version: &str) -> Self {
+        let mut list = self.clone();
+        if self.offered.iter().any(|offered| offered == version) {
+            version.clone_into(&mut list.cni_version);
+        }
+        list
     }
 
     /// Whether CHECK is not to be done (`disableCheck`).
@@ -278,13 +298,14 @@ fn inlined(object: &Map<String, Value>, only_inlined: bool) -> Result<Vec<Plugin
         .collect()
 }
 
-/// The version to speak: the highest we know of `cniVersions` and `cniVersion`; without
-/// `cniVersions` it is `cniVersion` as it stands, even a newer one.
-fn choose_version(object: &Map<String, Value>) -> Result<String, Flaw> {
+/// The version to speak, and all that are offered, the highest first: of `cniVersions` and
+/// `cniVersion` those we know; without `cniVersions` it is `cniVersion` as it stands, even a newer
+/// one.
+fn choose_version(object: &Map<String, Value>) -> Result<(String, Vec<String>), Flaw> {
     let own = text(object, "cniVersion")?.unwrap_or_default();
     let parsed = own.parse::<Version>()?;
     let Some(offered) = object.get("cniVersions") else {
-        return Ok(own.to_owned());
+        return Ok((own.to_owned(), vec![own.to_owned()]));
     };
     let expected = || kind("cniVersions", "a list of texts");
     let mut candidates = Vec::new();
@@ -296,8 +317,16 @@ fn choose_version(object: &Map<String, Value>) -> Result<String, Flaw> {
         candidates.push((entry.parse::<Version>()?, entry));
     }
     candidates.retain(|(version, _)| *version <= version::NEWEST);
-    let best = candidates.into_iter().max_by_key(|(version, _)| *version);
-    Ok(best.map_or(own, |(_, text)| text).to_owned())
+    // Of two spellings of one version the later one counts, as in libcni.
+    candidates.reverse();
+    candidates.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    candidates.dedup_by_key(|(version, _)| *version);
+    let offered: Vec<String> = candidates
+        .iter()
+        .map(|(_, text)| (*text).to_owned())
+        .collect();
+    let best = offered.first().map_or(own, String::as_str).to_owned();
+    Ok((best, offered))
 }
 
 fn text<'a>(object: &'a Map<String, Value>, key: &'static str) -> Result<Option<&'a str>, Flaw> {

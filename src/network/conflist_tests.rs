@@ -134,6 +134,28 @@ proptest! {
     }
 
     #[test]
+    fn any_value_at_a_known_key_is_refused_or_kept(
+        key in prop::sample::select(&["name", "cniVersion", "cniVersions", "plugins", "type",
+            "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "dns", "capabilities", "ipam"][..]),
+        value in super::super::result::any_json(),
+        inside in any::<bool>(),
+    ) {
+        let mut list = json!({"name": "a", "cniVersion": "1.0.0", "plugins": [{"type": "p"}]});
+        match inside {
+            true => list["plugins"][0][key] = value.clone(),
+            false => list[key] = value.clone(),
+        }
+        if let Ok(parsed) = parse(&list.to_string()) {
+            prop_assert_eq!(&parse(parsed.bytes()).unwrap(), &parsed);
+            parsed.dns();
+            parsed.plugins()[0].ipam_type();
+            if inside {
+                prop_assert_eq!(&parsed.plugins()[0].object()[key], &value);
+            }
+        }
+    }
+
+    #[test]
     fn unknown_keys_survive(key in "x[a-zA-Z.]{0,12}", value in "\\PC{0,20}", number in any::<i64>()) {
         let mut list = json!({"name": "a", "cniVersion": "1.0.0", "plugins": [{"type": "p"}]});
         list[&key] = json!({"deep": [value.clone(), number]});

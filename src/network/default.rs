@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ipnet::IpNet;
 
 use super::config::{self, ConfigError, NetworkConfigList};
+use super::subnets::DEFAULT_ROUTE_BITS;
 use crate::model::class::{Class, Explain};
 
 /// The default network's name.
@@ -33,10 +34,6 @@ pub const RANGES: [&str; 5] = [
     "172.29.240.0/20",
     "192.168.208.0/20",
 ];
-
-/// A route to less than this many fixed bits is a default route, whole or in parts (a VPN's
-/// 0.0.0.0/1 and 128.0.0.0/1), and takes no range away.
-const DEFAULT_ROUTE_BITS: u8 = 8;
 
 /// The default network could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +118,7 @@ fn conflist(routes: &[(IpAddr, u8)]) -> Option<String> {
 }
 
 /// Writes a file whole, unless it is there already.
-fn write_once(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_once(path: &Path, text: &str) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let dir = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(dir)?;

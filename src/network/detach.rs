@@ -3,6 +3,7 @@
 //! Invariant: every plugin is called, also after another has failed; failures are collected.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -14,9 +15,11 @@ use super::locks::LockError;
 use super::plugin::PluginError;
 use super::request;
 use super::result::CniResult;
+use super::sweep::{Sweep, SweepError};
 use super::validate::InvalidParameter;
 use super::version;
 use crate::model::class::{Class, Explain};
+use crate::sys::netns;
 
 /// Why a container could not be detached from a network.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +30,23 @@ pub enum DetachError {
     /// A lock could not be taken; nothing was done.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The namespace is gone, and what the plugins could not reach for that could not be swept.
+    #[error("the namespace {} is gone, and something of \"{container_id}\" is left of it", netns.display())]
+    Left {
+        /// The namespace.
+        netns: PathBuf,
+        /// The container id that plugins see.
+        container_id: String,
+        /// The first that could not be swept.
+        source: SweepError,
+    },
     /// Plugins failed; all the others have been called.
-    #[error("cannot detach \"{container_id}\" from network \"{network}\"")]
+    #[error("cannot detach \"{container_id}\" from network \"{network}\" ({})", file.display())]
     Plugins {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// The container id that plugins see.
         container_id: String,
         /// Every failure.
@@ -60,6 +75,7 @@ impl Explain for DetachError {
         match self {
             Self::Parameter(error) => error.class(),
             Self::Lock(error) => error.class(),
+            Self::Left { source, .. } => source.class(),
             Self::Plugins { source, .. } => source.0.first().map_or(Class::Failed, Explain::class),
         }
     }
@@ -67,7 +83,9 @@ impl Explain for DetachError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Plugins { source, .. } => source.0.first().and_then(Explain::hint),
-            _ => None,
+            Self::Left { source, .. } => source.hint(),
+            Self::Parameter(error) => error.hint(),
+            Self::Lock(_) => None,
         }
     }
 }
@@ -83,8 +101,9 @@ impl Chain {
         let (id, ifname) = (&conf.container_id, &conf.ifname);
         let failures = match prev {
             Some(prev) => {
-                let prev = for_del(&self.list, prev);
-                self.detach_all(&self.list, conf, prev.as_ref()).await
+                let list = made_in(&self.list, Some(prev));
+                let prev = for_del(&list, prev);
+                self.detach_all(&list, conf, prev.as_ref()).await
             }
             None => {
                 let cached = self.cache.load(network, id, ifname);
@@ -97,9 +116,48 @@ impl Chain {
         }
         Err(DetachError::Plugins {
             network: network.to_owned(),
+            file: self.list.source().to_owned(),
             container_id: id.clone(),
             source: Failures(failures),
         })
+    }
+
+    /// Detaches a container by what the cache has of it, and sweeps what plugins cannot reach where
+    /// the network namespace is gone.
+    pub async fn del_and_sweep(&self, conf: &RuntimeConf) -> Result<(), DetachError> {
+        let kept = self
+            .cache
+            .load(self.list.name(), &conf.container_id, &conf.ifname);
+        let config = kept.as_ref().and_then(CachedAttachment::config);
+        let mut sweep = Sweep {
+            list: config.as_ref().unwrap_or(&self.list),
+            container_id: &conf.container_id,
+            ifname: &conf.ifname,
+            result: kept.as_ref().and_then(|kept| kept.result.as_ref()),
+            reserved: &[],
+        };
+        let reserved = match sweep.result {
+            Some(_) => Vec::new(),
+            None => sweep.reserved(),
+        };
+        sweep.reserved = &reserved;
+        let outcome = self.del(conf, None).await;
+        // What a plugin that cannot be asked knows, no sweep does.
+        let unasked = |error: &DetachError| error.class() == Class::Unavailable;
+        if netns::exists(&conf.netns) || outcome.as_ref().is_err_and(unasked) {
+            return outcome;
+        }
+        match sweep.run().await.failures.into_iter().next() {
+            Some(source) => Err(DetachError::Left {
+                netns: conf.netns.clone(),
+                container_id: conf.container_id.clone(),
+                source,
+            }),
+            None => {
+                self.forget(conf);
+                Ok(())
+            }
+        }
     }
 
     /// Takes an attachment out of the cache: for a caller that has seen nothing of it is left
@@ -123,8 +181,9 @@ impl Chain {
         let config = cached.config();
         let list = config.as_ref().unwrap_or(&self.list);
         let prev = cached.result.as_ref();
-        let prev = prev.and_then(|prev| for_del(list, prev));
-        self.detach_all(list, &cached.restore(conf), prev.as_ref())
+        let list = made_in(list, prev);
+        let prev = prev.and_then(|prev| for_del(&list, prev));
+        self.detach_all(&list, &cached.restore(conf), prev.as_ref())
             .await
     }
 
@@ -167,6 +226,12 @@ impl Chain {
         };
         outcome.map(drop)
     }
+}
+
+/// The network in the version that its result was made in, where it offers several.
+pub(super) fn made_in(list: &NetworkConfigList, result: Option<&Value>) -> NetworkConfigList {
+    let version = result.and_then(|result| result.get("cniVersion")?.as_str());
+    list.speaking(version.unwrap_or_default())
 }
 
 /// A kept result as DEL's previous result; one that cannot be understood is done without.

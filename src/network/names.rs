@@ -59,23 +59,19 @@ impl Explain for NamesError {
 pub struct Hosts<'a> {
     /// The host's own file, which a container in the host's network begins with.
     pub host_file: Option<&'a str>,
-    /// The container's hostname.
-    pub hostname: &'a str,
-    /// Its addresses, in the order of its networks.
-    pub addresses: &'a [IpAddr],
     /// `--add-host`: names with an address or [`HOST_GATEWAY`].
     pub add_hosts: &'a [(String, String)],
     /// The host as the container reaches it: its first network's gateway.
     pub gateway: Option<IpAddr>,
 }
 
-/// The text of `/etc/hosts`.
+/// The text that `/etc/hosts` begins with; the container's own names, and its neighbours', follow.
 ///
 /// ```
 /// use netrun::network::names::{Hosts, hosts};
-/// let addresses = ["10.1.0.2".parse().unwrap()];
-/// let text = hosts(&Hosts { hostname: "web", addresses: &addresses, ..Hosts::default() }).unwrap();
-/// assert!(text.ends_with("10.1.0.2\tweb\n"));
+/// let add = [("db".to_owned(), "10.9.9.9".to_owned())];
+/// let text = hosts(&Hosts { add_hosts: &add, ..Hosts::default() }).unwrap();
+/// assert!(text.starts_with("127.0.0.1\tlocalhost\n") && text.ends_with("10.9.9.9\tdb\n"));
 /// ```
 pub fn hosts(parts: &Hosts<'_>) -> Result<String, NamesError> {
     let mut text = parts.host_file.unwrap_or(LOCAL_NAMES).to_owned();
@@ -85,14 +81,6 @@ pub fn hosts(parts: &Hosts<'_>) -> Result<String, NamesError> {
     for (name, address) in parts.add_hosts {
         let address = added_address(name, address, parts.gateway)?;
         text.push_str(&format!("{address}\t{name}\n"));
-    }
-    // A name with a domain is known without it too.
-    let names = match parts.hostname.split_once('.') {
-        Some((short, _)) => format!("{} {short}", parts.hostname),
-        None => parts.hostname.to_owned(),
-    };
-    for address in parts.addresses.iter().filter(|_| !names.is_empty()) {
-        text.push_str(&format!("{address}\t{names}\n"));
     }
     Ok(text)
 }
@@ -243,22 +231,18 @@ mod tests {
     }
 
     #[test]
-    fn hosts_has_local_names_added_ones_and_its_own() {
-        let addresses = ["10.1.0.2".parse().unwrap(), "fd00::2".parse().unwrap()];
+    fn hosts_begins_with_local_names_and_added_ones() {
         let add = added(&[
             ("db", "10.9.9.9"),
             ("host", HOST_GATEWAY),
             ("six", "[fd00::9]"),
         ]);
         let text = hosts(&Hosts {
-            hostname: "web.example.org",
-            addresses: &addresses,
             add_hosts: &add,
             gateway: Some("10.1.0.1".parse().unwrap()),
             ..Hosts::default()
         });
-        let expected = "10.9.9.9\tdb\n10.1.0.1\thost\nfd00::9\tsix\n\
-            10.1.0.2\tweb.example.org web\nfd00::2\tweb.example.org web\n";
+        let expected = "10.9.9.9\tdb\n10.1.0.1\thost\nfd00::9\tsix\n";
         assert_eq!(text.unwrap(), format!("{LOCAL_NAMES}{expected}"));
     }
 
@@ -267,7 +251,6 @@ mod tests {
         let add = added(&[("db", "10.9.9.9")]);
         let text = hosts(&Hosts {
             host_file: Some("127.0.0.1 localhost me"),
-            hostname: "me",
             add_hosts: &add,
             ..Hosts::default()
         });

@@ -1,25 +1,21 @@
 //! One plugin: finding its program, calling it, understanding how it ended.
 //!
-//! Invariant: every failure names the plugin; what the plugin said is data of the error, and its
-//! code, not its text, decides what kind of failure it is.
+//! Invariant: every failure names the plugin.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::sleep;
 
-use super::exec::{self, Broken, Finished, Invocation, MAX_STDOUT};
-use super::result::ResultError;
-use super::validate::{self, InvalidParameter};
-use crate::model::class::{Class, Explain};
+use super::exec::{self, Broken, Finished, Invocation};
+pub use super::plugin_error::{CniError, PluginError};
+use super::validate;
 
 /// Where distributions and installers put plugins.
 const SYSTEM_DIRS: [&str; 5] = [
@@ -44,188 +40,6 @@ const RETRIES: u32 = 5;
 
 /// The first pause before asking again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The error object that a plugin prints, with the specification's well-known codes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
-#[error("{msg}{}{details} (code {code})", if details.is_empty() { "" } else { "; " })]
-pub struct CniError {
-    /// 1 to 99 are the specification's, 100 and above the plugin's own, 999 its default.
-    #[serde(default)]
-    pub code: u32,
-    /// A short message.
-    #[serde(default)]
-    pub msg: String,
-    /// A longer one.
-    #[serde(default)]
-    pub details: String,
-}
-
-impl CniError {
-    /// The plugin does not know the configuration's version.
-    pub const INCOMPATIBLE_VERSION: u32 = 1;
-    /// The plugin does not know the container: nothing is left to clean up.
-    pub const CONTAINER_UNKNOWN: u32 = 3;
-    /// A transient condition: the same call may succeed a little later.
-    pub const TRY_AGAIN: u32 = 11;
-    /// STATUS: the plugin cannot serve ADD.
-    pub const NOT_AVAILABLE: u32 = 50;
-    /// STATUS: it cannot, and existing containers may lack connectivity.
-    pub const LIMITED: u32 = 51;
-}
-
-/// Why a plugin could not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum PluginError {
-    /// Its program is in none of the directories.
-    #[error("no CNI plugin \"{plugin}\" in {}", joined(dirs))]
-    NotFound {
-        /// The plugin's type.
-        plugin: String,
-        /// Where it was looked for, in order.
-        dirs: Vec<PathBuf>,
-    },
-    /// There is nowhere to look.
-    #[error("no directory of CNI plugins to look for \"{plugin}\" in")]
-    NoDirectories {
-        /// The plugin's type.
-        plugin: String,
-    },
-    /// Its type is no file name.
-    #[error(transparent)]
-    Type(#[from] InvalidParameter),
-    /// Its program cannot be executed or spoken to.
-    #[error("cannot execute CNI plugin \"{plugin}\" ({})", path.display())]
-    Execute {
-        /// The plugin's type.
-        plugin: String,
-        /// Its program.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It did not end in time, and was killed with all its children.
-    #[error("CNI plugin \"{plugin}\" did not end its {command} within {} s", deadline.as_secs())]
-    Timeout {
-        /// The plugin's type.
-        plugin: String,
-        /// The verb.
-        command: &'static str,
-        /// How long it had.
-        deadline: Duration,
-    },
-    /// It printed more than a result can be, and was killed.
-    #[error("CNI plugin \"{plugin}\" printed more than {MAX_STDOUT} bytes on its {command}")]
-    TooMuchOutput {
-        /// The plugin's type.
-        plugin: String,
-        /// The verb.
-        command: &'static str,
-    },
-    /// It failed and printed no error object.
-    #[error(
-        "CNI plugin \"{plugin}\" failed on {command} ({status}), {}",
-        said(stderr)
-    )]
-    Silent {
-        /// The plugin's type.
-        plugin: String,
-        /// The verb.
-        command: &'static str,
-        /// How it ended.
-        status: ExitStatus,
-        /// What it said on its standard error.
-        stderr: String,
-    },
-    /// It failed and printed something that is no error object.
-    #[error("CNI plugin \"{plugin}\" failed on {command} ({status}) and printed {output:?}")]
-    Garbled {
-        /// The plugin's type.
-        plugin: String,
-        /// The verb.
-        command: &'static str,
-        /// How it ended.
-        status: ExitStatus,
-        /// The beginning of what it printed.
-        output: String,
-        /// Why that is no error object.
-        source: serde_json::Error,
-    },
-    /// It refused, by the specification.
-    #[error("CNI plugin \"{plugin}\" failed on {command}")]
-    Refused {
-        /// The plugin's type.
-        plugin: String,
-        /// The verb.
-        command: &'static str,
-        /// Its error object.
-        source: CniError,
-    },
-    /// It succeeded and its result means nothing.
-    #[error("CNI plugin \"{plugin}\" gave no usable result")]
-    Result {
-        /// The plugin's type.
-        plugin: String,
-        /// Why not.
-        source: ResultError,
-    },
-}
-
-impl PluginError {
-    /// The code of the plugin's own error object, if it gave one.
-    pub fn code(&self) -> Option<u32> {
-        match self {
-            Self::Refused { source, .. } => Some(source.code),
-            _ => None,
-        }
-    }
-
-    /// Whether the plugin ran and said no, so that asking once more may help.
-    pub(super) fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Silent { .. } | Self::Garbled { .. } | Self::Refused { .. }
-        )
-    }
-}
-
-impl Explain for PluginError {
-    fn class(&self) -> Class {
-        match self {
-            Self::NotFound { .. } | Self::NoDirectories { .. } => Class::Unavailable,
-            Self::Type(_) => Class::InvalidInput,
-            Self::Timeout { .. } => Class::Timeout,
-            Self::Refused { source, .. } => match source.code {
-                CniError::TRY_AGAIN | CniError::NOT_AVAILABLE | CniError::LIMITED => {
-                    Class::Unavailable
-                }
-                _ => Class::Failed,
-            },
-            _ => Class::Failed,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotFound { .. } | Self::NoDirectories { .. } => Some(
-                "install it (Debian: apt install containernetworking-plugins) or set CNI_PATH to \
-                 where it is"
-                    .to_owned(),
-            ),
-            Self::Execute { path, .. } => Some(format!(
-                "check that {} is a program that root may execute",
-                path.display()
-            )),
-            Self::Refused { source, plugin, .. }
-                if source.code == CniError::INCOMPATIBLE_VERSION =>
-            {
-                Some(format!(
-                    "install a newer \"{plugin}\", or lower \"cniVersion\" in the network's file"
-                ))
-            }
-            _ => None,
-        }
-    }
-}
 
 /// Where plugins are looked for: `CNI_PATH` if it is set, else every usual directory that exists.
 pub fn default_plugin_dirs() -> Vec<PathBuf> {
@@ -343,7 +157,9 @@ fn failure(plugin: String, command: &'static str, finished: Finished) -> PluginE
             stderr,
         };
     }
-    match serde_json::from_slice::<CniError>(&stdout) {
+    // A list would do for serde, not for the specification.
+    let object = serde_json::from_slice(&stdout).map(Value::Object);
+    match object.and_then(serde_json::from_value::<CniError>) {
         Ok(source) => PluginError::Refused {
             plugin,
             command,
@@ -356,18 +172,6 @@ fn failure(plugin: String, command: &'static str, finished: Finished) -> PluginE
             output: String::from_utf8_lossy(&stdout).chars().take(200).collect(),
             source,
         },
-    }
-}
-
-fn joined(dirs: &[PathBuf]) -> String {
-    let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
-    dirs.join(", ")
-}
-
-fn said(stderr: &str) -> String {
-    match stderr.trim() {
-        "" => "without a word".to_owned(),
-        text => format!("saying {text:?}"),
     }
 }
 

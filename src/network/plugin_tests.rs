@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
+use super::super::exec::MAX_STDOUT;
 use super::*;
+use crate::model::class::Explain;
 
 struct Script(PathBuf);
 

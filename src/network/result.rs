@@ -304,3 +304,6 @@ fn kind(key: &'static str, expected: &'static str) -> ResultError {
 #[cfg(test)]
 #[path = "result_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+pub use tests::any_json;

@@ -130,7 +130,8 @@ fn rubbish_is_refused() {
     }
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+/// Small JSON of any shape, with the keys of results among its keys.
+pub fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

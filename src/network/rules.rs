@@ -6,9 +6,11 @@
 use std::env;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -18,6 +20,9 @@ use super::exec::with_admin_dirs;
 
 /// How long one program may take; iptables may have to wait for its lock.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The chain of iptables in which `firewall` lets a container's addresses through.
+const FORWARD: &str = "CNI-FORWARD";
 
 /// The nftables tables of the plugins: family and name.
 const MASQUERADE: (&str, &str) = ("inet", "cni_plugins_masquerade");
@@ -66,14 +71,18 @@ pub struct Chains {
     program: String,
     table: String,
     chains: Vec<String>,
-    /// The rules in other chains that jump to them, as `iptables-save` prints them, without `-A`.
+    /// The rules in other chains that jump to them, or let an address of ours through, as
+    /// `iptables-save` prints them, without `-A`.
     jumps: Vec<String>,
 }
 
 impl fmt::Display for Chains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chains = self.chains.join(", ");
-        write!(f, "{} {} chain {chains}", self.program, self.table)
+        write!(f, "{} {}", self.program, self.table)?;
+        match self.chains.is_empty() {
+            true => write!(f, " rules {}", self.jumps.join("; ")),
+            false => write!(f, " chain {}", self.chains.join(", ")),
+        }
     }
 }
 
@@ -98,8 +107,12 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Finds chains of these names, and what leads to them, in every iptables of this host.
-pub(super) async fn find_chains(names: &[String]) -> Result<Vec<Chains>, RulesError> {
+/// Finds chains of these names, and what leads to them, and `firewall`'s rules for these addresses,
+/// in every iptables of this host.
+pub(super) async fn find_chains(
+    names: &[String],
+    addresses: &[IpAddr],
+) -> Result<Vec<Chains>, RulesError> {
     let mut found = Vec::new();
     for family in ["iptables", "ip6tables"] {
         let mut flavours = 0;
@@ -107,14 +120,14 @@ pub(super) async fn find_chains(names: &[String]) -> Result<Vec<Chains>, RulesEr
             let program = format!("{family}{flavour}");
             if let Some(rules) = save(&program).await? {
                 flavours += 1;
-                found.extend(chains_in(&program, &rules, names));
+                found.extend(chains_in(&program, &rules, names, addresses));
             }
         }
         // A host with one iptables does not say which flavour it is.
         if flavours == 0
             && let Some(rules) = save(family).await?
         {
-            found.extend(chains_in(family, &rules, names));
+            found.extend(chains_in(family, &rules, names, addresses));
         }
     }
     Ok(found)
@@ -127,8 +140,18 @@ async fn save(program: &str) -> Result<Option<String>, RulesError> {
 }
 
 /// Reads what `iptables-save` prints.
-fn chains_in(program: &str, rules: &str, names: &[String]) -> Vec<Chains> {
+fn chains_in(program: &str, rules: &str, names: &[String], addresses: &[IpAddr]) -> Vec<Chains> {
     let ours = |name: &str| names.iter().any(|own| own == name);
+    let forwards = |rule: &str| {
+        let mut words = rule.split(' ').skip(1);
+        matches!(words.next(), Some("-s" | "-d"))
+            && words
+                .next()
+                .and_then(|net| net.parse().ok())
+                .is_some_and(|net: IpNet| {
+                    net.prefix_len() == net.max_prefix_len() && addresses.contains(&net.addr())
+                })
+    };
     let mut tables = Vec::new();
     for line in rules.lines() {
         if let Some(table) = line.strip_prefix('*') {
@@ -153,12 +176,13 @@ fn chains_in(program: &str, rules: &str, names: &[String]) -> Vec<Chains> {
             let mut words = rule
                 .split(' ')
                 .skip_while(|word| !matches!(*word, "-j" | "-g"));
-            if !ours(from) && words.nth(1).is_some_and(ours) {
+            let leads = !ours(from) && words.nth(1).is_some_and(ours);
+            if leads || from == FORWARD && forwards(rule) {
                 table.jumps.push(rule.to_owned());
             }
         }
     }
-    tables.retain(|table| !table.chains.is_empty());
+    tables.retain(|table| !table.chains.is_empty() || !table.jumps.is_empty());
     tables
 }
 
@@ -233,7 +257,10 @@ fn rules_in(
 }
 
 /// The objects of one kind in a JSON listing of nft.
-fn objects<'a>(listing: &'a Value, kind: &'static str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn objects<'a>(
+    listing: &'a Value,
+    kind: &'static str,
+) -> impl Iterator<Item = &'a Value> {
     let all = listing["nftables"].as_array().into_iter().flatten();
     all.filter_map(move |object| object.get(kind))
 }
@@ -255,7 +282,7 @@ pub(super) async fn remove_device(name: &str) -> Result<(), RulesError> {
     Ok(())
 }
 
-async fn nft_json(arguments: &[&str]) -> Result<Option<Value>, RulesError> {
+pub(super) async fn nft_json(arguments: &[&str]) -> Result<Option<Value>, RulesError> {
     let Some(output) = run("nft", arguments, "").await? else {
         return Ok(None);
     };
@@ -267,7 +294,11 @@ async fn nft_json(arguments: &[&str]) -> Result<Option<Value>, RulesError> {
 }
 
 /// Runs a program to its successful end; nothing if it is not installed.
-async fn run(program: &str, arguments: &[&str], stdin: &str) -> Result<Option<Output>, RulesError> {
+pub(super) async fn run(
+    program: &str,
+    arguments: &[&str],
+    stdin: &str,
+) -> Result<Option<Output>, RulesError> {
     let child = Command::new(program)
         .args(arguments)
         .env("PATH", with_admin_dirs(env::var_os("PATH").as_deref()))
@@ -341,7 +372,7 @@ COMMIT
     #[test]
     fn chains_are_removed_with_the_jumps_to_them_and_nothing_else() {
         let names = ["CNI-aaa".to_owned(), "CNI-DN-aaa".to_owned()];
-        let found = chains_in("iptables-nft", SAVED, &names);
+        let found = chains_in("iptables-nft", SAVED, &names, &[]);
         assert_eq!(found.len(), 1);
         assert_eq!(
             removal(&found[0]),
@@ -350,8 +381,28 @@ COMMIT
              -D CNI-HOSTPORT-DNAT -p tcp -m multiport --dports 8080 -j CNI-DN-aaa\n\
              -F CNI-aaa\n-F CNI-DN-aaa\n-X CNI-aaa\n-X CNI-DN-aaa\nCOMMIT\n"
         );
-        assert!(chains_in("iptables", SAVED, &["CNI-ccc".to_owned()]).is_empty());
-        assert!(chains_in("iptables", "", &names).is_empty());
+        assert!(chains_in("iptables", SAVED, &["CNI-ccc".to_owned()], &[]).is_empty());
+        assert!(chains_in("iptables", "", &names, &[]).is_empty());
+    }
+
+    #[test]
+    fn forwarding_rules_are_known_by_their_whole_address() {
+        let saved = "*filter\n:CNI-FORWARD - [0:0]\n\
+            -A CNI-FORWARD -j CNI-ADMIN\n\
+            -A CNI-FORWARD -d 10.0.0.2/32 -m conntrack --ctstate ESTABLISHED -j ACCEPT\n\
+            -A CNI-FORWARD -s 10.0.0.2/32 -j ACCEPT\n\
+            -A CNI-FORWARD -s 10.0.0.0/24 -j ACCEPT\n\
+            -A CNI-FORWARD -s 10.0.0.3/32 -j ACCEPT\n\
+            -A FORWARD -s 10.0.0.2/32 -j ACCEPT\nCOMMIT\n";
+        let ours = ["10.0.0.2", "10.0.0.0"].map(|text| text.parse().unwrap());
+        let found = chains_in("iptables-nft", saved, &[], &ours);
+        assert_eq!(
+            removal(&found[0]),
+            "*filter\n\
+             -D CNI-FORWARD -d 10.0.0.2/32 -m conntrack --ctstate ESTABLISHED -j ACCEPT\n\
+             -D CNI-FORWARD -s 10.0.0.2/32 -j ACCEPT\nCOMMIT\n"
+        );
+        assert!(chains_in("iptables-nft", saved, &[], &[]).is_empty());
     }
 
     #[test]

@@ -1,25 +1,32 @@
 //! What DEL could not reach: leftovers of the reference plugins, found by what carries the
 //! attachment's identity, and removed.
 //!
-//! Invariant: only what carries this container's id (or a hash made of it) is ever touched. Chains
-//! and tables that containers share, bridges and `firewall`'s rules by address stay.
+//! Invariant: only what carries this container's id (or a hash made of it), holds an address that
+//! is its, or is a device by name and hardware address that its result names, is ever touched.
+//! Chains and tables that containers share, and bridges, stay.
 
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use super::config::NetworkConfigList;
 use super::hashes;
+use super::result::CniResult;
 use super::rules::{self, Chains, Rule, RulesError};
 use crate::model::class::{Class, Explain};
 use crate::sys::lock::Lock;
+use crate::sys::netlink;
 
 /// Where `host-local` keeps addresses unless `ipam.dataDir` says otherwise.
 const HOST_LOCAL_DIR: &str = "/var/lib/cni/networks";
+/// How long an address may be held by nobody.
+const NAMELESS_AGE: Duration = Duration::from_secs(5 * 60);
 /// Where `tuning` keeps what it changed unless `dataDir` says otherwise.
 const TUNING_DIR: &str = "/run/cni/tuning";
 
@@ -28,11 +35,13 @@ const TUNING_DIR: &str = "/run/cni/tuning";
 pub enum Leftover {
     /// An address that `host-local` holds for it: the address's file.
     Address(PathBuf),
-    /// Chains of `ipMasq` or `portmap` in one table of iptables.
+    /// An address that `host-local` holds for nobody: somebody died before he wrote his name.
+    Nameless(PathBuf),
+    /// Chains of `ipMasq` or `portmap`, or rules of `firewall`, in one table of iptables.
     Chains(Chains),
     /// A rule of `ipMasq` or `portmap` in nftables.
     Rule(Rule),
-    /// The ifb device of `bandwidth`.
+    /// The ifb device of `bandwidth`, or the host's end of a veth.
     Device(String),
     /// The note of `tuning` of what it changed.
     TuningBackup(PathBuf),
@@ -41,7 +50,7 @@ pub enum Leftover {
 impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(file) => write!(f, "address {}", file.display()),
+            Self::Address(file) | Self::Nameless(file) => write!(f, "address {}", file.display()),
             Self::Chains(chains) => chains.fmt(f),
             Self::Rule(rule) => rule.fmt(f),
             Self::Device(name) => write!(f, "device {name}"),
@@ -91,6 +100,10 @@ pub struct Sweep<'a> {
     pub container_id: &'a str,
     /// The interface's name in the container.
     pub ifname: &'a str,
+    /// The result of ADD, as far as it is known.
+    pub result: Option<&'a Value>,
+    /// Addresses that were this attachment's before DEL, from [`Sweep::reserved`].
+    pub reserved: &'a [IpAddr],
 }
 
 impl Sweep<'_> {
@@ -109,20 +122,22 @@ impl Sweep<'_> {
     /// Finds what is left and touches nothing.
     pub async fn find(&self) -> Swept {
         let mut swept = Swept::default();
+        let mut addresses = Vec::new();
         for dir in self.address_dirs() {
             match self.addresses(&dir) {
-                Ok(files) => swept.found.extend(files.into_iter().map(Leftover::Address)),
+                Ok(found) => {
+                    addresses.extend(found.iter().filter_map(held_address));
+                    swept.found.extend(found);
+                }
                 Err(source) => swept.failures.push(SweepError::File { path: dir, source }),
             }
         }
+        addresses.extend(self.reserved);
+        addresses.extend(self.told_addresses());
         if self.makes_rules() {
-            self.find_rules(&mut swept).await;
+            self.find_rules(&addresses, &mut swept).await;
         }
-        let types = self.list.plugin_types();
-        let device = hashes::bandwidth_device(self.list.name(), self.container_id);
-        if types.contains(&"bandwidth") && if_nametoindex(device.as_str()).is_ok() {
-            swept.found.push(Leftover::Device(device));
-        }
+        self.find_devices(&mut swept);
         let backups = self
             .tuning_backups()
             .into_iter()
@@ -131,7 +146,54 @@ impl Sweep<'_> {
         swept
     }
 
-    async fn find_rules(&self, swept: &mut Swept) {
+    /// The addresses that `host-local` holds for the attachment: to be asked for before DEL where no
+    /// result tells them.
+    pub fn reserved(&self) -> Vec<IpAddr> {
+        let dirs = self.address_dirs().into_iter();
+        // A directory that cannot be read is told when it is swept.
+        let left = dirs.flat_map(|dir| self.addresses(&dir).unwrap_or_default());
+        left.filter_map(|left| held_address(&left)).collect()
+    }
+
+    /// The addresses that the result gives the container, but for those that are another's by now.
+    fn told_addresses(&self) -> Vec<IpAddr> {
+        let dirs = self.address_dirs();
+        let anothers = |address: &IpAddr| {
+            let mut files = dirs.iter().map(|dir| dir.join(address.to_string()));
+            files.any(|file| file.exists() && !self.holds(&file))
+        };
+        let result = self.result();
+        let told = result.iter().flat_map(CniResult::container_addresses);
+        let told = told.map(|one| one.address.addr());
+        told.filter(|address| !anothers(address)).collect()
+    }
+
+    fn result(&self) -> Option<CniResult> {
+        CniResult::from_value(self.result?.clone(), self.list.cni_version()).ok()
+    }
+
+    /// The ifb device of `bandwidth`, known by its name, and veths whose other end is in a namespace
+    /// that somebody keeps although its name is gone, known by name and hardware address.
+    fn find_devices(&self, swept: &mut Swept) {
+        let types = self.list.plugin_types();
+        let device = hashes::bandwidth_device(self.list.name(), self.container_id);
+        if types.contains(&"bandwidth") && if_nametoindex(device.as_str()).is_ok() {
+            swept.found.push(Leftover::Device(device));
+        }
+        let result = self.result();
+        let interfaces = result.iter().flat_map(CniResult::interfaces);
+        for end in interfaces.filter(|one| one.sandbox.is_none()) {
+            let Some(mac) = end.mac.map(|mac| mac.to_lowercase()) else {
+                continue;
+            };
+            // A device that cannot be asked about is no veth of ours.
+            if netlink::veth_address(&end.name).ok().flatten() == Some(mac) {
+                swept.found.push(Leftover::Device(end.name));
+            }
+        }
+    }
+
+    async fn find_rules(&self, addresses: &[IpAddr], swept: &mut Swept) {
         let network = self.list.name();
         let [dnat, snat] = hashes::portmap_chains(network, self.container_id);
         let chains = [
@@ -139,7 +201,7 @@ impl Sweep<'_> {
             dnat,
             snat,
         ];
-        match rules::find_chains(&chains).await {
+        match rules::find_chains(&chains, addresses).await {
             Ok(found) => swept.found.extend(found.into_iter().map(Leftover::Chains)),
             Err(error) => swept.failures.push(error.into()),
         }
@@ -156,14 +218,16 @@ impl Sweep<'_> {
         let mut plugins = self.list.plugins().iter();
         plugins.any(|plugin| {
             let masquerades = plugin.object().get("ipMasq") == Some(&Value::Bool(true));
-            masquerades || plugin.plugin_type() == "portmap"
+            masquerades || matches!(plugin.plugin_type(), "portmap" | "firewall")
         })
     }
 
     async fn remove(&self, leftover: &Leftover) -> Result<(), SweepError> {
         match leftover {
-            Leftover::Address(file) => self
-                .release(file)
+            Leftover::Address(file) => release(file, |file| self.holds(file))
+                .await
+                .map_err(|source| file_error(file, source)),
+            Leftover::Nameless(file) => release(file, is_nameless)
                 .await
                 .map_err(|source| file_error(file, source)),
             Leftover::Chains(chains) => Ok(rules::remove_chains(chains).await?),
@@ -191,8 +255,8 @@ impl Sweep<'_> {
         dirs
     }
 
-    /// The files of one network's directory that hold an address for this attachment.
-    fn addresses(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+    /// The files of one network's directory that hold an address for this attachment, or nobody.
+    fn addresses(&self, dir: &Path) -> io::Result<Vec<Leftover>> {
         let entries = match fs::read_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
@@ -202,9 +266,14 @@ impl Sweep<'_> {
             let entry = entry?;
             // Beside addresses there are `lock` and `last_reserved_ip.N`.
             let name = entry.file_name();
-            let is_address = |name: &str| name.parse::<std::net::IpAddr>().is_ok();
-            if name.to_str().is_some_and(is_address) && self.holds(&entry.path()) {
-                files.push(entry.path());
+            let is_address = |name: &str| name.parse::<IpAddr>().is_ok();
+            if !name.to_str().is_some_and(is_address) {
+                continue;
+            }
+            if self.holds(&entry.path()) {
+                files.push(Leftover::Address(entry.path()));
+            } else if is_nameless(&entry.path()) {
+                files.push(Leftover::Nameless(entry.path()));
             }
         }
         Ok(files)
@@ -221,16 +290,6 @@ impl Sweep<'_> {
         id == Some(self.container_id) && ifname.is_none_or(|name| name == self.ifname)
     }
 
-    /// Gives an address back under the plugin's own lock, if it is still this attachment's.
-    async fn release(&self, file: &Path) -> io::Result<()> {
-        let dir = file.parent().unwrap_or(Path::new("/"));
-        let _lock = Lock::exclusive(&dir.join("lock")).await?;
-        match self.holds(file) {
-            true => gone(fs::remove_file(file)),
-            false => Ok(()),
-        }
-    }
-
     fn tuning_backups(&self) -> Vec<PathBuf> {
         let plugins = self.list.plugins().iter();
         let tuning = plugins.filter(|plugin| plugin.plugin_type() == "tuning");
@@ -238,6 +297,31 @@ impl Sweep<'_> {
         tuning
             .map(|plugin| dir_or(plugin.object().get("dataDir"), TUNING_DIR).join(&name))
             .collect()
+    }
+}
+
+/// Gives an address back under the plugin's own lock, if what is said of its file is still so.
+async fn release(file: &Path, is_left: impl Fn(&Path) -> bool) -> io::Result<()> {
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    let _lock = Lock::exclusive(&dir.join("lock")).await?;
+    match is_left(file) {
+        true => gone(fs::remove_file(file)),
+        false => Ok(()),
+    }
+}
+
+/// Whether an address's file has been empty for minutes: `host-local` fills it at once.
+fn is_nameless(file: &Path) -> bool {
+    let age = |found: &fs::Metadata| found.modified().ok()?.elapsed().ok();
+    fs::metadata(file)
+        .is_ok_and(|found| found.len() == 0 && age(&found).is_some_and(|age| age > NAMELESS_AGE))
+}
+
+/// The address that a file of `host-local` holds for the attachment.
+fn held_address(leftover: &Leftover) -> Option<IpAddr> {
+    match leftover {
+        Leftover::Address(file) => file.file_name()?.to_str()?.parse().ok(),
+        _ => None,
     }
 }
 
@@ -264,45 +348,82 @@ fn file_error(path: &Path, source: io::Error) -> SweepError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use serde_json::json;
 
     use super::*;
 
+    /// What `host-local` and `tuning` keep for several attachments.
+    struct Host {
+        dir: PathBuf,
+    }
+
+    impl Host {
+        fn new(name: &str) -> Self {
+            let dir = format!("netrun-sweep-{}-{name}", std::process::id());
+            let dir = std::env::temp_dir().join(dir);
+            let (ipam, tuning) = (dir.join("ipam/net"), dir.join("tuning"));
+            for (file, text) in [
+                ("10.0.0.2", "ns-web\r\neth0"),
+                ("10.0.0.3", "ns-web"),
+                ("10.0.0.4", "ns-web\r\neth1"),
+                ("10.0.0.5", "ns-web2\r\neth0"),
+                ("10.0.0.6", ""),
+                ("10.0.0.7", ""),
+                ("fd00::2", "ns-web\neth0\n"),
+                ("last_reserved_ip.0", "10.0.0.5"),
+                ("lock", "ns-web"),
+            ] {
+                fs::create_dir_all(&ipam).unwrap();
+                fs::write(ipam.join(file), text).unwrap();
+            }
+            // W1: one that has been empty for long.
+            let old = fs::File::options()
+                .write(true)
+                .open(ipam.join("10.0.0.7"))
+                .unwrap();
+            old.set_modified(SystemTime::now() - Duration::from_secs(3600))
+                .unwrap();
+            fs::create_dir_all(&tuning).unwrap();
+            fs::write(tuning.join("ns-web_eth0.json"), "{}").unwrap();
+            fs::write(tuning.join("ns-web_eth1.json"), "{}").unwrap();
+            Self { dir }
+        }
+
+        fn list(&self) -> NetworkConfigList {
+            let (dir, tuning) = (&self.dir, self.dir.join("tuning"));
+            let text = json!({"name": "net", "plugins": [
+                {"type": "p", "ipam": {"type": "host-local", "dataDir": dir.join("ipam")}},
+                {"type": "tuning", "dataDir": tuning},
+                {"type": "q", "ipam": {"type": "host-local", "dataDir": dir.join("absent")}}
+            ]});
+            NetworkConfigList::parse(&text.to_string(), Path::new("x")).unwrap()
+        }
+    }
+
+    impl Drop for Host {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn only_what_carries_the_containers_id_goes() {
-        let dir = std::env::temp_dir().join(format!("netrun-sweep-{}", std::process::id()));
-        let (ipam, tuning) = (dir.join("ipam/net"), dir.join("tuning"));
-        for (file, text) in [
-            ("10.0.0.2", "ns-web\r\neth0"),
-            ("10.0.0.3", "ns-web"),
-            ("10.0.0.4", "ns-web\r\neth1"),
-            ("10.0.0.5", "ns-web2\r\neth0"),
-            ("10.0.0.6", ""),
-            ("fd00::2", "ns-web\neth0\n"),
-            ("last_reserved_ip.0", "10.0.0.5"),
-            ("lock", "ns-web"),
-        ] {
-            fs::create_dir_all(&ipam).unwrap();
-            fs::write(ipam.join(file), text).unwrap();
-        }
-        fs::create_dir_all(&tuning).unwrap();
-        fs::write(tuning.join("ns-web_eth0.json"), "{}").unwrap();
-        fs::write(tuning.join("ns-web_eth1.json"), "{}").unwrap();
-        let text = json!({"name": "net", "plugins": [
-            {"type": "p", "ipam": {"type": "host-local", "dataDir": dir.join("ipam")}},
-            {"type": "tuning", "dataDir": tuning},
-            {"type": "q", "ipam": {"type": "host-local", "dataDir": dir.join("absent")}}
-        ]});
-        let list = NetworkConfigList::parse(&text.to_string(), Path::new("x")).unwrap();
+        let host = Host::new("all");
+        let (ipam, tuning) = (host.dir.join("ipam/net"), host.dir.join("tuning"));
+        let list = host.list();
         let sweep = Sweep {
             list: &list,
             container_id: "ns-web",
             ifname: "eth0",
+            result: None,
+            reserved: &[],
         };
-        assert_eq!(sweep.find().await.found.len(), 4);
+        assert_eq!(sweep.find().await.found.len(), 5);
         let swept = sweep.run().await;
         assert!(swept.failures.is_empty(), "{:?}", swept.failures);
-        assert_eq!(swept.found.len(), 4);
+        assert_eq!(swept.found.len(), 5);
         assert!(sweep.run().await.found.is_empty());
         let mut left: Vec<_> = fs::read_dir(&ipam)
             .unwrap()
@@ -320,6 +441,28 @@ mod tests {
             ]
         );
         assert!(tuning.join("ns-web_eth1.json").exists());
-        fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// W4: the rules of an address are nobody else's as long as the address is not.
+    #[test]
+    fn an_address_of_the_result_counts_unless_another_holds_it_by_now() {
+        let host = Host::new("told");
+        let list = host.list();
+        let told = json!({"cniVersion": "1.0.0", "ips": [
+            {"address": "10.0.0.2/24"}, {"address": "10.0.0.5/24"}, {"address": "10.0.0.9/24"}]});
+        let sweep = Sweep {
+            list: &list,
+            container_id: "ns-web",
+            ifname: "eth0",
+            result: Some(&told),
+            reserved: &[],
+        };
+        let addresses = |texts: &[&str]| -> Vec<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        assert_eq!(sweep.told_addresses(), addresses(&["10.0.0.2", "10.0.0.9"]));
+        let mut reserved = sweep.reserved();
+        reserved.sort();
+        assert_eq!(reserved, addresses(&["10.0.0.2", "10.0.0.3", "fd00::2"]));
     }
 }

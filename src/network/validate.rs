@@ -28,6 +28,16 @@ impl Explain for InvalidParameter {
     fn class(&self) -> Class {
         Class::InvalidInput
     }
+
+    fn hint(&self) -> Option<String> {
+        let example = match self.what {
+            "interface name" => "eth0",
+            "plugin type" => "bridge",
+            "network name" => "mynet",
+            _ => "default-web",
+        };
+        Some(format!("write one such as \"{example}\""))
+    }
 }
 
 const WORD_RULE: &str =

@@ -1,4 +1,4 @@
-//! CHECK, STATUS, GC and VERSION.
+//! CHECK, STATUS and VERSION.
 //!
 //! Invariant: a verb that the configuration's version does not have is not sent to any plugin.
 
@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::RuntimeConf;
 use super::chain::{Callee, Chain};
-use super::detach::Failures;
+use super::detach::made_in;
 use super::locks::LockError;
 use super::plugin::PluginError;
-use super::request::{self, ValidAttachment};
+use super::request;
 use super::result::{CniResult, ResultError};
 use super::validate::InvalidParameter;
 use super::version;
@@ -48,30 +48,26 @@ pub enum VerbError {
         container_id: String,
     },
     /// What is kept of ADD's result cannot be understood.
-    #[error("the kept result on network \"{network}\" cannot be used")]
+    #[error("the kept result of \"{container_id}\" on network \"{network}\" cannot be used")]
     KeptResult {
+        /// The container id that plugins see.
+        container_id: String,
         /// The network.
         network: String,
         /// Why not.
         source: ResultError,
     },
     /// A plugin failed.
-    #[error("{command} of network \"{network}\" failed")]
+    #[error("{command} of network \"{network}\" ({}) failed", file.display())]
     Plugin {
         /// The network.
         network: String,
+        /// Where it is described.
+        file: PathBuf,
         /// The verb.
         command: &'static str,
         /// What failed.
         source: Box<PluginError>,
-    },
-    /// Plugins failed on GC; all have been called.
-    #[error("GC of network \"{network}\" failed")]
-    Gc {
-        /// The network.
-        network: String,
-        /// Every failure.
-        source: Failures,
     },
 }
 
@@ -84,7 +80,6 @@ impl Explain for VerbError {
             Self::NotAttached { .. } => Class::NotFound,
             Self::KeptResult { source, .. } => source.class(),
             Self::Plugin { source, .. } => source.class(),
-            Self::Gc { source, .. } => source.0.first().map_or(Class::Failed, Explain::class),
         }
     }
 
@@ -94,7 +89,11 @@ impl Explain for VerbError {
                 Some("set \"cniVersion\" to 0.4.0 or higher in the network's file".to_owned())
             }
             Self::Plugin { source, .. } => source.hint(),
-            Self::Gc { source, .. } => source.0.first().and_then(Explain::hint),
+            Self::NotAttached { .. } => {
+                Some("attach it first: CHECK comes between ADD and DEL".to_owned())
+            }
+            Self::Parameter(error) => error.hint(),
+            Self::KeptResult { .. } => Some("detach it and attach it again".to_owned()),
             _ => None,
         }
     }
@@ -138,8 +137,10 @@ impl Chain {
         }
         let _held = self.locks.detach(network).await?;
         let (conf, prev) = self.kept(conf, prev)?;
-        for plugin in self.list.plugins() {
-            let request = request::attachment(&self.list, plugin, &conf, Some(&prev));
+        let list = made_in(&self.list, Some(&prev));
+        let prev = self.usable(&conf.container_id, &prev, list.cni_version())?;
+        for plugin in list.plugins() {
+            let request = request::attachment(&list, plugin, &conf, Some(&prev));
             let called = self.call_by_type(plugin.plugin_type(), "CHECK", &conf, request);
             called
                 .await
@@ -153,7 +154,7 @@ impl Chain {
         &self,
         conf: &RuntimeConf,
         prev: Option<&Value>,
-    ) -> Result<(RuntimeConf, CniResult), VerbError> {
+    ) -> Result<(RuntimeConf, Value), VerbError> {
         let network = self.list.name();
         let (conf, prev) = match prev {
             Some(prev) => (conf.clone(), Some(prev.clone())),
@@ -166,13 +167,17 @@ impl Chain {
             network: network.to_owned(),
             container_id: conf.container_id.clone(),
         })?;
-        let version = self.list.cni_version();
-        let prev = CniResult::from_value(prev, version).and_then(|prev| prev.convert(version));
-        let prev = prev.map_err(|source| VerbError::KeptResult {
-            network: network.to_owned(),
-            source,
-        })?;
         Ok((conf, prev))
+    }
+
+    fn usable(&self, id: &str, kept: &Value, version: &str) -> Result<CniResult, VerbError> {
+        let result = CniResult::from_value(kept.clone(), version);
+        let result = result.and_then(|result| result.convert(version));
+        result.map_err(|source| VerbError::KeptResult {
+            container_id: id.to_owned(),
+            network: self.list.name().to_owned(),
+            source,
+        })
     }
 
     /// Asks every plugin whether it could serve an ADD now. The first refusal is the error, with
@@ -190,40 +195,6 @@ impl Chain {
                 .map_err(|source| self.failed("STATUS", source))?;
         }
         Ok(())
-    }
-
-    /// Tells every plugin which attachments are still wanted; it may free what belongs to any
-    /// other. So `valid` must name everybody's attachments, not only the caller's.
-    pub async fn gc(&self, valid: &[ValidAttachment]) -> Result<(), VerbError> {
-        if self.list.gc_disabled() || self.list.version() < version::STATUS_AND_GC {
-            return Ok(());
-        }
-        let _alone = self.locks.gc().await?;
-        let nobody = RuntimeConf::default();
-        let mut failures = Vec::new();
-        for plugin in self.list.plugins() {
-            let request = request::gc(&self.list, plugin, valid);
-            let called = self.call_by_type(plugin.plugin_type(), "GC", &nobody, request);
-            failures.extend(called.await.err());
-        }
-        match failures.is_empty() {
-            true => Ok(()),
-            false => Err(VerbError::Gc {
-                network: self.list.name().to_owned(),
-                source: Failures(failures),
-            }),
-        }
-    }
-
-    /// Every attachment in the cache, of whatever network and runtime, as [`Chain::gc`] takes it.
-    pub fn cached_attachments(&self) -> Vec<ValidAttachment> {
-        let cached = self.cache.list().into_iter();
-        cached
-            .map(|one| ValidAttachment {
-                container_id: one.container_id,
-                ifname: one.if_name,
-            })
-            .collect()
     }
 
     /// Asks every plugin which versions it speaks.
@@ -264,7 +235,7 @@ impl Chain {
         })
     }
 
-    async fn call_by_type(
+    pub(super) async fn call_by_type(
         &self,
         plugin: &str,
         command: &'static str,
@@ -282,6 +253,7 @@ impl Chain {
     fn failed(&self, command: &'static str, source: PluginError) -> VerbError {
         VerbError::Plugin {
             network: self.list.name().to_owned(),
+            file: self.list.source().to_owned(),
             command,
             source: Box::new(source),
         }

@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod copy;
 pub mod devices;
+pub mod enter;
 pub mod facts;
 pub mod lock;
 pub mod mount;
@@ -18,6 +19,7 @@ pub mod netns;
     reason = "no crate in the tree speaks pidfd, nor its ioctl"
 )]
 pub mod pidfd;
+pub mod ports;
 pub mod process;
 #[expect(
     unsafe_code,
@@ -25,6 +27,7 @@ pub mod process;
 )]
 pub mod ready;
 pub mod rootfs;
+pub mod routes;
 pub mod terminal;
 pub mod tree;
 pub mod usage;

@@ -1,8 +1,11 @@
-//! Looking into a root file system that nothing has mounted yet; memory that containers share.
+//! Root file systems mounted: to look into one that nothing has mounted yet, or where somebody wants
+//! it; memory that containers share.
 //!
-//! Invariant: a root is mounted in a mount namespace that dies with its thread, so none can stay.
+//! Invariant: what is only looked into is mounted in a mount namespace that dies with its thread, so
+//! that mount cannot stay.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -31,6 +34,40 @@ pub fn look_into<T: Send>(
         let ended_early = |_| Err(io::Error::other("the thread at the mount ended early"));
         thread.join().unwrap_or_else(ended_early)
     })
+}
+
+/// Mounts at a directory of the host.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn attach((kind, source, options): Instruction<'_>, target: &Path) -> io::Result<()> {
+    let (flags, data) = split(options);
+    let data = (!data.is_empty()).then_some(data.as_str());
+    mount(Some(source), target, Some(kind), flags, data)?;
+    // A bind mount takes no other flag when it is made.
+    if flags.contains(MsFlags::MS_BIND | MsFlags::MS_RDONLY) {
+        let again = flags | MsFlags::MS_REMOUNT;
+        mount(None::<&str>, target, None::<&str>, again, None::<&str>)?;
+    }
+    Ok(())
+}
+
+/// Unmounts what is mounted at a directory last.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn detach(target: &Path) -> io::Result<()> {
+    Ok(umount2(target, MntFlags::UMOUNT_NOFOLLOW)?)
+}
+
+/// Whether something is mounted at a directory.
+pub fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| std::fs::symlink_metadata(path).map(|meta| meta.dev());
+    let parent = path.parent().unwrap_or(path);
+    match (device(path), device(parent)) {
+        (Ok(own), Ok(above)) => own != above,
+        _ => false,
+    }
 }
 
 fn mount_privately((kind, source, options): Instruction<'_>) -> io::Result<()> {

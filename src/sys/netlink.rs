@@ -5,12 +5,15 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
+use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::nsid::{NsidAttribute, NsidMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
@@ -27,6 +30,62 @@ pub fn loopback_up() -> io::Result<()> {
     link.header.flags = LinkFlags::Up;
     link.header.change_mask = LinkFlags::Up;
     talk(RouteNetlinkMessage::SetLink(link), NLM_F_ACK).map(drop)
+}
+
+/// The number that the calling thread's network namespace has for another one (its "nsid"); most
+/// have none for most.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn namespace_id(netns: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    let mut question = NsidMessage::default();
+    let descriptor = netns.as_raw_fd().cast_unsigned();
+    question.attributes.push(NsidAttribute::Fd(descriptor));
+    let answers = talk(RouteNetlinkMessage::GetNsId(question), NLM_F_ACK)?;
+    let id = answers.into_iter().find_map(|message| match message {
+        RouteNetlinkMessage::NewNsId(answer) => {
+            let mut attributes = answer.attributes.into_iter();
+            attributes.find_map(|attribute| match attribute {
+                // -1 means that there is none.
+                NsidAttribute::Id(id) => u32::try_from(id).ok(),
+                _ => None,
+            })
+        }
+        _ => None,
+    });
+    Ok(id)
+}
+
+/// The hardware address of the veth device of this name in the calling thread's network namespace;
+/// nothing if there is no such device, or it is of another kind.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn veth_address(name: &str) -> io::Result<Option<String>> {
+    let Ok(index) = if_nametoindex(name) else {
+        return Ok(None);
+    };
+    let mut question = LinkMessage::default();
+    question.header.index = index;
+    let answers = talk(RouteNetlinkMessage::GetLink(question), NLM_F_ACK)?;
+    let attributes = answers.into_iter().flat_map(|message| match message {
+        RouteNetlinkMessage::NewLink(link) => link.attributes,
+        _ => Vec::new(),
+    });
+    let (mut veth, mut address) = (false, None);
+    for attribute in attributes {
+        match attribute {
+            LinkAttribute::LinkInfo(infos) => {
+                veth |= infos.contains(&LinkInfo::Kind(InfoKind::Veth));
+            }
+            LinkAttribute::Address(bytes) => {
+                let bytes = bytes.iter().map(|byte| format!("{byte:02x}"));
+                address = Some(bytes.collect::<Vec<_>>().join(":"));
+            }
+            _ => {}
+        }
+    }
+    Ok(address.filter(|_| veth))
 }
 
 /// The destinations of all routes of the calling thread's network namespace, as (address, prefix
@@ -63,7 +122,10 @@ fn destination(route: &RouteMessage) -> Option<(IpAddr, u8)> {
 }
 
 /// Sends one request and collects the answers until the kernel says that it is done.
-fn talk(request: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+pub(super) fn talk(
+    request: RouteNetlinkMessage,
+    flags: u16,
+) -> io::Result<Vec<RouteNetlinkMessage>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -129,6 +191,21 @@ mod tests {
         assert!(!overlap(net("10.88.0.0", 16), net("10.89.0.0", 16)));
         assert!(!overlap(net("10.0.0.0", 8), net("::", 0)));
         assert!(overlap(net("fd00::", 8), net("fd00:1::", 64)));
+    }
+
+    #[test]
+    fn ones_own_namespace_has_a_number_or_none() {
+        // Which it is is the machine's affair; that the kernel understood the question is ours.
+        let own = std::fs::File::open("/proc/self/ns/net").unwrap();
+        namespace_id(std::os::fd::AsFd::as_fd(&own)).unwrap();
+        let other = std::fs::File::open("/proc/self/ns/uts").unwrap();
+        assert!(namespace_id(std::os::fd::AsFd::as_fd(&other)).is_err());
+    }
+
+    #[test]
+    fn what_is_no_veth_has_no_address_here() {
+        assert_eq!(veth_address("lo").unwrap(), None);
+        assert_eq!(veth_address("no-such-device").unwrap(), None);
     }
 
     #[test]

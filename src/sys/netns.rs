@@ -2,9 +2,11 @@
 //!
 //! Invariant: a thread that enters a new namespace never returns to anybody: it ends there.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -70,6 +72,56 @@ pub fn remove(path: &Path) -> io::Result<()> {
 pub fn exists(path: &Path) -> bool {
     let kind = File::open(path).ok().and_then(|file| fstatfs(file).ok());
     kind.is_some_and(|stat| stat.filesystem_type() == NSFS_MAGIC)
+}
+
+/// Whether `path` is a network namespace, and not one of another kind.
+pub fn is_network(path: &Path) -> bool {
+    // What is none has no number either, and the kernel says so.
+    File::open(path).is_ok_and(|file| netlink::namespace_id(file.as_fd()).is_ok())
+}
+
+/// The names under [`DIRECTORY`], sorted; without the directory there are none.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn names() -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(DIRECTORY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // What is not UTF-8 no command line of ours can name.
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Which namespace a path leads to: the same numbers for all its names.
+///
+/// # Errors
+/// There is no such file.
+pub fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+/// How many processes are in each network namespace.
+pub fn processes() -> HashMap<(u64, u64), usize> {
+    let mut counts = HashMap::new();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_pid = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+    };
+    for process in entries.filter(is_pid) {
+        // One that has ended meanwhile is in none.
+        if let Ok(netns) = identity(&process.path().join("ns/net")) {
+            *counts.entry(netns).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// The directory must be a shared mount point before the first name is made in it, else names made

@@ -155,7 +155,8 @@ pub fn is_frozen(pid: u32) -> bool {
     let root = Path::new(CGROUPS);
     let v1 = path_of(&cgroups, "freezer").map(|path| root.join("freezer").join(path));
     let v2 = path_of(&cgroups, "").map(|path| root.join(path));
-    let frozen_v1 = v1.is_some_and(|at| text(&at, "freezer.state").trim() != "THAWED");
+    // The root of a hierarchy has no such file, and is never frozen.
+    let frozen_v1 = v1.is_some_and(|at| text(&at, "freezer.state").trim() == "FROZEN");
     frozen_v1 || v2.is_some_and(|at| field(&text(&at, "cgroup.events"), "frozen") == 1)
 }
 

@@ -29,7 +29,7 @@ disabled_plugins = [
 "#;
 
 const REGISTRY: &str = "version: 0.1
-log: {level: error, accesslog: {disabled: true}}
+log: {level: error}
 storage: {filesystem: {rootdirectory: /mnt/storage}, cache: {}}
 http: {addr: '127.0.0.1:5000'}
 ";
@@ -114,6 +114,16 @@ impl FakeHost {
         fixtures::install_storage(self);
         fs::write(self.dir().join("registry.yml"), REGISTRY).unwrap();
         self.write("/etc/containerd/certs.d/docker.io/hosts.toml", HOSTS_TOML);
+        self.resume_registry();
+    }
+
+    /// Starts the registry again, with the configuration that stands in `/mnt/registry.yml` now.
+    pub fn resume_registry(&self) {
+        self.resume_registry_at("127.0.0.1:5000");
+    }
+
+    /// As [`FakeHost::resume_registry`], where the configuration has it listen elsewhere.
+    pub fn resume_registry_at(&self, address: &str) {
         let running = self
             .cmd("sh")
             .args(&[
@@ -122,10 +132,16 @@ impl FakeHost {
             ])
             .spawn();
         *self.registry.borrow_mut() = Some(running);
+        let (host, port) = address.split_once(':').unwrap();
         eventually(Duration::from_secs(30), "the registry answers", || {
-            let probe = "busybox wget -qO- http://127.0.0.1:5000/v2/";
-            (self.sh(probe).code == 0).then_some(())
+            let probe = format!("exec bash -c 'exec 3<>/dev/tcp/{host}/{port}'");
+            (self.sh(&probe).code == 0).then_some(())
         });
+    }
+
+    /// What the registry was asked so far.
+    pub fn read_registry_log(&self) -> String {
+        fs::read_to_string(self.dir().join("registry.log")).unwrap_or_default()
     }
 
     /// Ends the registry.

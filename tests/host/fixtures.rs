@@ -66,6 +66,10 @@ pub fn require_tools() {
             ("zstd", "zstd"),
             ("tini-static", "tini"),
             ("dnsmasq", "dnsmasq-base"),
+            ("openssl", "openssl"),
+            ("skopeo", "skopeo"),
+            ("podman", "podman"),
+            ("python3", "python3"),
         ];
         let found = |tool: &str| {
             let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

@@ -7,7 +7,8 @@
 mod command;
 mod containerd;
 mod fixtures;
-mod glob;
+pub mod glob;
+pub mod scripted;
 mod terminal;
 mod world;
 
@@ -19,7 +20,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use command::{Cmd, Output, Running};
-pub use fixtures::ALPINE;
+pub use fixtures::{ALPINE, unpacked};
 pub use terminal::Terminal;
 pub use world::World;
 
@@ -238,6 +239,18 @@ impl FakeHost {
     /// masqueraded.
     pub fn mynet(&self) {
         self.network("10-mynet.conf", fixtures::MYNET);
+    }
+
+    /// The same network, with a plugin that publishes ports.
+    pub fn mynet_with_ports(&self) {
+        let bridge: serde_json::Value = serde_json::from_str(fixtures::MYNET).unwrap();
+        let portmap = serde_json::json!({"type": "portmap", "snat": true,
+            "capabilities": {"portMappings": true}});
+        let mut hairpin = bridge.clone();
+        hairpin["hairpinMode"] = true.into();
+        let list = serde_json::json!({"cniVersion": "1.0.0", "name": bridge["name"],
+            "plugins": [hairpin, portmap]});
+        self.network("10-mynet.conflist", &list.to_string());
     }
 
     /// Announces lines of the world diff that this test expects; `*` stands for anything.

@@ -138,6 +138,10 @@ const BY_DESIGN: &[(&str, &str)] = &[
         "the portmap plugin's mark rule",
     ),
     (
+        "iptables * -A CNI-HOSTPORT-SETMARK *",
+        "the portmap plugin's mark rule",
+    ),
+    (
         "iptables * -A *ROUTING * -j CNI-HOSTPORT-*",
         "the jumps to them",
     ),

@@ -100,15 +100,22 @@ fn host_device_lends_a_device_and_gives_it_back() {
             remove(&host, &["one"]);
             host.sh("ip link show card0").ok();
         }
-        // It comes back from a container that is killed as well, and from one that ends by itself.
+        // It comes back from a container that is killed, from one that ends by itself, and from one whose
+        // supervisor died with it.
         start(&host, "one", "byname");
         host.netrun(&["kill", "one"]).ok();
         host.netrun(&["wait", "one"]).code(137);
         host.netrun(&["rm", "one"]).ok();
         host.sh("ip link show card0").ok();
         once(&host, "byname", &ping("10.20.8.1")).ok();
+        host.sh("ip link show card0").ok();
+        start(&host, "one", "byname");
+        host.sh("pkill -9 -f '[n]etrun supervise'; pkill -9 -x sleep")
+            .ok();
+        host.netrun(&["gc"]).ok();
         let link = host.sh("ip link show card0").ok();
         assert!(link.stdout.contains("02:00:00:00:00:77"), "{link}");
+        remove(&host, &["one"]);
     });
     host.finish();
 }

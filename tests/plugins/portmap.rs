@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{dual, network, remove, start, with_both};
-use crate::host::{FakeHost, Output, PluginSet, Running, eventually};
+use super::{dual, network, remove, with_both};
+use crate::host::{ALPINE, FakeHost, Output, PluginSet, Running, eventually};
 
 /// Answers each line over TCP and each datagram over UDP, of both families, with who asked.
 const SERVER: &str = r#"
@@ -68,19 +68,32 @@ fn asked(host: &FakeHost, protocol: &str, address: &str, port: u16) -> String {
     )
 }
 
+/// A bridge whose ports can be published.
 fn published(name: &str, third: u8, extra: &Value) -> Value {
     // Where bridged frames pass iptables, the way back to oneself leaves by the port that it came in by.
     let mut bridge = json!({"type": "bridge", "bridge": format!("{name}0"), "isDefaultGateway": true,
         "ipMasq": true, "hairpinMode": true, "ipam": dual(third)});
-    let mut portmap = json!({"type": "portmap", "snat": true, "runtimeConfig": {"portMappings": [
-        {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
-        {"hostPort": 8053, "containerPort": 53, "protocol": "udp"},
-        {"hostPort": 8081, "containerPort": 80, "protocol": "tcp", "hostIP": "10.99.0.1"}]}});
+    let mut portmap =
+        json!({"type": "portmap", "snat": true, "capabilities": {"portMappings": true}});
     if !extra.is_null() {
         bridge["ipMasqBackend"] = extra.clone();
         portmap["backend"] = extra.clone();
     }
     json!([bridge, portmap])
+}
+
+fn start_published(host: &FakeHost) {
+    let ports = [
+        "-p",
+        "8080:80",
+        "-p",
+        "8053:53/udp",
+        "-p",
+        "10.99.0.1:8081:80",
+    ];
+    let run = ["run", "-d", "--name", "web", "--net", "web"];
+    host.netrun(&[&run[..], &ports[..], &[ALPINE, "sleep", "1000"]].concat())
+        .ok();
 }
 
 /// Everybody who may ask does.
@@ -117,7 +130,7 @@ fn a_published_port_is_reached_from_everywhere() {
     let peer = host.peer();
     with_both(&host, |set| {
         network(&host, set, "web", &published("web", 50, &Value::Null));
-        start(&host, "web", "web");
+        start_published(&host);
         let server = serve(&host, "web");
         everybody(&host, &peer);
         drop(server);
@@ -141,7 +154,7 @@ fn the_newer_ones_do_the_same_with_nftables() {
         "web",
         &published("web", 51, &json!("nftables")),
     );
-    start(&host, "web", "web");
+    start_published(&host);
     let server = serve(&host, "web");
     everybody(&host, &peer);
     drop(server);

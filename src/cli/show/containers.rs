@@ -22,6 +22,7 @@ const COLUMNS: &[Column] = &[
     ("STATUS", "Status"),
     ("NETWORKS", "Networks"),
     ("ADDRESSES", "Addresses"),
+    ("PORTS", "Ports"),
 ];
 
 const HEADERS: &[Column] = &[("CONTAINER ID", "ID")];
@@ -57,6 +58,8 @@ fn row(view: &View, now: Timestamp, whole: bool) -> Row {
     };
     let addresses = view.addresses().into_iter();
     let addresses: Vec<String> = addresses.map(|a| a.address.addr().to_string()).collect();
+    let ports = view.ports().into_iter();
+    let ports: Vec<String> = ports.map(|(own, at)| format!("{at}->{own}")).collect();
     let labels = record.labels.iter();
     let labels: Vec<String> = labels
         .map(|(key, value)| format!("{key}={value}"))
@@ -74,7 +77,7 @@ fn row(view: &View, now: Timestamp, whole: bool) -> Row {
         "Status": view.phrase(now),
         "Networks": view.networks().join(","),
         "Addresses": addresses.join(","),
-        "Ports": "",
+        "Ports": ports.join(", "),
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
     });

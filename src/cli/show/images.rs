@@ -7,8 +7,10 @@ use serde_json::json;
 
 use super::listed_time;
 use crate::cli::format::{Column, Format, Row, TemplateError, list};
+use crate::commands::image_prune::Pruned;
 use crate::commands::images::Args;
 use crate::commands::rmi::Removed;
+use crate::commands::system_df::Usage;
 use crate::engine::view::age;
 use crate::image::ImageSummary;
 use crate::model::bytes::Bytes;
@@ -26,7 +28,16 @@ const COLUMNS: &[Column] = &[
     ("IMAGE ID", "ID"),
     ("CREATED", "CreatedSince"),
     ("SIZE", "Size"),
+    ("UNPACKED", "Unpacked"),
     ("PLATFORM", "Platform"),
+];
+
+const USAGE: &[Column] = &[
+    ("TYPE", "Type"),
+    ("TOTAL", "TotalCount"),
+    ("ACTIVE", "Active"),
+    ("SIZE", "Size"),
+    ("RECLAIMABLE", "Reclaimable"),
 ];
 
 /// The list as it is printed.
@@ -47,7 +58,46 @@ pub fn show(
     let now = Timestamp::now();
     let rows = images.iter().map(|image| row(image, now, args.no_trunc));
     let rows: Vec<Row> = rows.collect();
-    list(format.unwrap_or(&Format::Table), &rows, COLUMNS, &[])
+    let mut columns = COLUMNS.to_vec();
+    if args.digests {
+        columns.insert(2, ("DIGEST", "Digest"));
+    }
+    list(format.unwrap_or(&Format::Table), &rows, &columns, &[])
+}
+
+/// What a prune took away, as docker says it.
+pub fn pruned(pruned: &Pruned) -> String {
+    let untagged = pruned
+        .names
+        .iter()
+        .map(|name| format!("Untagged: {}\n", familiar(name)));
+    let lines: String = untagged.collect();
+    format!("{lines}Total reclaimed space: {}\n", decimal(pruned.bytes))
+}
+
+/// What images and containers take.
+///
+/// # Errors
+/// The template names a field that there is not.
+pub fn usage(usage: &[Usage], format: Option<&Format>) -> Result<String, TemplateError> {
+    let row = |usage: &Usage| {
+        let share = (usage.reclaimable * 100)
+            .checked_div(usage.size)
+            .unwrap_or(0);
+        Row::from(json!({
+            "Type": usage.kind,
+            "TotalCount": usage.total.to_string(),
+            "Active": usage.active.to_string(),
+            "Size": decimal(usage.size),
+            "Reclaimable": format!("{} ({share}%)", decimal(usage.reclaimable)),
+        }))
+    };
+    let rows: Vec<Row> = usage.iter().map(row).collect();
+    list(format.unwrap_or(&Format::Table), &rows, USAGE, &[])
+}
+
+fn decimal(bytes: u64) -> String {
+    Bytes(i64::try_from(bytes).unwrap_or(i64::MAX)).decimal()
 }
 
 /// What was removed, as docker says it.
@@ -59,7 +109,8 @@ pub fn removed(removed: &Removed) -> String {
     }
 }
 
-fn familiar(name: &str) -> String {
+/// A name as people write it.
+pub fn familiar(name: &str) -> String {
     reference(name).map_or_else(|| name.to_owned(), |reference| reference.familiar())
 }
 
@@ -96,7 +147,8 @@ fn row(image: &ImageSummary, now: Timestamp, whole: bool) -> Row {
         "Digest": or_none(&image.digest),
         "CreatedSince": created.map_or("N/A".to_owned(), |at| format!("{} ago", age(at, now))),
         "CreatedAt": created.map_or("N/A".to_owned(), listed_time),
-        "Size": Bytes(i64::try_from(image.size).unwrap_or(i64::MAX)).decimal(),
+        "Size": decimal(image.size),
+        "Unpacked": decimal(image.unpacked),
         "Platform": or_none(&image.platform),
     }))
 }
@@ -112,6 +164,8 @@ mod tests {
             id: "sha256:fedcba9876543210".to_owned(),
             created: "2020-01-01T00:00:00Z".to_owned(),
             size: 5_600_000,
+            unpacked: 9_000_000,
+            labels: Default::default(),
             platform: "linux/amd64".to_owned(),
         }
     }
@@ -119,8 +173,8 @@ mod tests {
     fn args(quiet: bool, no_trunc: bool) -> Args {
         Args {
             quiet,
-            format: None,
             no_trunc,
+            ..Args::default()
         }
     }
 

@@ -2,14 +2,18 @@
 //!
 //! Invariant: fields have docker's names and mean what docker's mean; further ones are ours.
 
+pub mod cni;
 pub mod containers;
 pub mod events;
+pub mod history;
 mod host_config;
 pub mod images;
 pub mod info;
 pub mod inspect;
 pub mod logs;
+pub mod netns;
 mod network_settings;
+pub mod networks;
 pub mod started;
 pub mod stats;
 pub mod version;

@@ -22,11 +22,29 @@ pub fn network_settings(view: &View) -> Value {
         Some(Value::Object(first)) => first.clone(),
         _ => Map::new(),
     };
-    settings.shift_remove("Interface");
-    settings.insert("Ports".to_owned(), json!({}));
+    for own in ["Interface", "Aliases"] {
+        settings.shift_remove(own);
+    }
+    settings.insert("Ports".to_owned(), ports(view));
     settings.insert("SandboxKey".to_owned(), json!(sandbox_key(view)));
     settings.insert("Networks".to_owned(), Value::Object(networks));
     Value::Object(settings)
+}
+
+/// The published ports by the container's, as docker has them.
+fn ports(view: &View) -> Value {
+    let mut ports = Map::new();
+    for (own, address) in view.ports() {
+        let binding = json!({
+            "HostIp": address.ip().to_string(),
+            "HostPort": address.port().to_string(),
+        });
+        let bindings = ports.entry(own.to_string()).or_insert_with(|| json!([]));
+        if let Value::Array(bindings) = bindings {
+            bindings.push(binding);
+        }
+    }
+    Value::Object(ports)
 }
 
 fn sandbox_key(view: &View) -> String {
@@ -38,8 +56,10 @@ fn sandbox_key(view: &View) -> String {
 
 /// One attachment.
 fn endpoint(view: &View, index: usize, result: Option<&CniResult>) -> Value {
-    let ifname = view.record.network.attachments.get(index);
-    let ifname = ifname
+    let attachment = view.record.network.attachments.get(index);
+    let aliases = attachment.map(|attachment| attachment.aliases.clone());
+    let aliases = aliases.unwrap_or_default();
+    let ifname = attachment
         .map(|attachment| attachment.ifname.as_str())
         .unwrap_or_default();
     let addresses = result
@@ -66,6 +86,7 @@ fn endpoint(view: &View, index: usize, result: Option<&CniResult>) -> Value {
         .find(|i| i.sandbox.is_some() && i.name == ifname);
     json!({
         "Interface": ifname,
+        "Aliases": aliases,
         "MacAddress": own.and_then(|interface| interface.mac).unwrap_or_default(),
         "IPAddress": v4,
         "IPPrefixLen": v4_bits,
@@ -93,6 +114,7 @@ mod tests {
         let settings = settings(Status::Running, |_| {});
         let expected = json!({
             "Interface": "eth0",
+            "Aliases": [],
             "MacAddress": "aa:bb:cc:dd:ee:ff",
             "IPAddress": "10.10.0.2",
             "IPPrefixLen": 16,

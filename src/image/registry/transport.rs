@@ -1,17 +1,16 @@
 //! How a host is spoken to: TLS, proxies, time-outs.
 //!
 //! Invariant: what `hosts.toml` says of a host's certificates holds for requests and for
-//! authentication alike.
+//! authentication alike; a redirect is never followed here, because headers are not for everybody.
 
 use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
 
-use oci_client::Client as AuthClient;
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Identity};
 
-use super::fetch_error::FetchError;
+use super::error::FetchError;
 use super::hosts::{Host, is_loopback};
 
 /// How long a connection may take to stand, and how long it may be silent.
@@ -47,7 +46,8 @@ fn builder(host: &Host, name: &str) -> Result<ClientBuilder, FetchError> {
     };
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(Policy::none())
+        .connect_timeout(host.dial_timeout.unwrap_or(CONNECT_TIMEOUT))
         .read_timeout(READ_TIMEOUT)
         .tls_danger_accept_invalid_certs(host.skip_verify);
     if is_loopback(name) {
@@ -65,34 +65,6 @@ fn builder(host: &Host, name: &str) -> Result<ClientBuilder, FetchError> {
         builder = builder.identity(Identity::from_pem(&pem).map_err(failed)?);
     }
     Ok(builder)
-}
-
-/// The client that answers a host's challenge.
-///
-/// # Errors
-/// As [`http`].
-pub fn auth(host: &Host, name: &str) -> Result<AuthClient, FetchError> {
-    install_crypto();
-    let certificate = |data| Certificate {
-        encoding: CertificateEncoding::Pem,
-        data,
-    };
-    let config = ClientConfig {
-        protocol: match host.base.scheme() {
-            "http" => ClientProtocol::Http,
-            _ => ClientProtocol::Https,
-        },
-        accept_invalid_certificates: host.skip_verify,
-        extra_root_certificates: authorities(host)?.into_iter().map(certificate).collect(),
-        connect_timeout: Some(CONNECT_TIMEOUT),
-        read_timeout: Some(READ_TIMEOUT),
-        user_agent: USER_AGENT,
-        ..ClientConfig::default()
-    };
-    AuthClient::try_from(config).map_err(|source| FetchError::Authorize {
-        host: name.to_owned(),
-        source: Box::new(source),
-    })
 }
 
 fn authorities(host: &Host) -> Result<Vec<Vec<u8>>, FetchError> {

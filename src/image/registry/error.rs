@@ -5,8 +5,9 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use oci_client::errors::{OciDistributionError, OciEnvelope};
+use serde::Deserialize;
 
 use crate::model::class::{Class, Explain};
 
@@ -37,13 +38,61 @@ pub enum FetchError {
         /// Why.
         source: reqwest::Error,
     },
-    /// No token was to be had.
-    #[error("{host} does not let us in")]
-    Authorize {
+    /// It wants to be told who we are in a way that we do not have, or we have nothing to tell.
+    #[error("{host} wants to know who we are, and there is no credential for it")]
+    Challenge {
         /// The host.
         host: String,
+    },
+    /// It wants a secret to be sent unencrypted.
+    #[error("{host} wants the credentials to be sent to {server} without encryption")]
+    Insecure {
+        /// The host.
+        host: String,
+        /// The token server that it names.
+        server: String,
+    },
+    /// The token server that the host named refuses us.
+    #[error("{server}, where {host} sends us for a token, does not give one")]
+    Token {
+        /// The host.
+        host: String,
+        /// The token server.
+        server: String,
+        /// Its answer.
+        source: Answer,
+    },
+    /// The token server does not answer.
+    #[error("the token server {server} does not answer")]
+    TokenServer {
+        /// The token server.
+        server: String,
         /// Why.
-        source: Box<OciDistributionError>,
+        source: reqwest::Error,
+    },
+    /// The token server's answer holds no token.
+    #[error("the token server {server} answered without a token")]
+    NoToken {
+        /// The token server.
+        server: String,
+    },
+    /// It sent another part of a blob than the one asked for.
+    #[error("{host} sent another part of a blob than was asked for")]
+    Range {
+        /// The host.
+        host: String,
+    },
+    /// It opened an upload and does not say where.
+    #[error("{host} does not say where to send a blob")]
+    NoLocation {
+        /// The host.
+        host: String,
+    },
+    /// One redirect after the other, or one to nowhere.
+    #[error("{host} redirects without an end")]
+    Redirects {
+        /// The host.
+        host: String,
     },
     /// The host answered with an error.
     #[error("{host} does not hand out {what}")]
@@ -115,6 +164,17 @@ impl FetchError {
     }
 }
 
+impl FetchError {
+    /// Whether the connection to a host that can be reached broke: it is worth another try.
+    pub fn is_broken(&self) -> bool {
+        match self {
+            FetchError::Broken { .. } => true,
+            FetchError::Request { source, .. } => !source.is_connect() && !source.is_timeout(),
+            _ => false,
+        }
+    }
+}
+
 /// Whether TLS failed: somewhere down the causes is rustls. An I/O error that wraps another one
 /// does not count it among its causes, so it is asked for it.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
@@ -132,6 +192,8 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
+    /// How long the registry asks us to wait.
+    pub retry_after: Option<Duration>,
     /// The registry's own words, where it has any.
     message: Option<String>,
 }
@@ -139,13 +201,44 @@ pub struct Answer {
 impl Answer {
     /// Reads the answer; a body that is not the distribution specification's is not shown.
     pub fn new(status: u16, body: Option<&[u8]>) -> Answer {
-        let envelope = body.and_then(|body| serde_json::from_slice::<OciEnvelope>(body).ok());
+        let envelope = body.and_then(|body| serde_json::from_slice::<Envelope>(body).ok());
         let message = envelope.and_then(|envelope| {
             let messages = envelope.errors.into_iter().map(|error| error.message);
-            let messages: Vec<String> = messages.filter(|text| !text.is_empty()).collect();
+            let messages = messages.chain([envelope.details]);
+            // It may be anything, and it is shown on a terminal.
+            let plain = messages.map(|text| text.replace(|c: char| c.is_control(), " "));
+            let messages: Vec<String> = plain.filter(|text| !text.is_empty()).collect();
             (!messages.is_empty()).then(|| messages.join("; "))
         });
-        Answer { status, message }
+        Answer {
+            status,
+            retry_after: None,
+            message,
+        }
+    }
+}
+
+/// The distribution specification's form of errors; Docker's token server has another.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Envelope {
+    errors: Vec<Problem>,
+    details: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    message: String,
+}
+
+fn class_of(status: u16) -> Class {
+    match status {
+        401 | 403 => Class::Denied,
+        404 => Class::NotFound,
+        408 => Class::Timeout,
+        429 | 500.. => Class::Unavailable,
+        _ => Class::Failed,
     }
 }
 
@@ -153,21 +246,21 @@ impl Explain for FetchError {
     fn class(&self) -> Class {
         match self {
             FetchError::Certificate { .. } | FetchError::Client { .. } => Class::InvalidInput,
-            FetchError::Request { source, .. } | FetchError::Broken { source, .. } => {
-                match source.is_timeout() {
-                    true => Class::Timeout,
-                    false => Class::Unavailable,
-                }
-            }
-            FetchError::Authorize { .. } => Class::Denied,
-            FetchError::Refused { source, .. } => match source.status {
-                401 | 403 => Class::Denied,
-                404 => Class::NotFound,
-                408 => Class::Timeout,
-                429 | 500.. => Class::Unavailable,
-                _ => Class::Failed,
+            FetchError::Request { source, .. }
+            | FetchError::TokenServer { source, .. }
+            | FetchError::Broken { source, .. } => match source.is_timeout() {
+                true => Class::Timeout,
+                false => Class::Unavailable,
             },
-            FetchError::Digest { .. }
+            FetchError::Challenge { .. } | FetchError::Insecure { .. } => Class::Denied,
+            FetchError::Token { source, .. } | FetchError::Refused { source, .. } => {
+                class_of(source.status)
+            }
+            FetchError::NoToken { .. }
+            | FetchError::Redirects { .. }
+            | FetchError::Range { .. }
+            | FetchError::NoLocation { .. }
+            | FetchError::Digest { .. }
             | FetchError::Content { .. }
             | FetchError::Size { .. }
             | FetchError::TooLarge { .. } => Class::Failed,
@@ -176,15 +269,10 @@ impl Explain for FetchError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            FetchError::Refused { source, .. } => match source.status {
-                401 | 403 => {
-                    "check the image's name; if the repository is private, log in \
-                     (docker login or nerdctl login write the file that netrun reads)"
-                }
-                404 => "check the image's name and tag",
-                429 => "wait, log in, or name a mirror in /etc/containerd/certs.d",
-                _ => return None,
-            },
+            FetchError::Token { source, .. } | FetchError::Refused { source, .. } => {
+                return refusal_hint(source);
+            }
+            FetchError::Challenge { host } => return Some(format!("netrun login {host}")),
             FetchError::Client { .. } => {
                 "install ca-certificates, or name the registry's \
                                           authority in its hosts.toml"
@@ -204,6 +292,21 @@ impl Explain for FetchError {
         };
         Some(hint.to_owned())
     }
+}
+
+fn refusal_hint(answer: &Answer) -> Option<String> {
+    Some(match (answer.status, answer.retry_after) {
+        (401 | 403, _) => {
+            "check the image's name; if the repository is private, netrun login".to_owned()
+        }
+        (404, _) => "check the image's name and tag".to_owned(),
+        (429 | 503, Some(wait)) => format!(
+            "wait {} seconds as the registry asks, log in, or name a mirror in /etc/containerd/certs.d",
+            wait.as_secs()
+        ),
+        (429, None) => "wait, log in, or name a mirror in /etc/containerd/certs.d".to_owned(),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -36,6 +37,42 @@ pub struct Host {
     pub identities: Vec<(PathBuf, Option<PathBuf>)>,
     /// Headers that every request carries.
     pub headers: Vec<(String, String)>,
+    /// It may be given content.
+    pub takes: bool,
+    /// How long a connection may take to stand, if the file says so.
+    pub dial_timeout: Option<Duration>,
+}
+
+impl Host {
+    /// A place of which nothing is known but its address.
+    pub fn unknown(base: Url) -> Host {
+        Host {
+            base,
+            resolves: true,
+            serves: true,
+            takes: false,
+            namespace: None,
+            skip_verify: false,
+            authorities: Vec::new(),
+            identities: Vec::new(),
+            headers: Vec::new(),
+            dial_timeout: None,
+        }
+    }
+
+    /// Its name and port, for messages.
+    pub fn name(&self) -> String {
+        name(&self.base)
+    }
+}
+
+/// An address's host, with its port if it says one.
+pub fn name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
 }
 
 /// A `hosts.toml` that cannot be used.
@@ -65,20 +102,31 @@ pub enum HostsError {
         /// The address as given.
         url: String,
     },
+    /// It gives a time that is none.
+    #[error("{} has the time-out {text:?}", .path.display())]
+    Duration {
+        /// The file.
+        path: PathBuf,
+        /// The time as given.
+        text: String,
+    },
 }
 
 impl Explain for HostsError {
     fn class(&self) -> Class {
         match self {
             HostsError::Read { .. } => Class::Failed,
-            HostsError::Parse { .. } | HostsError::Address { .. } => Class::InvalidInput,
+            HostsError::Parse { .. } | HostsError::Address { .. } | HostsError::Duration { .. } => {
+                Class::InvalidInput
+            }
         }
     }
 
     fn hint(&self) -> Option<String> {
         let (HostsError::Read { path, .. }
         | HostsError::Parse { path, .. }
-        | HostsError::Address { path, .. }) = self;
+        | HostsError::Address { path, .. }
+        | HostsError::Duration { path, .. }) = self;
         Some(format!("mend or remove {}", path.display()))
     }
 }
@@ -92,15 +140,62 @@ impl Explain for HostsError {
 /// [`HostsError`] if the file that counts cannot be used.
 pub fn hosts(dir: &Path, registry: &str) -> Result<Vec<Host>, HostsError> {
     for name in directories(registry) {
-        let path = dir.join(name).join("hosts.toml");
+        let place = dir.join(name);
+        let path = place.join("hosts.toml");
         match std::fs::read_to_string(&path) {
             Ok(text) => return parse(&text, &path, registry),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(HostsError::Read { path, source }),
         }
+        if let Ok(files) = std::fs::read_dir(&place) {
+            let names = files.flatten().map(|file| file.path()).collect();
+            let entry = docker_certificates(names);
+            // Where there are certificates, there is TLS, on this machine too.
+            let url = entry.as_ref().map(|_| format!("https://{registry}"));
+            let url = url.filter(|_| is_loopback(registry));
+            return Ok(vec![resolve(
+                url,
+                entry.unwrap_or_default(),
+                &path,
+                registry,
+            )?]);
+        }
     }
     let path = dir.join(registry);
     Ok(vec![resolve(None, Entry::default(), &path, registry)?])
+}
+
+/// What docker has beside each other in a registry's directory: authorities as `*.crt`, client
+/// certificates as `*.cert` with their keys as `*.key`.
+fn docker_certificates(mut files: Vec<PathBuf>) -> Option<Entry> {
+    files.sort();
+    let of_kind = |kind: &str| {
+        let fits = |file: &&PathBuf| file.extension().is_some_and(|own| own == kind);
+        files.iter().filter(fits).cloned().collect::<Vec<_>>()
+    };
+    let text = |file: &Path| file.to_string_lossy().into_owned();
+    let authorities: Vec<String> = of_kind("crt").iter().map(|file| text(file)).collect();
+    let pair =
+        |file: &PathBuf| OneOrMany::Many(vec![text(file), text(&file.with_extension("key"))]);
+    let clients: Vec<OneOrMany> = of_kind("cert").iter().map(pair).collect();
+    (!authorities.is_empty() || !clients.is_empty()).then(|| Entry {
+        ca: Some(OneOrMany::Many(authorities)),
+        client: Some(Clients::Many(clients)),
+        ..Entry::default()
+    })
+}
+
+/// Go's way to write a time, as far as anybody uses it here: `500ms`, `5s`, `1m`.
+fn seconds(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
 }
 
 /// Whether a registry is on this machine: it is spoken to in plain HTTP.
@@ -142,6 +237,7 @@ struct Entry {
     skip_verify: Option<bool>,
     header: Option<BTreeMap<String, OneOrMany>>,
     override_path: Option<bool>,
+    dial_timeout: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -201,7 +297,14 @@ fn resolve(
         Some(capabilities) => capabilities.iter().any(|capability| capability == what),
         None => true,
     };
-    let (resolves, serves) = (can("resolve"), can("pull"));
+    let (resolves, serves, takes) = (can("resolve"), can("pull"), can("push"));
+    let dial_timeout = entry.dial_timeout.as_deref().map(|text| {
+        seconds(text).ok_or_else(|| HostsError::Duration {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        })
+    });
+    let dial_timeout = dial_timeout.transpose()?;
     let beside = |file: String| path.with_file_name(file);
     let authorities = entry.ca.map(OneOrMany::into_vec).unwrap_or_default();
     let headers = entry.header.unwrap_or_default().into_iter();
@@ -210,6 +313,8 @@ fn resolve(
         base,
         resolves,
         serves,
+        takes,
+        dial_timeout,
         skip_verify: entry.skip_verify.unwrap_or(false),
         authorities: authorities.into_iter().map(beside).collect(),
         identities: identities(entry.client, path),
@@ -282,124 +387,5 @@ fn identities(clients: Option<Clients>, path: &Path) -> Vec<(PathBuf, Option<Pat
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str, registry: &str) -> Vec<Host> {
-        parse(text, Path::new("/certs/x/hosts.toml"), registry).unwrap()
-    }
-
-    fn bases(hosts: &[Host]) -> Vec<&str> {
-        hosts.iter().map(|host| host.base.as_str()).collect()
-    }
-
-    #[test]
-    fn without_a_file_the_registry_itself_serves() {
-        let nowhere = Path::new("/nonexistent");
-        for (registry, base) in [
-            ("docker.io", "https://registry-1.docker.io/v2"),
-            ("quay.io", "https://quay.io/v2"),
-            ("localhost:5000", "http://localhost:5000/v2"),
-            ("127.9.9.9:5000", "http://127.9.9.9:5000/v2"),
-            ("[::1]:5000", "http://[::1]:5000/v2"),
-            ("10.0.0.1:5000", "https://10.0.0.1:5000/v2"),
-        ] {
-            let hosts = hosts(nowhere, registry).unwrap();
-            assert_eq!(bases(&hosts), [base]);
-            assert_eq!(hosts[0].namespace, None, "{registry}");
-            assert!(hosts[0].resolves && hosts[0].serves);
-        }
-    }
-
-    #[test]
-    fn mirrors_come_in_the_order_of_the_file_and_the_server_last() {
-        let text = r#"
-            server = "https://registry-1.docker.io"
-            [host."http://z.example:5000"]
-              capabilities = ["pull", "resolve"]
-            [host."https://a.example"]
-              capabilities = ["pull"]
-              skip_verify = true
-              ca = ["one.pem", "/two.pem"]
-              client = [["c.cert", ""]]
-              [host."https://a.example".header]
-                x-one = "1"
-                x-two = ["a", "b"]
-            [host."https://h.example/v2/proxy"]
-              override_path = true
-        "#;
-        let hosts = read(text, "docker.io");
-        assert_eq!(
-            bases(&hosts),
-            [
-                "http://z.example:5000/v2",
-                "https://a.example/v2",
-                "https://h.example/v2/proxy",
-                "https://registry-1.docker.io/v2",
-            ]
-        );
-        let namespaces: Vec<_> = hosts.iter().map(|h| h.namespace.as_deref()).collect();
-        let hub = Some("docker.io");
-        assert_eq!(namespaces, [hub, hub, hub, None]);
-        let second = &hosts[1];
-        assert!(second.serves && !second.resolves && second.skip_verify);
-        let files: Vec<_> = second.authorities.iter().map(|p| p.to_str()).collect();
-        assert_eq!(files, [Some("/certs/x/one.pem"), Some("/two.pem")]);
-        assert_eq!(second.identities, [("/certs/x/c.cert".into(), None)]);
-        let headers: Vec<_> = second
-            .headers
-            .iter()
-            .map(|(n, v)| format!("{n}={v}"))
-            .collect();
-        assert_eq!(headers, ["x-one=1", "x-two=a", "x-two=b"]);
-    }
-
-    #[test]
-    fn a_file_without_server_falls_back_to_the_registry() {
-        let hosts = read("[host.\"http://127.0.0.1:5000\"]", "docker.io");
-        assert_eq!(
-            bases(&hosts),
-            [
-                "http://127.0.0.1:5000/v2",
-                "https://registry-1.docker.io/v2"
-            ]
-        );
-        let hosts = read("server = \"mirror.example\"\nskip_verify = true", "quay.io");
-        assert_eq!(bases(&hosts), ["https://mirror.example/v2"]);
-        assert_eq!(hosts[0].namespace.as_deref(), Some("quay.io"));
-        assert!(hosts[0].skip_verify);
-        let hosts = read("server = \"https://quay.io:443\"", "quay.io");
-        assert_eq!(hosts[0].namespace, None);
-    }
-
-    #[test]
-    fn the_directory_without_colon_comes_first_and_default_last() {
-        assert_eq!(directories("a:1"), ["a_1_", "a:1", "_default"]);
-        assert_eq!(directories("docker.io"), ["docker.io", "_default"]);
-        let dir = std::env::temp_dir().join(format!("netrun-hosts-{}", std::process::id()));
-        let write = |name: &str, url: &str| {
-            std::fs::create_dir_all(dir.join(name)).unwrap();
-            let text = format!("[host.\"{url}\"]");
-            std::fs::write(dir.join(name).join("hosts.toml"), text).unwrap();
-        };
-        write("_default", "http://default.example");
-        write("b:2", "http://own.example");
-        let first = |registry| hosts(&dir, registry).unwrap()[0].base.to_string();
-        assert_eq!(first("b:2"), "http://own.example/v2");
-        assert_eq!(first("docker.io"), "http://default.example/v2");
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn a_broken_file_is_an_error_that_names_it() {
-        let path = Path::new("/certs/x/hosts.toml");
-        let error = parse("host = 1", path, "docker.io").unwrap_err();
-        assert_eq!(error.class(), Class::InvalidInput);
-        assert!(error.to_string().contains("/certs/x/hosts.toml"));
-        for url in ["ftp://x", "http://", "::"] {
-            let text = format!("[host.\"{url}\"]");
-            let error = parse(&text, path, "docker.io").unwrap_err();
-            assert!(matches!(error, HostsError::Address { .. }), "{url}");
-        }
-    }
-}
+#[path = "hosts_tests.rs"]
+mod tests;

@@ -1,0 +1,81 @@
+//! Progress as plain lines, for logs: what is reached, never what is on the way.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::tally::{Tally, decimal};
+use super::{short, words};
+use crate::cli::output;
+use crate::image::{BlobState, PullEvent};
+
+/// The milestones of pulls, a line for each.
+#[derive(Debug, Default)]
+pub struct Lines(RefCell<BTreeMap<String, Tally>>);
+
+impl Lines {
+    pub fn show(&self, image: &str, event: &PullEvent<'_>) {
+        if let Some(words) = words(image, event) {
+            output::note(&words);
+        }
+        let PullEvent::Blob {
+            digest,
+            size,
+            state,
+        } = event
+        else {
+            return;
+        };
+        let mut pulls = self.0.borrow_mut();
+        let tally = pulls.entry(image.to_owned()).or_default();
+        let before = tally.note(digest, *size, *state);
+        if let Some(words) = milestone(before, *state) {
+            output::note(&format!("{}: {words} ({})", short(digest), decimal(*size)));
+        }
+    }
+
+    /// The totals; once.
+    pub fn finish(&self) {
+        for (image, tally) in self.0.take() {
+            if let Some(summary) = tally.summary() {
+                output::note(&format!("{image}: {summary}"));
+            }
+        }
+    }
+}
+
+/// What is worth a line; only changes are.
+fn milestone(before: Option<BlobState>, now: BlobState) -> Option<&'static str> {
+    match now {
+        _ if before == Some(now) => None,
+        BlobState::Waiting | BlobState::Fetching(_) | BlobState::Unpacking => None,
+        BlobState::Exists => Some("here already"),
+        BlobState::Fetched => Some("fetched"),
+        BlobState::Unpacked => Some("unpacked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_written_once_for_each_milestone() {
+        use BlobState::*;
+        let states = [
+            Waiting,
+            Fetching(0),
+            Fetching(9),
+            Fetched,
+            Fetched,
+            Unpacking,
+            Unpacked,
+        ];
+        let mut before = None;
+        let mut lines = Vec::new();
+        for state in states {
+            lines.extend(milestone(before.replace(state), state));
+        }
+        assert_eq!(lines, ["fetched", "unpacked"]);
+        assert_eq!(milestone(None, Exists), Some("here already"));
+    }
+}

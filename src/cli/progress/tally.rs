@@ -1,0 +1,84 @@
+//! How far a pull is as a whole.
+//!
+//! Invariant: a blob counts once, and what was here already is no work.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::image::BlobState;
+use crate::model::bytes::Bytes;
+
+/// The blobs of a pull, and how far each is.
+#[derive(Debug)]
+pub struct Tally {
+    blobs: HashMap<String, (u64, BlobState)>,
+    began: Instant,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            blobs: HashMap::new(),
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Tally {
+    /// Notes a blob's state; gives the one that it had before.
+    pub fn note(&mut self, digest: &str, size: u64, state: BlobState) -> Option<BlobState> {
+        let before = self.blobs.insert(digest.to_owned(), (size, state));
+        before.map(|(_, state)| state)
+    }
+
+    /// The bytes that have come, and those that had or have to come.
+    pub fn fetched(&self) -> (u64, u64) {
+        let blobs = self.blobs.values();
+        blobs.fold((0, 0), |(done, all), (size, state)| match state {
+            BlobState::Exists => (done, all),
+            BlobState::Waiting => (done, all + size),
+            BlobState::Fetching(bytes) => (done + bytes.min(size), all + size),
+            _ => (done + size, all + size),
+        })
+    }
+
+    /// The same blobs in words: what came, in which time, how fast.
+    pub fn summary(&self) -> Option<String> {
+        let (done, _) = self.fetched();
+        let took = self.began.elapsed();
+        (done > 0).then(|| {
+            let seconds = took.as_secs_f64();
+            format!("{} in {seconds:.1} s ({})", decimal(done), rate(done, took))
+        })
+    }
+}
+
+/// An amount as docker shows it.
+pub fn decimal(bytes: u64) -> String {
+    Bytes(i64::try_from(bytes).unwrap_or(i64::MAX)).decimal()
+}
+
+fn rate(bytes: u64, took: Duration) -> String {
+    let per_second = bytes as f64 / took.as_secs_f64().max(0.001);
+    format!("{}/s", decimal(per_second as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_here_is_no_work_and_each_blob_counts_once() {
+        let mut tally = Tally::default();
+        tally.note("a", 100, BlobState::Fetching(40));
+        tally.note("b", 10, BlobState::Waiting);
+        tally.note("c", 1000, BlobState::Exists);
+        assert_eq!(tally.fetched(), (40, 110));
+        let before = tally.note("a", 100, BlobState::Unpacking);
+        assert_eq!(before, Some(BlobState::Fetching(40)));
+        assert_eq!(tally.fetched(), (100, 110));
+        assert!(tally.summary().unwrap().starts_with("100B in "));
+        assert_eq!(Tally::default().summary(), None);
+        assert_eq!(rate(3_000_000, Duration::from_secs(2)), "1.5MB/s");
+    }
+}

@@ -1,0 +1,76 @@
+//! `netrun commit`: an image of what a container's files are now.
+
+use serde_json::{Value, json};
+
+use super::changes::Change;
+use super::context::Context;
+use super::values::parse;
+use crate::image::commit::Commit;
+use crate::image::{self, Image};
+use crate::model::class::Failure;
+use crate::model::id::ContainerId;
+use crate::model::reference::Reference;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun commit -m 'curl installed' -c 'CMD [\"curl\"]' web team/curl:1";
+
+/// Make an image of a container; the files of one that runs are taken as they are at that moment
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Who made it
+    #[arg(short, long, value_name = "NAME")]
+    pub author: Option<String>,
+
+    /// Why
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+
+    /// What the image says besides, as in a Dockerfile: CMD, ENTRYPOINT, ENV, LABEL, USER, WORKDIR, ...
+    #[arg(short, long = "change", value_name = "INSTRUCTION", value_parser = parse::<Change>)]
+    pub changes: Vec<Change>,
+
+    /// The container
+    #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
+    pub container: ContainerId,
+
+    /// The image's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// Makes the image.
+///
+/// # Errors
+/// There is no such container; the image that it was made from is not here any more.
+pub async fn commit(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
+    let name = Reference::parse(&args.name)?;
+    let (_, record) = context.host.container(&args.container).await?;
+    let client = context.host.client().await?;
+    let base = image::named(&client, &record.image).await?;
+    let mut config = base
+        .config
+        .config()
+        .as_ref()
+        .map_or(json!({}), |config| json!(config));
+    for change in &args.changes {
+        change.apply(&mut config);
+    }
+    let commit = Commit {
+        snapshotter: record.snapshotter.clone(),
+        key: record.id.to_string(),
+        base,
+        config: without_nulls(config),
+        author: args.author.clone(),
+        comment: args.message.clone(),
+    };
+    Ok(image::commit::commit(&client, &commit, &name).await?)
+}
+
+fn without_nulls(mut config: Value) -> Value {
+    if let Some(fields) = config.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    config
+}

@@ -1,0 +1,34 @@
+//! `netrun history`: how an image came about.
+
+use super::context::Context;
+use super::image_name::load;
+use crate::image::Image;
+use crate::model::class::Failure;
+
+/// Show how an image came about, its last step first
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct Args {
+    /// Only the ids of the steps
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// How to print: table, json, or a template such as '{{.CreatedBy}}'
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+
+    /// Do not shorten anything
+    #[arg(long)]
+    pub no_trunc: bool,
+
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+}
+
+/// The image whose history is asked for.
+///
+/// # Errors
+/// There is no such image.
+pub async fn history(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
+    load(context, &args.image).await
+}

@@ -1,0 +1,104 @@
+//! `netrun network connect` and `disconnect`: change the networks of a container.
+
+use crate::commands::attachments;
+use crate::commands::context::Context;
+use crate::commands::network_choice::{self, AskedAddress, EndpointOptions, NamedNetwork};
+use crate::commands::values::parse;
+use crate::engine::connect;
+use crate::model::class::Failure;
+use crate::model::id::{ContainerId, Hostname};
+use crate::model::mac::MacAddress;
+use crate::network::default;
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun network connect lan web
+  netrun network connect --alias www --ip 10.5.0.7 lan web";
+
+/// Attach a network to a container
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A further name on the network
+    #[arg(long, value_name = "NAME", value_parser = parse::<Hostname>)]
+    pub alias: Vec<Hostname>,
+
+    /// The IPv4 address
+    #[arg(long, value_name = "ADDRESS", value_parser = network_choice::ip)]
+    pub ip: Option<AskedAddress>,
+
+    /// The IPv6 address
+    #[arg(long, value_name = "ADDRESS", value_parser = network_choice::ip6)]
+    pub ip6: Option<AskedAddress>,
+
+    /// The hardware address
+    #[arg(long, value_name = "ADDRESS", value_parser = parse::<MacAddress>)]
+    pub mac_address: Option<MacAddress>,
+
+    /// Which network has the default routes: the one with the highest number
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub gw_priority: i32,
+
+    /// The network's name
+    #[arg(value_name = "NETWORK")]
+    pub network: String,
+
+    /// The container's name
+    #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
+    pub container: ContainerId,
+}
+
+/// Detach a network from a container
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct DisconnectArgs {
+    /// The network's name
+    #[arg(value_name = "NETWORK")]
+    pub network: String,
+
+    /// The container's name
+    #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
+    pub container: ContainerId,
+}
+
+/// Attaches a network to a container.
+///
+/// # Errors
+/// There is no such network or container, or it cannot be attached.
+pub async fn connect(context: &Context<'_>, args: &Args) -> Result<(), Failure> {
+    let network = NamedNetwork {
+        name: args.network.clone(),
+        options: EndpointOptions {
+            ips: args.ip.iter().chain(&args.ip6).copied().collect(),
+            mac: args.mac_address,
+            ifname: None,
+            aliases: args
+                .alias
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect(),
+            gateway_priority: args.gw_priority,
+        },
+    };
+    let planned = attachments::attachment(context, &network)?;
+    let attachment = planned.attachment(String::new());
+    connect::connect(&context.host, &args.container, attachment).await?;
+    Ok(())
+}
+
+/// Detaches a network from a container.
+///
+/// # Errors
+/// There is no such container, it is not attached, or something is left behind.
+pub async fn disconnect(context: &Context<'_>, args: &DisconnectArgs) -> Result<(), Failure> {
+    let name = match args.network.as_str() {
+        "bridge" => default::NAME,
+        name => name,
+    };
+    connect::disconnect(&context.host, &args.container, name).await?;
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! `netrun network create`: write a network's file.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::commands::context::Context;
+use crate::commands::values::{Label, parse};
+use crate::model::class::{Class, Explain, Failure};
+use crate::network::create::{Driver, NewNetwork};
+use crate::network::{config, manage};
+
+const EXAMPLES: &str = "\
+Examples:
+  netrun network create lan
+  netrun network create --subnet 10.5.0.0/16 --ip-range 10.5.7.0/24 --ipv6 lan
+  netrun network create --driver macvlan --subnet 192.168.1.0/24 --gateway 192.168.1.1 -o parent=eth0 lan
+
+The network is a file of CNI in the directory of networks, which cnitool and ctr can use too.";
+
+/// Make a network
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// How it is made: bridge, macvlan or ipvlan
+    #[arg(
+        short,
+        long,
+        value_name = "DRIVER",
+        value_enum,
+        default_value_t = DriverName::Bridge,
+        hide_possible_values = true
+    )]
+    pub driver: DriverName,
+
+    /// Its addresses, one subnet of each family at most; without, a free one is picked
+    #[arg(long, value_name = "SUBNET", value_parser = subnet)]
+    pub subnet: Vec<IpNet>,
+
+    /// The gateway, instead of the subnet's first address
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Vec<IpAddr>,
+
+    /// The part of the subnet that addresses are given from
+    #[arg(long, value_name = "SUBNET", value_parser = subnet)]
+    pub ip_range: Vec<IpNet>,
+
+    /// Give it IPv6 addresses too
+    #[arg(long)]
+    pub ipv6: bool,
+
+    /// Let it reach nothing outside
+    #[arg(long)]
+    pub internal: bool,
+
+    /// Keep it and other isolated networks apart
+    #[arg(long)]
+    pub isolate: bool,
+
+    /// parent=INTERFACE, mtu=BYTES, vlan=NUMBER, bridge=NAME or isolate=true
+    #[arg(short = 'o', long = "opt", value_name = "KEY=VALUE", value_parser = parse::<DriverOption>)]
+    pub options: Vec<DriverOption>,
+
+    /// Set a label
+    #[arg(long = "label", value_name = "KEY[=VALUE]", value_parser = parse::<Label>)]
+    pub labels: Vec<Label>,
+
+    /// If there is a network of that name, leave it and say nothing
+    #[arg(long)]
+    pub ignore: bool,
+
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// How a network is made, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DriverName {
+    /// A bridge of this host.
+    Bridge,
+    /// Beside an interface of the host.
+    Macvlan,
+    /// Beside an interface of the host, with its hardware address.
+    Ipvlan,
+}
+
+/// An option of a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverOption {
+    /// The interface beside which it is.
+    Parent(String),
+    /// The largest packet.
+    Mtu(u32),
+    /// The VLAN.
+    Vlan(u16),
+    /// The bridge's name.
+    Bridge(String),
+    /// As `--isolate`.
+    Isolate(bool),
+}
+
+/// An option that no driver has.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not an option of a network's driver")]
+pub struct InvalidOption(String);
+
+impl Explain for InvalidOption {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "write parent=INTERFACE, mtu=BYTES, vlan=NUMBER, bridge=NAME or isolate=true"
+                .to_owned(),
+        )
+    }
+}
+
+impl FromStr for DriverOption {
+    type Err = InvalidOption;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOption> {
+        let invalid = || InvalidOption(text.to_owned());
+        let (key, value) = text.split_once('=').ok_or_else(invalid)?;
+        let filled = || match value {
+            "" => Err(invalid()),
+            value => Ok(value.to_owned()),
+        };
+        match key {
+            "parent" => Ok(Self::Parent(filled()?)),
+            "mtu" | "com.docker.network.driver.mtu" => {
+                Ok(Self::Mtu(value.parse().map_err(|_| invalid())?))
+            }
+            "vlan" => Ok(Self::Vlan(value.parse().map_err(|_| invalid())?)),
+            "bridge" | "com.docker.network.bridge.name" => Ok(Self::Bridge(filled()?)),
+            "isolate" => Ok(Self::Isolate(value.parse().map_err(|_| invalid())?)),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+/// Parses a subnet, keeping the address as it was typed.
+fn subnet(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
+    text.parse()
+}
+
+/// Makes the network; gives its name.
+///
+/// # Errors
+/// Everything that is wrong with it; nothing has been changed then.
+pub async fn create(context: &Context<'_>, args: &Args) -> Result<String, Failure> {
+    let dir = &context.settings.cni_conf_dir;
+    if args.ignore && config::load(dir, &args.name).is_ok() {
+        return Ok(args.name.clone());
+    }
+    let created = manage::create(dir, &wanted(args), &context.settings.subnet_pools).await;
+    match created {
+        // Somebody was quicker.
+        Err(error)
+            if args.ignore
+                && error.class() == Class::AlreadyExists
+                && config::load(dir, &args.name).is_ok() => {}
+        outcome => drop(outcome?),
+    }
+    Ok(args.name.clone())
+}
+
+fn wanted(args: &Args) -> NewNetwork {
+    let labels = args
+        .labels
+        .iter()
+        .map(|label| (label.key.clone(), label.value.clone()));
+    let mut new = NewNetwork {
+        name: args.name.clone(),
+        driver: match args.driver {
+            DriverName::Bridge => Driver::Bridge,
+            DriverName::Macvlan => Driver::Macvlan,
+            DriverName::Ipvlan => Driver::Ipvlan,
+        },
+        subnets: args.subnet.clone(),
+        gateways: args.gateway.clone(),
+        ip_ranges: args.ip_range.clone(),
+        ipv6: args.ipv6,
+        internal: args.internal,
+        isolate: args.isolate,
+        labels: labels.collect(),
+        parent: None,
+        mtu: None,
+        vlan: None,
+        bridge: None,
+        created: Timestamp::now().to_string(),
+    };
+    for option in args.options.iter().cloned() {
+        match option {
+            DriverOption::Parent(name) => new.parent = Some(name),
+            DriverOption::Mtu(mtu) => new.mtu = Some(mtu),
+            DriverOption::Vlan(vlan) => new.vlan = Some(vlan),
+            DriverOption::Bridge(name) => new.bridge = Some(name),
+            DriverOption::Isolate(isolate) => new.isolate = new.isolate || isolate,
+        }
+    }
+    new
+}

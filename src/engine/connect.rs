@@ -1,0 +1,220 @@
+//! Attaching networks to, and detaching them from, a container that is there.
+//!
+//! Invariant: an attachment stands in the record before it is made, and until it is gone; the way
+//! down waits until a change is done.
+
+use super::attachment;
+use super::error::Error;
+use super::host::Host;
+use super::launch::Job;
+use super::neighbours;
+use super::paths::Paths;
+use super::plan::free_ifname;
+use super::ports;
+use super::protocol::Request;
+use super::reach;
+use super::steps::Step;
+use super::supervisor::Supervisor;
+use crate::model::id::ContainerId;
+use crate::model::record::{Attachment, NetworkMode, Record};
+use crate::network::CniResult;
+use crate::sys::lock::Lock;
+
+/// Attaches a network to a container: at once if it runs, else from its next start on. An attachment
+/// without an interface's name is given a free one.
+///
+/// # Errors
+/// It is attached already, has no network of its own, or ADD fails; nothing has changed then.
+pub async fn connect(host: &Host, id: &ContainerId, attachment: Attachment) -> Result<(), Error> {
+    let request = Request::Connect(Box::new(attachment.clone()));
+    if reach::ask(host, id, &request).await?.is_some() {
+        return Ok(());
+    }
+    change_stopped(host, id, |record| {
+        let attachment = fitted(record, attachment)?;
+        record.network.attachments.push(attachment);
+        Ok(())
+    })
+    .await
+}
+
+/// Detaches a network from a container.
+///
+/// # Errors
+/// It is not attached, or something is left behind.
+pub async fn disconnect(host: &Host, id: &ContainerId, network: &str) -> Result<(), Error> {
+    let request = Request::Disconnect {
+        network: network.to_owned(),
+    };
+    if reach::ask(host, id, &request).await?.is_some() {
+        return Ok(());
+    }
+    change_stopped(host, id, |record| {
+        let index = index_of(record, network)?;
+        forget(record, index);
+        Ok(())
+    })
+    .await
+}
+
+/// Changes the record of a container that does not run.
+async fn change_stopped(
+    host: &Host,
+    id: &ContainerId,
+    change: impl FnOnce(&mut Record) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let paths = Paths::new(&host.namespace, id);
+    let taken = Lock::exclusive(&paths.lock).await;
+    let _lock = taken.map_err(Error::file("lock", &paths.lock))?;
+    let mut record = host.record(id).await?;
+    change(&mut record)?;
+    host.update(&record).await
+}
+
+/// Takes an attachment out of the record, and the ports with it that it published.
+fn forget(record: &mut Record, index: usize) -> Attachment {
+    let gone = record.network.attachments.remove(index);
+    if gone.capability_args.contains_key("portMappings") {
+        record.network.ports.clear();
+    }
+    gone
+}
+
+fn index_of(record: &Record, network: &str) -> Result<usize, Error> {
+    let mut attachments = record.network.attachments.iter();
+    let found = attachments.position(|one| one.network == network);
+    found.ok_or_else(|| Error::NotAttached {
+        id: record.id.clone(),
+        network: network.to_owned(),
+    })
+}
+
+/// The attachment as it fits beside those that there are.
+fn fitted(record: &Record, mut attachment: Attachment) -> Result<Attachment, Error> {
+    let taken = |network: &str| Error::Attached {
+        id: record.id.clone(),
+        network: network.to_owned(),
+    };
+    let own = &record.network.attachments;
+    if !matches!(record.network.mode, NetworkMode::Own(_)) {
+        return Err(Error::WrongState {
+            id: record.id.clone(),
+            state: "has no network of its own",
+            hint: "",
+        });
+    }
+    let used: Vec<&str> = own.iter().map(|one| one.ifname.as_str()).collect();
+    if attachment.ifname.is_empty() {
+        attachment.ifname = free_ifname(0, &used);
+    }
+    let same =
+        |one: &&Attachment| one.network == attachment.network || one.ifname == attachment.ifname;
+    match own.iter().find(same) {
+        Some(one) => Err(taken(&one.network)),
+        None => Ok(attachment),
+    }
+}
+
+/// [`connect`], by the supervisor of a running container.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn attach(supervisor: &Supervisor, attachment: Attachment) -> Result<(), Error> {
+    let _changing = supervisor.publishing.lock().await;
+    check_alive(supervisor)?;
+    let job = job(supervisor);
+    let mut record = supervisor.record.borrow().clone();
+    let attachment = fitted(&record, attachment)?;
+    record.network.attachments.push(attachment.clone());
+    keep(supervisor, &record).await?;
+    let add = attachment::add(&record, &attachment);
+    let added = job
+        .steps
+        .run_on(Step::Attach, &attachment.network, add)
+        .await;
+    let result = match added {
+        Ok(result) => result,
+        Err(error) => {
+            // ADD has undone what it did.
+            record.network.attachments.pop();
+            keep(supervisor, &record).await?;
+            return Err(error);
+        }
+    };
+    if let Some(last) = record.network.attachments.last_mut() {
+        last.result = Some(result.to_value());
+    }
+    let names = announce(supervisor, &record, &attachment, &result);
+    job.steps.run(Step::Names, names).await?;
+    attachment::order_routes(&record).await?;
+    keep(supervisor, &record).await
+}
+
+async fn announce(
+    supervisor: &Supervisor,
+    record: &Record,
+    attachment: &Attachment,
+    result: &CniResult,
+) -> Result<(), Error> {
+    let names = neighbours::lock().await?;
+    let entry = neighbours::entry(record, attachment, result, false);
+    let mut lines = vec![neighbours::entry(record, attachment, result, true)];
+    lines.extend(names.join(record, &attachment.network, &entry)?);
+    names.rewrite(&supervisor.paths, &lines, &[]);
+    Ok(())
+}
+
+/// [`disconnect`], by the supervisor of a running container.
+///
+/// # Errors
+/// As [`disconnect`].
+pub async fn detach(supervisor: &Supervisor, network: &str) -> Result<(), Error> {
+    let _changing = supervisor.publishing.lock().await;
+    check_alive(supervisor)?;
+    let job = job(supervisor);
+    let mut record = supervisor.record.borrow().clone();
+    let index = index_of(&record, network)?;
+    let attachment = record.network.attachments[index].clone();
+    let silence = async {
+        let names = neighbours::lock().await?;
+        let mut lines = names.of_others(&record, network);
+        let result = attachment.result.clone().unwrap_or_default();
+        if let Ok(result) = CniResult::from_value(result, "") {
+            lines.push(neighbours::entry(&record, &attachment, &result, true));
+        }
+        names.leave(&record.namespace, &record.id, network)?;
+        names.rewrite(&supervisor.paths, &[], &lines);
+        Ok(())
+    };
+    job.steps.run(Step::NamesRemove, silence).await?;
+    let del = attachment::del(&record, &attachment, false);
+    job.steps.run_on(Step::Detach, network, del).await?;
+    let published = attachment.capability_args.contains_key("portMappings");
+    forget(&mut record, index);
+    keep(supervisor, &record).await?;
+    if published {
+        drop::<ports::Reservation>(supervisor.running.ports.take());
+    }
+    Ok(())
+}
+
+fn check_alive(supervisor: &Supervisor) -> Result<(), Error> {
+    match supervisor.going_down.get() {
+        true => Err(Error::not_running(&supervisor.id())),
+        false => Ok(()),
+    }
+}
+
+fn job(supervisor: &Supervisor) -> Job<'_> {
+    Job {
+        host: &supervisor.host,
+        steps: &supervisor.steps,
+        paths: &supervisor.paths,
+    }
+}
+
+/// Writes the record, for the supervisor and for whoever comes after it.
+async fn keep(supervisor: &Supervisor, record: &Record) -> Result<(), Error> {
+    supervisor.record.replace(record.clone());
+    supervisor.host.update(record).await
+}

@@ -1,0 +1,39 @@
+//! Networks as containers use them: who has which, and the clean-up after those that are gone.
+//!
+//! Invariant: a network counts as used as long as a record names it, whether its container runs or
+//! not: the container would start on it.
+
+use std::path::Path;
+
+use super::error::Error;
+use super::host::Host;
+use super::view::{self, View};
+use crate::network::NetworkConfigList;
+use crate::network::manage::{self, ManageError};
+
+/// The containers of the namespace that have a network, the newest first.
+///
+/// # Errors
+/// containerd cannot be reached.
+pub async fn users(host: &Host, network: &str) -> Result<Vec<View>, Error> {
+    let mut views = view::list(host).await?.own;
+    views.retain(|view| {
+        let mut attachments = view.record.network.attachments.iter();
+        attachments.any(|one| one.network == network)
+    });
+    Ok(views)
+}
+
+/// Removes a network of ours that nobody uses.
+///
+/// # Errors
+/// See [`ManageError`].
+pub async fn remove(host: &Host, dir: &Path, list: &NetworkConfigList) -> Result<(), ManageError> {
+    // What is attached is seen without containerd as well.
+    let containers = async || {
+        let users = users(host, list.name()).await.unwrap_or_default();
+        let name = |view: &View| format!("container \"{}\"", view.record.id);
+        users.iter().map(name).collect()
+    };
+    manage::remove(dir, list, containers).await
+}

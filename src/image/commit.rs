@@ -1,0 +1,192 @@
+//! From a container's changed files to an image.
+//!
+//! Invariant: as with a pull, everything is held by a lease until the image has its name; the
+//! container's snapshot is only looked at.
+
+use containerd_client::services::v1 as diff_api;
+use containerd_client::services::v1::snapshots as api;
+use jiff::Timestamp;
+use oci_spec::image::Descriptor;
+use serde_json::{Value, json};
+
+use super::content::{self, Labels, from_wire};
+use super::error::ImageError;
+use super::lease::Lease;
+use super::local::{Image, access, document, incomplete, load};
+use super::manifest::Document;
+use super::platform::Machine;
+use super::pull::describe;
+use super::{record, unpack};
+use crate::containerd::{Client, Error, check};
+use crate::model::reference::Reference;
+
+/// The label that tells the digest of a layer unpacked.
+const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+
+/// What is to become an image.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The snapshotter that holds the container's files.
+    pub snapshotter: String,
+    /// The key of its snapshot.
+    pub key: String,
+    /// What the container was made from.
+    pub base: Image,
+    /// OCI's `config` object of the image.
+    pub config: Value,
+    /// Who made it.
+    pub author: Option<String>,
+    /// Why.
+    pub comment: Option<String>,
+}
+
+/// Makes an image of what a container's files are now.
+///
+/// # Errors
+/// [`ImageError`]; then there is no image.
+pub async fn commit(
+    client: &Client,
+    commit: &Commit,
+    name: &Reference,
+) -> Result<Image, ImageError> {
+    let name = name.to_string();
+    let refused = |source| access("commit", &name, source);
+    let lease = Lease::acquire(client).await.map_err(refused)?;
+    let committer = Committer {
+        client: lease.client(),
+        commit,
+        name: &name,
+    };
+    let outcome = committer.run().await;
+    let released = lease.release(outcome.is_err()).await.map_err(refused);
+    let image = outcome?;
+    released.map(|()| image)
+}
+
+struct Committer<'a> {
+    client: &'a Client,
+    commit: &'a Commit,
+    name: &'a str,
+}
+
+impl Committer<'_> {
+    async fn run(&self) -> Result<Image, ImageError> {
+        let layer = self.layer().await.map_err(|source| self.refused(source))?;
+        let digest = layer.digest().to_string();
+        let labels = content::labels(self.client, &digest).await;
+        let labels = labels.map_err(|source| self.refused(source))?;
+        let diff_id = labels.get(UNCOMPRESSED).cloned();
+        let diff_id = diff_id.ok_or_else(|| incomplete(self.name, &digest))?;
+        let config = self.config(&diff_id).await?;
+        let target = self.store(&layer, &config).await?;
+        let machine = Machine::this().or_any();
+        let image = load(self.client, self.name, target.clone(), &machine).await?;
+        unpack(self.client, &image, &self.commit.snapshotter, &|_| {}).await?;
+        let put = record::put(self.client, self.name, &target).await;
+        put.map_err(|source| self.refused(source))?;
+        Ok(image)
+    }
+
+    /// Has containerd compare the container's files with those that it began with.
+    async fn layer(&self) -> Result<Descriptor, Error> {
+        let snapshotter = &self.commit.snapshotter;
+        let unique = format!(
+            "netrun-commit-{}-{}",
+            std::process::id(),
+            Timestamp::now().as_nanosecond()
+        );
+        let request = api::MountsRequest {
+            snapshotter: snapshotter.clone(),
+            key: self.commit.key.clone(),
+        };
+        let operation = format!("mount snapshot {}", self.commit.key);
+        let right = check(&operation, self.client.snapshots().mounts(request).await)?.mounts;
+        let request = api::ViewSnapshotRequest {
+            snapshotter: snapshotter.clone(),
+            key: unique.clone(),
+            parent: self.commit.base.chain_id.clone(),
+            ..api::ViewSnapshotRequest::default()
+        };
+        let operation = format!("view snapshot {}", self.commit.base.chain_id);
+        let left = check(&operation, self.client.snapshots().view(request).await)?.mounts;
+        let request = diff_api::DiffRequest {
+            left,
+            right,
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
+            r#ref: unique.clone(),
+            ..diff_api::DiffRequest::default()
+        };
+        let operation = format!("compare snapshot {}", self.commit.key);
+        let compared = check(&operation, self.client.diff().diff(request).await);
+        // It is in the lease's hands if it cannot be removed.
+        drop(self.client.remove_snapshot(snapshotter, &unique).await);
+        let layer = compared?.diff.as_ref().and_then(from_wire);
+        layer.ok_or(Error::Incomplete { what: "a layer" })
+    }
+
+    /// The base's configuration with one layer more.
+    async fn config(&self, diff_id: &str) -> Result<Vec<u8>, ImageError> {
+        let base = &self.commit.base;
+        let bytes = content::read(self.client, &base.config_digest).await;
+        let bytes = bytes.map_err(|source| self.refused(source))?;
+        let unusable = |source| ImageError::Config {
+            image: base.name.clone(),
+            digest: base.config_digest.clone(),
+            source,
+        };
+        let mut whole: Value = serde_json::from_slice(&bytes).map_err(unusable)?;
+        let now = Timestamp::now().to_string();
+        let commit = self.commit;
+        let mut step = json!({"created": now, "created_by": "netrun commit"});
+        for (key, value) in [("author", &commit.author), ("comment", &commit.comment)] {
+            if let Some(value) = value {
+                step[key] = json!(value);
+            }
+        }
+        whole["created"] = json!(now);
+        whole["config"] = commit.config.clone();
+        if let Some(author) = &commit.author {
+            whole["author"] = json!(author);
+        }
+        push(&mut whole["rootfs"]["diff_ids"], json!(diff_id));
+        push(&mut whole["history"], step);
+        Ok(whole.to_string().into_bytes())
+    }
+
+    async fn store(&self, layer: &Descriptor, config: &[u8]) -> Result<Descriptor, ImageError> {
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": super::digest::of(config),
+                "size": config.len(),
+            },
+            "layers": self.commit.base.layers.iter().chain([layer]).collect::<Vec<_>>(),
+        });
+        let bytes = manifest.to_string().into_bytes();
+        let digest = super::digest::of(&bytes);
+        let target = describe(self.name, &digest, "", &bytes)?;
+        let document = document(self.name, &digest, &bytes)?;
+        let stored = async {
+            if let Document::Manifest(manifest) = &document {
+                content::store(self.client, manifest.config(), config, Labels::new()).await?;
+            }
+            content::store(self.client, &target, &bytes, document.gc_labels()).await
+        };
+        stored.await.map_err(|source| self.refused(source))?;
+        Ok(target)
+    }
+
+    fn refused(&self, source: Error) -> ImageError {
+        access("commit", self.name, source)
+    }
+}
+
+/// Appends to a list, which is made if it is not there.
+fn push(list: &mut Value, value: Value) {
+    match list.as_array_mut() {
+        Some(list) => list.push(value),
+        None => *list = json!([value]),
+    }
+}

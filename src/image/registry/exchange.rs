@@ -1,0 +1,147 @@
+//! One request to a host: who we are, patience, redirects.
+//!
+//! Invariant: our headers and credentials go to the host's own address only, and only that may ask
+//! who we are.
+
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Client, Method, Response, StatusCode, Url};
+
+use super::auth::{Applicant, Challenge, challenges};
+use super::error::FetchError;
+use super::{Endpoint, patience, transport};
+use crate::image::progress::PullEvent;
+
+/// How many redirects in a row are followed.
+const MAX_REDIRECTS: usize = 10;
+
+/// One request, which can be made again.
+pub(super) struct Call<'c> {
+    pub method: Method,
+    pub url: Url,
+    pub headers: Vec<(HeaderName, String)>,
+    pub body: Option<&'c dyn Fn() -> reqwest::Body>,
+}
+
+impl Call<'_> {
+    pub fn new(method: Method, url: Url) -> Self {
+        Call {
+            method,
+            url,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    pub fn header(mut self, name: HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl Endpoint<'_> {
+    /// Makes a request: says who we are if the host wants to know, waits if it asks us to, and
+    /// follows where it points.
+    pub(super) async fn perform(&self, call: &Call<'_>) -> Result<Response, FetchError> {
+        let mut introduced = false;
+        let mut waits = 0;
+        loop {
+            let used = self.authorization.borrow().clone();
+            let response = self.follow(call, used.as_ref()).await?;
+            let status = response.status();
+            let wanted = challenges(response.headers());
+            // Whoever a redirect led to has no right to ask.
+            let asks = status == StatusCode::UNAUTHORIZED && self.is_own(response.url());
+            if asks && !introduced && !wanted.is_empty() {
+                introduced = true;
+                let renewed = *self.authorization.borrow() != used;
+                if !renewed {
+                    let value = self.introduce(&wanted).await?;
+                    *self.authorization.borrow_mut() = Some(value);
+                }
+                continue;
+            }
+            let pause = patience::pause(status, response.headers(), waits);
+            match pause.filter(|_| self.patient && call.method != Method::HEAD) {
+                None => return Ok(response),
+                Some(pause) => {
+                    waits += 1;
+                    let host = &self.name();
+                    let status = status.as_u16();
+                    (self.progress)(PullEvent::HostBusy {
+                        host,
+                        status,
+                        pause,
+                    });
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn introduce(&self, wanted: &[Challenge]) -> Result<HeaderValue, FetchError> {
+        let applicant = Applicant {
+            http: self.http().await?,
+            host: &self.name(),
+            over_tls: self.host.base.scheme() == "https",
+            credentials: &self.credentials,
+            scopes: &self.scopes,
+        };
+        applicant.answer(wanted).await
+    }
+
+    async fn http(&self) -> Result<&Client, FetchError> {
+        let made = || async { transport::http(&self.host, &self.name()) };
+        self.http.get_or_try_init(made).await
+    }
+
+    /// Sends the request where it is to go, and on to where that points.
+    async fn follow(
+        &self,
+        call: &Call<'_>,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, FetchError> {
+        let http = self.http().await?;
+        let mut url = call.url.clone();
+        for _ in 0..MAX_REDIRECTS {
+            let mut request = http.request(call.method.clone(), url.clone());
+            for (name, value) in &call.headers {
+                request = request.header(name, value);
+            }
+            if self.is_own(&url) {
+                for (name, value) in &self.host.headers {
+                    request = request.header(name, value);
+                }
+                if let Some(value) = authorization {
+                    request = request.header(AUTHORIZATION, value);
+                }
+            }
+            if let Some(body) = call.body {
+                request = request.body(body());
+            }
+            let response = request.send().await.map_err(|source| FetchError::Request {
+                host: self.name(),
+                source,
+            })?;
+            match redirect(&response) {
+                Some(next) => url = next,
+                None => return Ok(response),
+            }
+        }
+        Err(FetchError::Redirects { host: self.name() })
+    }
+
+    /// Whether an address is the host's own.
+    fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.host.base.origin()
+    }
+}
+
+/// Where an answer points, if it does.
+fn redirect(response: &Response) -> Option<Url> {
+    if !response.status().is_redirection() {
+        return None;
+    }
+    let target = response.headers().get(LOCATION)?.to_str().ok()?;
+    let next = response.url().join(target).ok()?;
+    matches!(next.scheme(), "http" | "https").then_some(next)
+}

@@ -1,0 +1,151 @@
+//! Writing to a registry: blobs and manifests (distribution specification, "Push").
+//!
+//! Invariant: a blob is announced by its digest, and the registry verifies it.
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::error::FetchError;
+use super::exchange::Call;
+use super::{Endpoint, text};
+
+/// What came of asking a registry to take a blob over.
+enum Begun {
+    /// It has it now.
+    Mounted,
+    /// It is to be sent there.
+    At(Url),
+}
+
+impl Endpoint<'_> {
+    /// Whether the repository has a blob.
+    ///
+    /// # Errors
+    /// [`FetchError`]: refused, unreachable.
+    pub async fn has_blob(&self, digest: &str) -> Result<bool, FetchError> {
+        self.has(&format!("blobs/{digest}")).await
+    }
+
+    /// Whether the repository has a manifest.
+    ///
+    /// # Errors
+    /// [`FetchError`]: refused, unreachable.
+    pub async fn has_manifest(&self, digest: &str) -> Result<bool, FetchError> {
+        self.has(&format!("manifests/{digest}")).await
+    }
+
+    async fn has(&self, path: &str) -> Result<bool, FetchError> {
+        let response = self
+            .perform(&Call::new(Method::HEAD, self.url(path)))
+            .await?;
+        match response.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.refused(path, response).await),
+        }
+    }
+
+    /// Sends a blob, unless the registry can take it over from one of the repositories `sources` of
+    /// its own; says whether it could. `body` gives the blob's bytes, from the beginning at each
+    /// call.
+    ///
+    /// # Errors
+    /// [`FetchError`]: refused, unreachable.
+    pub async fn send_blob(
+        &self,
+        digest: &str,
+        size: u64,
+        sources: &[String],
+        body: &dyn Fn() -> reqwest::Body,
+    ) -> Result<bool, FetchError> {
+        let mut begun = None;
+        for source in sources {
+            match self.begin_upload(digest, Some(source)).await? {
+                Begun::Mounted => return Ok(true),
+                Begun::At(url) => begun = Some(url),
+            }
+        }
+        let url = match begun {
+            Some(url) => url,
+            None => match self.begin_upload(digest, None).await? {
+                Begun::Mounted => return Ok(true),
+                Begun::At(url) => url,
+            },
+        };
+        let mut url = url;
+        url.query_pairs_mut().append_pair("digest", digest);
+        let mut call = Call::new(Method::PUT, url)
+            .header(CONTENT_TYPE, "application/octet-stream".to_owned())
+            .header(CONTENT_LENGTH, size.to_string());
+        call.body = Some(body);
+        let response = self.perform(&call).await?;
+        self.created(&format!("blobs/{digest}"), response).await?;
+        Ok(false)
+    }
+
+    /// Opens an upload; a registry that cannot mount a blob from elsewhere opens one too.
+    async fn begin_upload(&self, digest: &str, from: Option<&str>) -> Result<Begun, FetchError> {
+        let what = "blobs/uploads/";
+        let mut url = self.url(what);
+        if let Some(from) = from {
+            url.query_pairs_mut()
+                .append_pair("mount", digest)
+                .append_pair("from", from);
+        }
+        let empty = || reqwest::Body::from(Bytes::new());
+        let mut call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0".to_owned());
+        call.body = Some(&empty);
+        let response = self.perform(&call).await?;
+        match response.status() {
+            StatusCode::CREATED => Ok(Begun::Mounted),
+            StatusCode::ACCEPTED => {
+                let at = response.headers().get(LOCATION);
+                let at = at.and_then(|value| value.to_str().ok());
+                let at = at.and_then(|text| response.url().join(text).ok());
+                at.map(Begun::At)
+                    .ok_or_else(|| FetchError::NoLocation { host: self.name() })
+            }
+            _ => Err(self.refused(what, response).await),
+        }
+    }
+
+    /// Stores a manifest or an index under a tag or its digest.
+    ///
+    /// # Errors
+    /// [`FetchError`]: refused, unreachable; the registry took it for something else.
+    pub async fn send_manifest(
+        &self,
+        wanted: &str,
+        media_type: &str,
+        digest: &str,
+        bytes: &Bytes,
+    ) -> Result<(), FetchError> {
+        let path = format!("manifests/{wanted}");
+        let body = || reqwest::Body::from(bytes.clone());
+        let mut call = Call::new(Method::PUT, self.url(&path));
+        call = call.header(CONTENT_TYPE, media_type.to_owned());
+        call.body = Some(&body);
+        let response = self.perform(&call).await?;
+        let stored = text(
+            &response,
+            HeaderName::from_static("docker-content-digest").as_str(),
+        );
+        self.created(&path, response).await?;
+        match stored.is_empty() || stored == digest {
+            true => Ok(()),
+            false => Err(FetchError::Digest {
+                host: self.name(),
+                expected: digest.to_owned(),
+                found: stored,
+            }),
+        }
+    }
+
+    async fn created(&self, what: &str, response: Response) -> Result<(), FetchError> {
+        match response.status() {
+            StatusCode::CREATED | StatusCode::OK | StatusCode::ACCEPTED => Ok(()),
+            _ => Err(self.refused(what, response).await),
+        }
+    }
+}

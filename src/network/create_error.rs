@@ -1,0 +1,153 @@
+//! What is wrong with a network that was to be made.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::validate::InvalidParameter;
+use crate::model::class::{Class, Explain};
+
+/// Why a network cannot be made. Nothing has been changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The name or the bridge's breaks the rules.
+    #[error(transparent)]
+    Parameter(#[from] InvalidParameter),
+    /// The name means something else.
+    #[error("a network cannot be called \"{0}\": --net {0} means something else")]
+    Reserved(String),
+    /// There is one of that name.
+    #[error("there is a network \"{name}\" already, in {}", path.display())]
+    Exists {
+        /// The name.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// An option of another driver.
+    #[error("the driver {driver} has no option {option}")]
+    Unfit {
+        /// The option.
+        option: &'static str,
+        /// The driver.
+        driver: &'static str,
+    },
+    /// No VLAN.
+    #[error("{0} is not a VLAN: 1 to 4094 are")]
+    Vlan(u16),
+    /// No size of packets.
+    #[error("an mtu of {mtu} is not possible: {least} to 65535 are")]
+    Mtu {
+        /// What was given.
+        mtu: u32,
+        /// The least possible.
+        least: u32,
+    },
+    /// More than the parent can carry.
+    #[error("an mtu of {mtu} is more than the {most} of interface \"{parent}\"")]
+    MtuOfParent {
+        /// What was given.
+        mtu: u32,
+        /// The interface.
+        parent: String,
+        /// Its own.
+        most: u32,
+    },
+    /// The bridge is there.
+    #[error("the bridge \"{bridge}\" is taken by {by}")]
+    BridgeTaken {
+        /// The bridge.
+        bridge: String,
+        /// By whom.
+        by: String,
+    },
+    /// The address is not a network's.
+    #[error("{subnet} is not a subnet: bits of a host are set in it")]
+    HostBits {
+        /// What was given.
+        subnet: IpNet,
+        /// What was probably meant.
+        proposal: IpNet,
+    },
+    /// It has too few addresses, or such as are nobody's.
+    #[error("{0} cannot be a network's subnet: it has no two addresses for interfaces")]
+    Unusable(IpNet),
+    /// Two of one family.
+    #[error("{0} is the second subnet of its family, and a network has one at most")]
+    SecondSubnet(IpNet),
+    /// Somebody has part of it.
+    #[error("{subnet} overlaps with {by}")]
+    Overlap {
+        /// The subnet.
+        subnet: IpNet,
+        /// With what.
+        by: String,
+    },
+    /// The driver cannot do without.
+    #[error("a network of the driver {0} needs a subnet")]
+    NoSubnet(&'static str),
+    /// Nothing is left of the pools.
+    #[error("no subnet is free in {0}")]
+    Exhausted(String),
+    /// Not the gateway of any subnet.
+    #[error(
+        "{0} cannot be the gateway: it is not an address of the network, or the second one of its family"
+    )]
+    Gateway(IpAddr),
+    /// Not part of any subnet.
+    #[error(
+        "{0} cannot be the range of addresses: it is not part of the network, or the second one of its subnet"
+    )]
+    Range(IpNet),
+    /// There is no such interface.
+    #[error("there is no interface \"{name}\"; there are: {}", known.join(", "))]
+    NoParent {
+        /// Its name.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// No interface is the obvious one.
+    #[error("this host has no default route whose interface could be the parent")]
+    NoDefaultParent,
+    /// The file cannot be written.
+    #[error("cannot write the network {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Explain for CreateError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Exists { .. } | Self::BridgeTaken { .. } => Class::AlreadyExists,
+            Self::NoParent { .. } => Class::NotFound,
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Class::Denied
+            }
+            Self::Write { .. } | Self::Exhausted(_) => Class::Failed,
+            _ => Class::InvalidInput,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exists { name, .. } => Some(format!(
+                "use it, remove it (netrun network rm {name}), or say --ignore"
+            )),
+            Self::HostBits { proposal, .. } => Some(format!("try {proposal}")),
+            Self::Overlap { .. } => Some("leave --subnet away to be given a free one".to_owned()),
+            Self::NoSubnet(_) => Some("give the parent's network with --subnet, and part of it with --ip-range".to_owned()),
+            Self::Exhausted(_) => Some(
+                "remove networks (netrun network prune), or add to subnet_pools in /etc/netrun/netrun.toml".to_owned(),
+            ),
+            Self::NoDefaultParent => Some("name one with -o parent=INTERFACE".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The table of networks that can be made and that cannot.
+
+use std::path::Path;
+
+use super::*;
+use crate::model::class::{Class, Explain};
+use crate::network::config::Scan;
+use crate::network::subnets::{HostLink, SubnetPool, default_pools};
+
+fn new(change: impl FnOnce(&mut NewNetwork)) -> NewNetwork {
+    let mut new = NewNetwork {
+        name: "lan".to_owned(),
+        driver: Driver::Bridge,
+        subnets: Vec::new(),
+        gateways: Vec::new(),
+        ip_ranges: Vec::new(),
+        ipv6: false,
+        internal: false,
+        isolate: false,
+        labels: BTreeMap::new(),
+        parent: None,
+        mtu: None,
+        vlan: None,
+        bridge: None,
+        created: "2026-01-01T00:00:00Z".to_owned(),
+    };
+    change(&mut new);
+    new
+}
+
+fn scan() -> Scan {
+    let text = r#"{"name": "old", "plugins": [{"type": "bridge", "bridge": "br-lan2", "ipam":
+        {"type": "host-local", "subnet": "10.64.0.0/24"}}]}"#;
+    let old = NetworkConfigList::parse(text, Path::new("/etc/cni/net.d/old.conflist")).unwrap();
+    Scan {
+        networks: vec![old],
+        broken: Vec::new(),
+    }
+}
+
+fn conflist(change: impl FnOnce(&mut NewNetwork)) -> Result<NetworkConfigList, CreateError> {
+    let routes = [
+        ("10.64.1.0".parse().unwrap(), 24),
+        ("0.0.0.0".parse().unwrap(), 0),
+    ];
+    let link = |name: &str, mtu, is_default| HostLink {
+        name: name.to_owned(),
+        mtu,
+        is_default,
+    };
+    let links = [
+        link("lo", 65536, false),
+        link("eth0", 1450, true),
+        link("br-taken", 1500, false),
+    ];
+    let around = Surroundings {
+        routes: &routes,
+        networks: &scan(),
+        links: &links,
+        pools: &default_pools(),
+    };
+    let text = new(change).conflist(&around)?;
+    Ok(NetworkConfigList::parse(&text, Path::new("x")).unwrap())
+}
+
+fn nets(texts: &[&str]) -> Vec<IpNet> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_bridge_network_is_clear_of_what_there_is() {
+    let list = conflist(|_| {}).unwrap();
+    assert_eq!(list.plugin_types(), ["bridge", "portmap"]);
+    let bridge = list.plugins()[0].object();
+    // 10.64.0.0 is another network's, 10.64.1.0 the host's.
+    assert_eq!(bridge["ipam"]["ranges"][0][0]["subnet"], "10.64.2.0/24");
+    assert_eq!(bridge["ipam"]["routes"], json!([{"dst": "0.0.0.0/0"}]));
+    assert_eq!(
+        (&bridge["bridge"], &bridge["mtu"]),
+        (&json!("br-lan"), &json!(1450))
+    );
+    assert_eq!(bridge["ipMasqBackend"], "nftables");
+    assert_eq!(list.plugins()[1].object()["backend"], "nftables");
+    assert!(is_ours(&list) && kept(&list, "driver") == Some(&json!("bridge")));
+    assert!(
+        ["ips", "mac", "portMappings"]
+            .iter()
+            .all(|one| list.declares(one))
+    );
+}
+
+#[test]
+fn both_families_ranges_and_gateways() {
+    let list = conflist(|new| {
+        new.subnets = nets(&["10.5.0.0/16", "fd05::/64"]);
+        new.gateways = vec!["10.5.0.254".parse().unwrap()];
+        new.ip_ranges = nets(&["10.5.7.0/24"]);
+        new.internal = true;
+    });
+    let list = list.unwrap();
+    let ipam = &list.plugins()[0].object()["ipam"];
+    assert_eq!(
+        ipam["ranges"],
+        json!([
+            [{"subnet": "10.5.0.0/16", "gateway": "10.5.0.254",
+              "rangeStart": "10.5.7.0", "rangeEnd": "10.5.7.255"}],
+            [{"subnet": "fd05::/64", "gateway": "fd05::1"}]
+        ])
+    );
+    assert!(ipam.get("routes").is_none() && list.plugins().len() == 1);
+    let list = conflist(|new| new.ipv6 = true).unwrap();
+    let ranges = &list.plugins()[0].object()["ipam"]["ranges"];
+    assert!(
+        ranges[1][0]["subnet"].as_str().unwrap().starts_with("fd"),
+        "{ranges}"
+    );
+    let six = conflist(|new| new.subnets = nets(&["fd05::/64"])).unwrap();
+    assert_eq!(
+        six.plugins()[0].object()["ipam"]["ranges"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn names_that_are_too_long_for_a_bridge_are_hashed() {
+    let list = conflist(|new| new.name = "a-very-long-network".to_owned()).unwrap();
+    let bridge = bridge_of(&list).unwrap();
+    assert!(bridge.starts_with("br-") && bridge.len() == 15, "{bridge}");
+    let list = conflist(|new| new.name = "taken".to_owned()).unwrap();
+    assert_ne!(bridge_of(&list), Some("br-taken"));
+}
+
+#[test]
+fn networks_beside_an_interface() {
+    let list = conflist(|new| {
+        new.driver = Driver::Macvlan;
+        new.subnets = nets(&["10.64.1.0/24"]);
+    });
+    let list = list.unwrap();
+    let plugin = list.plugins()[0].object();
+    assert_eq!(
+        (&plugin["master"], &plugin["mode"]),
+        (&json!("eth0"), &json!("bridge"))
+    );
+    assert_eq!(list.plugin_types(), ["macvlan"]);
+}
+
+type Change = fn(&mut NewNetwork);
+
+const REFUSED: &[(Change, Class)] = &[
+    (|new| new.name = "old".to_owned(), Class::AlreadyExists),
+    (|new| new.name = "host".to_owned(), Class::InvalidInput),
+    (|new| new.name = "../x".to_owned(), Class::InvalidInput),
+    (
+        |new| new.subnets = nets(&["10.64.0.0/16"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["10.64.1.128/25"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["10.5.0.1/16"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["10.5.0.0/31"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["127.1.0.0/16"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["224.0.0.0/16"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["10.5.0.0/16", "10.6.0.0/16"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.gateways = vec!["10.9.0.1".parse().unwrap()],
+        Class::InvalidInput,
+    ),
+    (
+        |new| {
+            new.subnets = nets(&["10.5.0.0/16"]);
+            new.gateways = vec!["10.5.0.0".parse().unwrap()];
+        },
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.ip_ranges = nets(&["10.9.0.0/24"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.bridge = Some("br-lan2".to_owned()),
+        Class::AlreadyExists,
+    ),
+    (
+        |new| new.bridge = Some("br-taken".to_owned()),
+        Class::AlreadyExists,
+    ),
+    (
+        |new| new.bridge = Some("a/b".to_owned()),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.parent = Some("eth0".to_owned()),
+        Class::InvalidInput,
+    ),
+    (|new| new.driver = Driver::Macvlan, Class::InvalidInput),
+    (
+        |new| {
+            new.driver = Driver::Ipvlan;
+            new.parent = Some("eth9".to_owned());
+            new.subnets = nets(&["10.5.0.0/16"]);
+        },
+        Class::NotFound,
+    ),
+    (|new| new.mtu = Some(10), Class::InvalidInput),
+    (
+        |new| {
+            new.ipv6 = true;
+            new.mtu = Some(576);
+        },
+        Class::InvalidInput,
+    ),
+    (|new| new.vlan = Some(4095), Class::InvalidInput),
+];
+
+#[test]
+fn what_cannot_work_is_refused() {
+    for (index, (change, class)) in REFUSED.iter().enumerate() {
+        let error = conflist(change).expect_err(&format!("row {index}"));
+        assert_eq!(error.class(), *class, "row {index}: {error}");
+    }
+}
+
+#[test]
+fn pools_can_be_used_up() {
+    let pools = [SubnetPool {
+        base: "10.64.0.0/23".parse().unwrap(),
+        size: 24,
+    }];
+    let routes = [("10.64.1.0".parse().unwrap(), 24)];
+    let around = Surroundings {
+        routes: &routes,
+        networks: &scan(),
+        links: &[],
+        pools: &pools,
+    };
+    let error = new(|_| {}).conflist(&around).unwrap_err();
+    assert!(matches!(error, CreateError::Exhausted(_)), "{error}");
+}

@@ -1,0 +1,281 @@
+//! Making and removing networks: the file, and what the network's attachments share.
+//!
+//! Invariant: one process at a time makes or removes networks; the file is written whole, and goes
+//! last, so that a removal that was broken off can be repeated.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::cache::{self, Cache, CachedAttachment};
+use super::config::{self, NetworkConfigList};
+use super::create::{self, DATA_DIR, NewNetwork};
+use super::create_error::CreateError;
+use super::firewall::{self, FirewallError};
+use super::rules::{self, RulesError};
+use super::subnets::{HostLink, SubnetPool, Surroundings};
+use super::{default, locks};
+use crate::model::class::{Class, Explain};
+use crate::sys::lock::Lock;
+use crate::sys::netlink;
+use crate::sys::netns;
+use crate::sys::routes;
+
+/// Why a network cannot be made or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageError {
+    /// It cannot be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// The host's interfaces or routes cannot be read.
+    #[error("cannot read the interfaces and routes of this host")]
+    Host(#[source] io::Error),
+    /// A lock cannot be taken.
+    #[error("cannot lock {}", path.display())]
+    Lock {
+        /// The lock.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It was not made by us.
+    #[error("network \"{name}\" was not made by netrun")]
+    Foreign {
+        /// Its name.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Somebody is attached.
+    #[error("network \"{name}\" is in use by {}", users.join(", "))]
+    InUse {
+        /// Its name.
+        name: String,
+        /// By whom.
+        users: Vec<String>,
+    },
+    /// The rules cannot be changed.
+    #[error("cannot change the packet filter for network \"{name}\"")]
+    Rules {
+        /// The network.
+        name: String,
+        /// Why not.
+        source: FirewallError,
+    },
+    /// Rules that nobody needs cannot be looked for or removed.
+    #[error("cannot sweep the packet filter's rules of networks that are gone")]
+    Sweep(#[source] FirewallError),
+    /// The bridge cannot be removed.
+    #[error("cannot remove the bridge \"{bridge}\" of network \"{name}\"")]
+    Bridge {
+        /// The network.
+        name: String,
+        /// The bridge.
+        bridge: String,
+        /// Why not.
+        source: RulesError,
+    },
+    /// A file cannot be removed.
+    #[error("cannot remove {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Explain for ManageError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Create(error) => error.class(),
+            Self::Foreign { .. } | Self::InUse { .. } => Class::WrongState,
+            Self::Lock { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Class::Denied
+            }
+            _ => Class::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Create(error) => error.hint(),
+            Self::Foreign { path, .. } => Some(format!("remove its file: rm {}", path.display())),
+            Self::InUse { .. } => Some(
+                "remove the containers first (netrun rm -f), or disconnect them (netrun network disconnect)"
+                    .to_owned(),
+            ),
+            Self::Lock { .. } => Some("run netrun as root (sudo netrun ...)".to_owned()),
+            Self::Rules { .. } => Some("it needs nft (Debian: apt install nftables) or iptables".to_owned()),
+            Self::Bridge { .. } | Self::File { .. } => {
+                Some("the same command again goes on from here".to_owned())
+            }
+            Self::Host(_) | Self::Sweep(_) => None,
+        }
+    }
+}
+
+/// The lock of all that make or remove networks.
+async fn lock_all() -> Result<Lock, ManageError> {
+    let path = Path::new(locks::DEFAULT_DIR).join("networks");
+    let taken = Lock::exclusive(&path).await;
+    taken.map_err(|source| ManageError::Lock { path, source })
+}
+
+/// Makes a network: its file in `dir`, and its rules.
+///
+/// # Errors
+/// See [`ManageError`]; nothing has been changed then, except for rules that could not all be made.
+pub async fn create(
+    dir: &Path,
+    new: &NewNetwork,
+    pools: &[SubnetPool],
+) -> Result<NetworkConfigList, ManageError> {
+    let _lock = lock_all().await?;
+    let text = {
+        let routes = netlink::route_destinations().map_err(ManageError::Host)?;
+        let around = Surroundings {
+            routes: &routes,
+            networks: &config::scan(dir),
+            links: &host_links().map_err(ManageError::Host)?,
+            pools,
+        };
+        new.conflist(&around)?
+    };
+    let path = create::file_of(dir, &new.name);
+    let written = default::write_once(&path, &text);
+    written.map_err(|source| CreateError::Write {
+        path: path.clone(),
+        source,
+    })?;
+    let list = NetworkConfigList::parse(&text, &path);
+    let list = list.expect("a list of ours is well-formed");
+    firewall::settle(dir, &list).await.map_err(|source| {
+        // Half a network is none.
+        let _ = fs::remove_file(&path);
+        ManageError::Rules {
+            name: new.name.clone(),
+            source,
+        }
+    })?;
+    Ok(list)
+}
+
+fn host_links() -> io::Result<Vec<HostLink>> {
+    let default = routes::default_link()?;
+    let links = routes::links()?.into_iter();
+    let known = links.map(|link| HostLink {
+        is_default: Some(link.index) == default,
+        name: link.name,
+        mtu: link.mtu,
+    });
+    Ok(known.collect())
+}
+
+/// Takes away the rules of networks whose files are gone; says of which.
+///
+/// # Errors
+/// A program failed.
+pub async fn sweep(dir: &Path) -> Result<Vec<String>, ManageError> {
+    let _lock = lock_all().await?;
+    firewall::sweep(dir).await.map_err(ManageError::Sweep)
+}
+
+/// Who is attached to a network now, whoever attached them.
+pub fn attached(network: &str) -> Vec<CachedAttachment> {
+    let all = Cache::new(cache::DEFAULT_DIR).list().into_iter();
+    // Notes from before the last boot outlive what they are about.
+    let lives = |one: &CachedAttachment| netns::exists(Path::new(&one.netns));
+    all.filter(|one| one.network_name == network && lives(one))
+        .collect()
+}
+
+/// Removes a network of ours that nobody uses: bridge, addresses, rules, notes, and its file.
+/// `users` tells, once nobody can come any more, who else is in the way.
+///
+/// # Errors
+/// See [`ManageError`].
+pub async fn remove(
+    dir: &Path,
+    list: &NetworkConfigList,
+    users: impl AsyncFnOnce() -> Vec<String>,
+) -> Result<(), ManageError> {
+    let name = list.name();
+    if !create::is_ours(list) {
+        return Err(ManageError::Foreign {
+            name: name.to_owned(),
+            path: list.source().to_owned(),
+        });
+    }
+    let _lock = lock_all().await?;
+    let path = Path::new(locks::DEFAULT_DIR).join(format!("net-{name}"));
+    let taken = Lock::exclusive(&path).await;
+    let own = taken.map_err(|source| ManageError::Lock {
+        path: path.clone(),
+        source,
+    })?;
+    let mut in_use = users().await;
+    for one in attached(name) {
+        let holder = super::ask::holder(&one);
+        if !in_use.contains(&holder) {
+            in_use.push(holder);
+        }
+    }
+    if !in_use.is_empty() {
+        return Err(ManageError::InUse {
+            name: name.to_owned(),
+            users: in_use,
+        });
+    }
+    take_away(dir, list).await?;
+    for mark in ["used", "rules"] {
+        let mark = path.with_file_name(format!("net-{name}:{mark}"));
+        gone(fs::remove_file(&mark), &mark)?;
+    }
+    let unlocked = own.remove(&path);
+    gone(unlocked, &path)
+}
+
+async fn take_away(dir: &Path, list: &NetworkConfigList) -> Result<(), ManageError> {
+    let name = list.name();
+    firewall::withdraw(dir, list)
+        .await
+        .map_err(|source| ManageError::Rules {
+            name: name.to_owned(),
+            source,
+        })?;
+    let links = routes::links().map_err(ManageError::Host)?;
+    if let Some(bridge) = create::bridge_of(list)
+        && links.iter().any(|link| link.name == bridge)
+    {
+        rules::remove_device(bridge)
+            .await
+            .map_err(|source| ManageError::Bridge {
+                name: name.to_owned(),
+                bridge: bridge.to_owned(),
+                source,
+            })?;
+    }
+    let addresses = Path::new(DATA_DIR).join(name);
+    gone(fs::remove_dir_all(&addresses), &addresses)?;
+    let cache = Cache::new(cache::DEFAULT_DIR);
+    for stale in cache
+        .list()
+        .into_iter()
+        .filter(|one| one.network_name == name)
+    {
+        // A note of what is gone, no more.
+        let _ = cache.remove(name, &stale.container_id, &stale.if_name);
+    }
+    gone(fs::remove_file(list.source()), list.source())
+}
+
+fn gone(outcome: io::Result<()>, path: &Path) -> Result<(), ManageError> {
+    match outcome {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ManageError::File {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}

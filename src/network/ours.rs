@@ -1,0 +1,39 @@
+//! By what a network is known as one of ours, and what we keep of it.
+//!
+//! Invariant: a list without our key is a foreign one, and is left alone.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::config::NetworkConfigList;
+use super::default;
+
+/// The key of a list that holds what netrun keeps of a network.
+pub const KEY: &str = "netrun";
+
+/// Whether a list is one that netrun made.
+pub fn is_ours(list: &NetworkConfigList) -> bool {
+    list.object().get(KEY).is_some_and(Value::is_object)
+}
+
+/// A word or flag that netrun keeps of a network of ours.
+pub fn kept<'l>(list: &'l NetworkConfigList, key: &str) -> Option<&'l Value> {
+    list.object().get(KEY)?.get(key)
+}
+
+/// The bridge of a list, if its first plugin makes one.
+pub fn bridge_of(list: &NetworkConfigList) -> Option<&str> {
+    let plugin = list
+        .plugins()
+        .iter()
+        .find(|one| one.plugin_type() == "bridge")?;
+    let named = plugin.object().get("bridge").and_then(Value::as_str);
+    // What the plugin takes where nothing is said.
+    Some(named.filter(|name| !name.is_empty()).unwrap_or("cni0"))
+}
+
+/// The file that a network of ours lies in.
+pub fn file_of(dir: &Path, name: &str) -> PathBuf {
+    dir.join(default::file_name(name))
+}

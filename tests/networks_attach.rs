@@ -1,0 +1,184 @@
+//! What is asked of an attachment: addresses, names of interfaces, default routes; networks of others.
+
+use crate::host::{ALPINE, FakeHost};
+
+fn show(host: &FakeHost, options: &[&str], line: &str) -> String {
+    let run = [
+        &["run", "--rm"][..],
+        options,
+        &[ALPINE, "sh", "-c", line][..],
+    ]
+    .concat();
+    host.netrun(&run).ok().stdout
+}
+
+#[test]
+fn addresses_and_names_are_given_as_asked() {
+    let host = FakeHost::new();
+    host.mynet();
+    let look = "ip -4 -o addr; cat /sys/class/net/*/address";
+    let mac = "02:42:0a:0a:00:07";
+    for options in [
+        &["--net", "mynet", "--ip", "10.10.0.7", "--mac-address", mac][..],
+        &[
+            "--net",
+            "mynet:ip=10.10.0.7,mac=02:42:0a:0a:00:07,ifname=eth0",
+        ],
+        &[
+            "--network",
+            "name=mynet,ip=10.10.0.7,mac-address=02:42:0a:0a:00:07",
+        ],
+    ] {
+        let shown = show(&host, options, look);
+        assert!(
+            shown.contains("eth0 ") && shown.contains("10.10.0.7/16") && shown.contains(mac),
+            "{shown}"
+        );
+    }
+    let shown = show(&host, &["--net", "mynet:ifname=lan0"], look);
+    assert!(
+        shown.contains("lan0 ") && !shown.contains("eth0 "),
+        "{shown}"
+    );
+    host.assert_clean();
+}
+
+#[test]
+fn a_chain_with_capabilities_is_told_by_them() {
+    let host = FakeHost::new();
+    let options = [
+        "--net",
+        "netrun:ip=10.61.0.9,mac=02:42:0a:0a:00:08,alias=db",
+    ];
+    let shown = show(
+        &host,
+        &options,
+        "ip -4 -o addr; cat /sys/class/net/eth0/address; sleep 0.1",
+    );
+    assert!(
+        shown.contains("10.61.0.9/16") && shown.contains("02:42:0a:0a:00:08"),
+        "{shown}"
+    );
+    host.assert_clean();
+}
+
+#[test]
+fn what_cannot_be_given_is_refused_before_anything_is_made() {
+    let host = FakeHost::new();
+    host.mynet();
+    let bare = r#"{"cniVersion": "1.0.0", "name": "bare", "plugins": [{"type": "ptp", "ipam": {"type": "dhcp"}}]}"#;
+    host.network("20-bare.conflist", bare);
+    let hold = [
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--net",
+        "mynet:ip=10.10.0.9,mac=02:42:0a:0a:00:09",
+        ALPINE,
+        "sleep",
+        "1000",
+    ];
+    host.netrun(&hold).ok();
+    for (net, words) in [
+        ("bare:ip=10.1.1.1", &["bare", "ips"][..]),
+        ("bare:mac=02:42:0a:0a:00:01", &["bare", "mac"]),
+        ("mynet:ip=10.11.0.1", &["10.11.0.1", "mynet", "range"]),
+        ("mynet:ip=10.10.0.1", &["10.10.0.1", "gateway"]),
+        ("mynet:ip=10.10.0.9", &["10.10.0.9", "\"one\""]),
+        (
+            "mynet:mac=02:42:0a:0a:00:09",
+            &["02:42:0a:0a:00:09", "\"one\""],
+        ),
+        ("mynet:mac=ff:ff:ff:ff:ff:ff", &["ff:ff:ff:ff:ff:ff"]),
+        ("mynet:colour=red", &["colour"]),
+        ("mynet:ip=10.10.0.256", &["10.10.0.256"]),
+        (
+            "ns:/run/netns/none",
+            &["/run/netns/none", "not a network namespace"],
+        ),
+        ("container:none", &["none"]),
+    ] {
+        host.netrun(&["run", "--rm", "--net", net, ALPINE, "true"])
+            .fails(125, words);
+    }
+    let alone = [
+        "run",
+        "--rm",
+        "--net",
+        "none",
+        "--ip",
+        "10.10.0.4",
+        ALPINE,
+        "true",
+    ];
+    host.netrun(&alone).fails(125, &["--ip", "none"]);
+    host.netrun(&["rm", "-f", "one"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn the_default_route_is_the_first_networks_unless_asked_otherwise() {
+    let host = FakeHost::new();
+    host.mynet();
+    let route = "ip route | grep default; ip -4 -o addr show eth1";
+    let shown = show(&host, &["--net", "netrun", "--net", "mynet"], route);
+    assert!(
+        shown.starts_with("default via 10.61.0.1 dev eth0"),
+        "{shown}"
+    );
+    assert!(shown.contains("metric 1000"), "{shown}");
+    assert!(shown.contains("10.10."), "{shown}");
+    let shown = show(
+        &host,
+        &["--net", "netrun", "--net", "mynet:gw-priority=1"],
+        route,
+    );
+    assert!(
+        shown.starts_with("default via 10.10.0.1 dev eth1"),
+        "{shown}"
+    );
+    assert!(shown.contains("metric 1000"), "{shown}");
+    host.assert_clean();
+}
+
+#[test]
+fn the_network_of_another_container_or_a_named_one() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.netrun(&[
+        "run", "-d", "--name", "first", "--net", "mynet", ALPINE, "sleep", "1000",
+    ])
+    .ok();
+    let look = "ip -4 -o addr show eth0; hostname; cat /etc/hosts";
+    let shown = show(&host, &["--net", "container:first"], look);
+    assert!(
+        shown.contains("10.10.0.2/16")
+            && shown.contains("\nfirst\n")
+            && shown.contains("10.10.0.2\tfirst"),
+        "{shown}"
+    );
+    host.netrun(&["exec", "first", "ip", "addr", "show", "eth0"])
+        .ok();
+    host.sh("ip netns add mine; ip -n mine link add d0 type bridge")
+        .ok();
+    host.announce("* /run/netns/mine*");
+    let shown = show(&host, &["--net", "ns:/run/netns/mine"], "ip -o link");
+    assert!(shown.contains("d0"), "{shown}");
+    assert!(host.sh("ip netns list").ok().stdout.contains("mine"));
+    host.netrun(&[
+        "create",
+        "--name",
+        "second",
+        "--net",
+        "container:first",
+        ALPINE,
+        "true",
+    ])
+    .ok();
+    host.netrun(&["rm", "-f", "first"]).ok();
+    host.netrun(&["start", "second"])
+        .fails(1, &["network namespace"]);
+    host.netrun(&["rm", "second"]).ok();
+    host.assert_clean();
+}
