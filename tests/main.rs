@@ -28,6 +28,9 @@ mod flags_process;
 mod flags_rights;
 
 #[cfg(test)]
+mod flags_session;
+
+#[cfg(test)]
 mod flags_storage;
 
 #[cfg(test)]

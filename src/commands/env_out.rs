@@ -63,7 +63,7 @@ pub fn append(path: &Path, view: &View) -> Result<(), EnvOutError> {
     })
 }
 
-/// `NAME_ID=`, `NAME_IP=` and `NAME_NETNS=`.
+/// `NAME_ID=`, `NAME_IP=`, `NAME_NETNS=` and for each published port `NAME_PORT_5432=`.
 fn lines(view: &View) -> String {
     let id = &view.record.id;
     let name = variable(id.as_str());
@@ -73,6 +73,14 @@ fn lines(view: &View) -> String {
     }
     if let Some(netns) = view.netns() {
         lines += &format!("{name}_NETNS={}\n", netns.display());
+    }
+    for (port, address) in view.ports() {
+        let number = port.number;
+        // Of the addresses of one port the first one counts.
+        let line = format!("{name}_PORT_{number}=");
+        if !lines.contains(&line) {
+            lines += &format!("{line}{}\n", address.port());
+        }
     }
     lines
 }

@@ -37,6 +37,10 @@ pub struct LifecycleArgs {
     )]
     pub restart: RestartPolicy,
 
+    /// Stop it when it has run so long; its exit code is 124 then
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+
     /// Stop and tear it down when this process ends, however it ends: a pid, or parent
     #[arg(long, value_name = "PID", value_parser = parse::<BindPid>)]
     pub bind_pid: Option<BindPid>,

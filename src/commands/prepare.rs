@@ -119,6 +119,7 @@ pub async fn plan(
         log: args.process.log(),
         stop_signal: args.stop_signal,
         stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT),
+        time_limit: args.life.timeout,
         hostname: args.hostname.as_ref().map(|name| name.as_str().to_owned()),
         names: names(args),
         network,

@@ -47,6 +47,7 @@ pub mod steps;
 pub mod supervise;
 pub mod supervisor;
 pub mod teardown;
+pub mod time_limit;
 pub mod user;
 pub mod user_lookup;
 pub mod view;

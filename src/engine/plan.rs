@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use oci_spec::runtime::Spec;
@@ -92,6 +93,8 @@ pub struct Request<'a> {
     pub stop_signal: Option<Signal>,
     /// `--stop-timeout`, in seconds.
     pub stop_timeout: u32,
+    /// `--timeout`.
+    pub time_limit: Option<Duration>,
     /// `--hostname`.
     pub hostname: Option<String>,
     /// `--add-host`, `--dns`, ...; the hostname in it is filled in here.
@@ -280,6 +283,7 @@ fn process(request: &Request<'_>, user: String) -> Result<Process, PlanError> {
         stdin: request.stdin,
         stop_signal: stop_signal.to_string(),
         stop_timeout: request.stop_timeout,
+        time_limit: request.time_limit,
         runtime: request.runtime.clone(),
     })
 }

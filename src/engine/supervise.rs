@@ -31,6 +31,7 @@ use super::serve;
 use super::steps::Steps;
 use super::supervisor::{Outcome, Supervisor};
 use super::teardown::{self, Scope, teardown};
+use super::time_limit;
 use crate::model::record::Exit;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::channel::{Channel, accept};
@@ -142,6 +143,7 @@ async fn obey(
     exec::inherit(&supervisor, up.execs);
     tokio::task::spawn_local(health::watch(supervisor.clone(), adopted));
     tokio::task::spawn_local(bound::watch(supervisor.clone()));
+    tokio::task::spawn_local(time_limit::watch(supervisor.clone()));
     let clients = Clients {
         launcher: control.take(),
         is: orders.client,
@@ -277,8 +279,10 @@ async fn take_down(supervisor: &Supervisor, known: Option<Exit>) -> Outcome {
     record.stopped = supervisor.stopped.get();
     let process = teardown::Process::Gone {
         exit: match known {
-            Some(exit) => ready(exit).boxed_local(),
-            None => exit::status(supervisor).boxed_local(),
+            Some(exit) => ready(time_limit::judged(supervisor, exit)).boxed_local(),
+            None => exit::status(supervisor)
+                .map(|exit| time_limit::judged(supervisor, exit))
+                .boxed_local(),
         },
         outputs: &supervisor.running.outputs,
     };

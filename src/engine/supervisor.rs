@@ -53,6 +53,8 @@ pub struct Supervisor {
     pub going_down: Cell<bool>,
     /// Somebody stopped it: its policy is not asked.
     pub stopped: Cell<bool>,
+    /// Its time was up.
+    pub timed_out: Cell<bool>,
     /// It is started again, whatever its policy.
     pub again: Cell<bool>,
     /// A successor starts it again: whoever asks it to stop now must ask that one.
@@ -86,6 +88,7 @@ impl Supervisor {
             publishing: Mutex::new(()),
             going_down: Cell::new(false),
             stopped: Cell::new(false),
+            timed_out: Cell::new(false),
             again: Cell::new(false),
             appointed: Cell::new(false),
             execs: Cell::new(0),

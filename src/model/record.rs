@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -221,6 +222,9 @@ pub struct Process {
     pub stop_signal: String,
     /// How many seconds it has between that signal and SIGKILL.
     pub stop_timeout: u32,
+    /// How long it may run (`--timeout`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<Duration>,
     /// The OCI runtime (`io.containerd.runc.v2`).
     pub runtime: String,
 }
