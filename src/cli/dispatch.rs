@@ -68,7 +68,8 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             let [id] = args.containers.as_slice() else {
                 return Err(session::SessionError::OneAtATime.into());
             };
-            let attached = start::start_attached(&context, id, args.interactive).await?;
+            let mut attached = start::start_attached(&context, id, args.interactive).await?;
+            attached.wishes = args.keys.wishes();
             session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Start(args) => each_line(start::start(&context, &args.containers).await, style),
@@ -78,14 +79,17 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Rm(args) => each_line(rm::rm(&context, &args).await, style),
         Verb::Wait(args) => wait_status(wait::wait(&context, &args).await),
         Verb::Exec(args) => match exec::exec(&context, &args).await? {
-            Some(attached) => {
+            Some(mut attached) => {
+                attached.wishes = args.keys.wishes();
                 let role = session::Role::Owner { timings: false };
                 session::drive(attached, role, session::catch_signals()?).await
             }
             None => Ok(0),
         },
         Verb::Attach(args) => {
-            let attached = attach::attach(&context, &args).await?;
+            let mut attached = attach::attach(&context, &args).await?;
+            attached.wishes = args.keys.wishes();
+            attached.wishes.proxy = args.proxy.sig_proxy;
             session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),

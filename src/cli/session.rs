@@ -47,6 +47,9 @@ pub enum SessionError {
     /// A terminal was asked for, and there is none here.
     #[error("a terminal for the container (-t) needs one on standard input, which is none")]
     NoTerminal,
+    /// A signal that was not to be passed on.
+    #[error("a signal came, and the container was left alone")]
+    Signalled(u8),
     /// Our own terminal or event loop refuses.
     #[error("cannot {action}")]
     Prepare {
@@ -71,6 +74,7 @@ impl Explain for SessionError {
     fn class(&self) -> Class {
         match self {
             Self::NoTerminal | Self::OneAtATime => Class::InvalidInput,
+            Self::Signalled(number) => Class::Interrupted(*number),
             Self::Prepare { .. } | Self::Output { .. } => Class::Failed,
         }
     }
@@ -78,7 +82,9 @@ impl Explain for SessionError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoTerminal => Some("leave -t out, or start it detached with -d".to_owned()),
-            Self::OneAtATime | Self::Prepare { .. } | Self::Output { .. } => None,
+            Self::OneAtATime | Self::Signalled(_) | Self::Prepare { .. } | Self::Output { .. } => {
+                None
+            }
         }
     }
 }
@@ -107,6 +113,7 @@ pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Resu
         terminal,
         steps: _,
         heir,
+        wishes,
     } = attached;
     let (sender, news) = unbounded_channel();
     // Raw before the first output: what a terminal shows has its line ends already.
@@ -115,13 +122,17 @@ pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Resu
         true => Some(RawMode::enter().map_err(prepare("set the terminal"))?),
         false => None,
     };
-    let streams = write_outputs(pipes, &sender).map_err(prepare("write the output"))?;
+    let streams = write_outputs(pipes, (wishes.stdout, wishes.stderr), &sender)
+        .map_err(prepare("write the output"))?;
     if let Some(path) = stdin {
-        read_input(&path, keys, &sender).map_err(prepare("pass on the input"))?;
+        read_input(&path, keys.then_some(&wishes.keys), &sender)
+            .map_err(prepare("pass on the input"))?;
     }
     let mut driver = Driver {
         session,
         heir,
+        wanted: (wishes.stdout, wishes.stderr),
+        proxy: wishes.proxy,
         sender,
         role,
         terminal,
@@ -165,6 +176,10 @@ struct Driver {
     session: Session,
     /// Who goes on if the supervisor dies.
     heir: Option<Heir>,
+    /// Whether standard output and standard error are wanted.
+    wanted: (bool, bool),
+    /// Signals are passed on.
+    proxy: bool,
     /// For the threads that write output.
     sender: UnboundedSender<News>,
     role: Role,
@@ -192,6 +207,13 @@ impl Driver {
             let news = tokio::select! {
                 biased;
                 number = signals.next() => {
+                    if !self.proxy && number != WINCH {
+                        // It goes on without us; our own end is the signal's.
+                        self.session.ask(&Request::Detach).await.ok();
+                        self.streams = 0;
+                        let number = u8::try_from(number).unwrap_or(0);
+                        return Err(SessionError::Signalled(number).into());
+                    }
                     self.signal(number).await;
                     continue;
                 }
@@ -226,7 +248,8 @@ impl Driver {
             return Err(gone.into());
         };
         self.session = session;
-        self.streams += write_outputs(pipes, &self.sender).map_err(prepare("write the output"))?;
+        self.streams +=
+            write_outputs(pipes, self.wanted, &self.sender).map_err(prepare("write the output"))?;
         self.resize().await;
         Ok(())
     }

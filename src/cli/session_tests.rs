@@ -48,6 +48,7 @@ fn attached(session: Session, pipes: Pipes) -> Attached {
         terminal: false,
         steps: Vec::new(),
         heir: None,
+        wishes: Default::default(),
     }
 }
 
@@ -123,6 +124,8 @@ async fn an_owner_kills_what_nobody_reads_and_others_only_leave() {
         let (session, mut supervisor) = connect(name).await;
         let (sender, news) = unbounded_channel();
         let mut driver = Driver {
+            wanted: (true, true),
+            proxy: true,
             session,
             heir: None,
             sender,

@@ -3,7 +3,7 @@
 //! Invariant: what is read is written; each thread tells how its stream ended, and holds nothing of
 //! the container's by then.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::detach::DetachKeys;
 use crate::engine::session::Pipes;
+use crate::model::detach_keys::DetachSequence;
 use crate::sys::copy;
 
 /// What the threads that copy have to say.
@@ -30,19 +31,29 @@ pub enum News {
     Detach,
 }
 
-/// Starts the threads that write output; says how many.
+/// Starts the threads that write output, or throw away what is not wanted; says how many.
 ///
 /// # Errors
 /// No thread can be started.
-pub fn write_outputs(pipes: Pipes, sender: &UnboundedSender<News>) -> io::Result<usize> {
-    let stdout = move || copy::copy_all(pipes.stdout, io::stdout());
+pub fn write_outputs(
+    pipes: Pipes,
+    (stdout_wanted, stderr_wanted): (bool, bool),
+    sender: &UnboundedSender<News>,
+) -> io::Result<usize> {
+    let stdout = move || match stdout_wanted {
+        true => copy::copy_all(pipes.stdout, io::stdout()),
+        false => io::copy(&mut File::from(pipes.stdout), &mut io::sink()).map(drop),
+    };
     copier("stdout", stdout, sender.clone())?;
     let Some(stderr) = pipes.stderr else {
         return Ok(1);
     };
     copier(
         "stderr",
-        move || copy::copy_all(stderr, io::stderr()),
+        move || match stderr_wanted {
+            true => copy::copy_all(stderr, io::stderr()),
+            false => io::copy(&mut File::from(stderr), &mut io::sink()).map(drop),
+        },
         sender.clone(),
     )?;
     Ok(2)
@@ -66,11 +77,15 @@ fn copier(
 }
 
 /// Starts the thread that copies our standard input to the FIFO at `path`; `keys` that it comes from
-/// a terminal and may hold the detach keys.
+/// a terminal, and which ones leave the container running.
 ///
 /// # Errors
 /// The FIFO cannot be opened, or no thread can be started.
-pub fn read_input(path: &Path, keys: bool, sender: &UnboundedSender<News>) -> io::Result<()> {
+pub fn read_input(
+    path: &Path,
+    keys: Option<&DetachSequence>,
+    sender: &UnboundedSender<News>,
+) -> io::Result<()> {
     let fifo = match open_fifo(path) {
         Ok(fifo) => fifo,
         // The process has ended in the meantime; its status is on its way.
@@ -78,12 +93,12 @@ pub fn read_input(path: &Path, keys: bool, sender: &UnboundedSender<News>) -> io
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let sender = sender.clone();
+    let (sender, keys) = (sender.clone(), keys.cloned());
     let work = move || {
         let detached = match keys {
-            true => copy_keys(&fifo),
+            Some(keys) => copy_keys(&fifo, keys),
             // A side that fails has ended.
-            false => copy::copy_all(io::stdin(), &fifo).map(|()| false),
+            None => copy::copy_all(io::stdin(), &fifo).map(|()| false),
         };
         let news = match detached {
             Ok(true) => News::Detach,
@@ -109,9 +124,9 @@ fn open_fifo(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Copies what is typed; true if it was the detach keys that ended it.
-fn copy_keys(fifo: &OwnedFd) -> io::Result<bool> {
+fn copy_keys(fifo: &OwnedFd, sequence: DetachSequence) -> io::Result<bool> {
     let stdin = io::stdin();
-    let mut keys = DetachKeys::default();
+    let mut keys = DetachKeys::new(sequence);
     let mut typed = [0; 4096];
     let mut passed_on = Vec::new();
     loop {

@@ -1,6 +1,6 @@
 //! `netrun attach`: take the streams of a running container.
 
-use super::attached::{self, Attached, Heir};
+use super::attached::{self, Attached, Heir, KeysArgs, ProxyArgs};
 use super::context::Context;
 use super::values::parse;
 use crate::engine::error::Error;
@@ -20,6 +20,14 @@ pub struct Args {
     /// Leave its standard input alone
     #[arg(long)]
     pub no_stdin: bool,
+
+    /// The keys that leave it running.
+    #[command(flatten)]
+    pub keys: KeysArgs,
+
+    /// Whether signals are passed on.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
 
     /// The container's name
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]

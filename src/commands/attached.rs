@@ -6,12 +6,14 @@
 use std::path::PathBuf;
 
 use super::settings::Settings;
+use super::values::parse;
 use crate::engine::error::Error;
 use crate::engine::host::Host;
 use crate::engine::protocol::{Assignment, Event, Launcher, Orders, Request};
 use crate::engine::reach::reach;
 use crate::engine::session::{PipeEnds, Pipes, Session};
 use crate::engine::steps::Taken;
+use crate::model::detach_keys::DetachSequence;
 use crate::model::id::{ContainerId, Namespace};
 
 /// A started process.
@@ -29,6 +31,69 @@ pub struct Attached {
     pub steps: Vec<Taken>,
     /// How to go on if the supervisor dies; an exec dies with it.
     pub heir: Option<Heir>,
+    /// What its client wants of the session.
+    pub wishes: Wishes,
+}
+
+/// What a client wants of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// The keys that leave it running.
+    pub keys: DetachSequence,
+    /// Signals that come are passed on.
+    pub proxy: bool,
+    /// Its standard output is wanted.
+    pub stdout: bool,
+    /// Its standard error is wanted.
+    pub stderr: bool,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            keys: DetachSequence::default(),
+            proxy: true,
+            stdout: true,
+            stderr: true,
+        }
+    }
+}
+
+/// The keys that leave a container running.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+#[command(about = None, long_about = None)]
+pub struct KeysArgs {
+    /// The keys that leave it running [default: ctrl-p,ctrl-q]
+    #[arg(long, value_name = "KEYS", value_parser = parse::<DetachSequence>)]
+    pub detach_keys: Option<DetachSequence>,
+}
+
+impl KeysArgs {
+    /// What they say of a session.
+    pub fn wishes(&self) -> Wishes {
+        Wishes {
+            keys: self.detach_keys.clone().unwrap_or_default(),
+            ..Wishes::default()
+        }
+    }
+}
+
+/// Whether signals are passed on.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(about = None, long_about = None)]
+pub struct ProxyArgs {
+    /// Pass signals on to it; =false leaves it alone when they come
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        hide_default_value = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub sig_proxy: bool,
 }
 
 /// Who goes on where a supervisor died, for the client that had its streams.
@@ -100,6 +165,7 @@ impl Attached {
             terminal,
             steps,
             heir,
+            wishes: Wishes::default(),
         })
     }
 
@@ -123,6 +189,7 @@ impl Attached {
             terminal,
             steps,
             heir,
+            wishes: Wishes::default(),
         })
     }
 }

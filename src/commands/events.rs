@@ -133,8 +133,7 @@ impl Event {
 pub struct Watching<'a> {
     context: &'a Context<'a>,
     args: &'a Args,
-    /// None if there will be none.
-    events: Option<Events>,
+    events: Events,
     /// What was known of each container when it was seen last.
     seen: HashMap<String, BTreeMap<String, String>>,
     until: Option<Timestamp>,
@@ -147,24 +146,20 @@ pub struct Watching<'a> {
 pub async fn events<'a>(context: &'a Context<'a>, args: &'a Args) -> Result<Watching<'a>, Failure> {
     let client = context.host.client().await?;
     let namespace = context.settings.namespace.as_str();
-    let until = args.until.map(|moment| moment.resolve(Timestamp::now()));
-    // containerd answers with the first event only, which may come too late.
-    let events = tokio::select! {
-        events = client.events(namespace) => Some(events.map_err(Error::from)?),
-        () = reached(until) => None,
-    };
+    let events = client.events(namespace);
     let mut seen = HashMap::new();
     for container in client.list_containers().await.map_err(Error::from)? {
         if let Ok(record) = record_of(&container) {
             seen.insert(container.id, attributes(&record));
         }
     }
+    let now = Timestamp::now();
     Ok(Watching {
         context,
         args,
         events,
         seen,
-        until,
+        until: args.until.map(|moment| moment.resolve(now)),
     })
 }
 
@@ -187,11 +182,8 @@ impl Watching<'_> {
     /// The connection to containerd broke.
     pub async fn next(&mut self) -> Result<Option<Event>, Failure> {
         loop {
-            let Some(events) = &mut self.events else {
-                return Ok(None);
-            };
             let happened = tokio::select! {
-                happened = events.next() => happened.map_err(Error::from)?,
+                happened = self.events.next() => happened.map_err(Error::from)?,
                 () = reached(self.until) => None,
             };
             let Some(happened) = happened else {

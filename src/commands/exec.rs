@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::attached::{self, Attached};
+use super::attached::{self, Attached, KeysArgs};
 use super::context::Context;
 use super::options::{Unfit, files};
 use super::values::{EnvVar, parse};
@@ -56,6 +56,10 @@ pub struct Args {
     /// Who runs it: names of the image, or numbers
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
+
+    /// The keys that leave it running.
+    #[command(flatten)]
+    pub keys: KeysArgs,
 
     /// The container's name
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]

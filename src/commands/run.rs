@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::attached::{self, Attached, Heir};
+use super::attached::{self, Attached, Heir, KeysArgs, ProxyArgs, Wishes};
 use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
@@ -64,6 +64,24 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub wait_timeout: Duration,
 
+    /// Attach to stdin, stdout or stderr, and to none that is not named
+    #[arg(
+        short,
+        long = "attach",
+        value_name = "STREAM",
+        ignore_case = true,
+        conflicts_with = "detach"
+    )]
+    pub streams: Vec<StreamName>,
+
+    /// The keys that leave it running.
+    #[command(flatten)]
+    pub keys: KeysArgs,
+
+    /// Whether signals are passed on.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+
     /// With -d: append NAME_IP= and more to a file, for GITHUB_ENV or a shell's source
     #[arg(long, value_name = "PATH", requires = "detach")]
     pub env_out: Option<PathBuf>,
@@ -75,6 +93,35 @@ pub struct Args {
     /// How the container is made.
     #[command(flatten)]
     pub container: ContainerArgs,
+}
+
+/// The streams that can be attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum StreamName {
+    /// Standard input, which -i keeps open.
+    Stdin,
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Args {
+    fn wishes(&self) -> Wishes {
+        let all = self.streams.is_empty();
+        Wishes {
+            proxy: self.proxy.sig_proxy,
+            stdout: all || self.streams.contains(&StreamName::Stdout),
+            stderr: all || self.streams.contains(&StreamName::Stderr),
+            ..self.keys.wishes()
+        }
+    }
+
+    /// Our standard input is its own.
+    fn gives_stdin(&self) -> bool {
+        let all = self.streams.is_empty();
+        self.container.interactive && (all || self.streams.contains(&StreamName::Stdin))
+    }
 }
 
 /// What came of a `run`.
@@ -164,10 +211,11 @@ pub async fn run(
     Ok(Outcome::Attached(Box::new(Attached {
         session,
         pipes,
-        stdin: stdin.filter(|_| args.container.interactive),
+        stdin: stdin.filter(|_| args.gives_stdin()),
         terminal,
         steps,
         heir: Some(Heir::new(&context.settings, &id, Launcher::Owns)),
+        wishes: args.wishes(),
     })))
 }
 

@@ -1,6 +1,6 @@
 //! `netrun start`: start containers that exist.
 
-use super::attached::{self, Attached, Heir};
+use super::attached::{self, Attached, Heir, KeysArgs};
 use super::context::Context;
 use super::each::{Each, each};
 use super::values::parse;
@@ -26,6 +26,10 @@ pub struct Args {
     /// Attach to its standard input
     #[arg(short, long)]
     pub interactive: bool,
+
+    /// The keys that leave it running.
+    #[command(flatten)]
+    pub keys: KeysArgs,
 
     /// The containers' names
     #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]

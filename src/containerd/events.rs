@@ -3,6 +3,8 @@
 use containerd_client::events as api;
 use containerd_client::services::v1::SubscribeRequest;
 use containerd_client::types::Envelope;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 use prost::Message;
 use tonic::Streaming;
@@ -55,32 +57,44 @@ struct ImageEvent {
 }
 
 /// What happens from now on.
-#[derive(Debug)]
-pub struct Events(Streaming<Envelope>);
+pub struct Events {
+    /// containerd answers no sooner than it has something to tell.
+    opening: Option<Opening>,
+    stream: Option<Streaming<Envelope>>,
+}
+
+type Opening = LocalBoxFuture<'static, Result<Streaming<Envelope>, Error>>;
 
 impl Client {
-    /// Listens to what happens in the namespace.
-    ///
-    /// # Errors
-    /// Any refusal by containerd.
-    pub async fn events(&self, namespace: &str) -> Result<Events, Error> {
+    /// Listens to what happens in the namespace, from the first call of [`Events::next`] on.
+    pub fn events(&self, namespace: &str) -> Events {
         let request = SubscribeRequest {
             filters: vec![format!("namespace=={namespace}")],
         };
         let mut events = self.with_deadline(None).events_api();
-        let stream = check("listen to events", events.subscribe(request).await)?;
-        Ok(Events(stream))
+        let opening = async move { check("listen to events", events.subscribe(request).await) };
+        Events {
+            opening: Some(opening.boxed_local()),
+            stream: None,
+        }
     }
 }
 
 impl Events {
-    /// The next thing that happens; nothing if containerd ends.
+    /// The next thing that happens; nothing if containerd ends. What is cancelled loses nothing.
     ///
     /// # Errors
-    /// The connection broke.
+    /// containerd refuses, or the connection broke.
     pub async fn next(&mut self) -> Result<Option<Happened>, Error> {
         loop {
-            let message = self.0.message().await;
+            if let Some(opening) = &mut self.opening {
+                self.stream = Some(opening.await?);
+                self.opening = None;
+            }
+            let Some(stream) = &mut self.stream else {
+                return Ok(None);
+            };
+            let message = stream.message().await;
             let Some(envelope) = message.map_err(|s| Error::call("listen to events", s))? else {
                 return Ok(None);
             };

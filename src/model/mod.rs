@@ -3,6 +3,7 @@
 pub mod bytes;
 pub mod class;
 pub mod cpus;
+pub mod detach_keys;
 pub mod device;
 pub mod generated_name;
 pub mod health;
