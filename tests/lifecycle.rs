@@ -20,6 +20,12 @@ fn until(host: &FakeHost, name: &str, field: &str, wanted: &str) {
     });
 }
 
+/// Kills the supervisors, and sees them gone.
+fn kill_supervisors(host: &FakeHost) {
+    host.sh("pkill -9 -f '[n]etrun supervise'; while pgrep -f '[n]etrun supervise'; do sleep 0.02; done")
+        .ok();
+}
+
 fn restarts(host: &FakeHost, name: &str) -> u32 {
     inspect(host, name, "{{.RestartCount}}").parse().unwrap()
 }
@@ -122,14 +128,14 @@ fn a_policy_goes_on_after_its_supervisor_died() {
     let args = ["run", "-d", "--name", "p", "--restart", "always", ALPINE];
     host.netrun(&[&args[..], &["sh", "-c", "sleep 2; exit 4"]].concat())
         .ok();
-    host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+    kill_supervisors(&host);
     std::thread::sleep(Duration::from_secs(3));
     // It ended with nobody there; the next command finds it so, and its policy goes on.
     host.netrun(&["ps", "-a"]).ok();
     eventually(LONG, "it was started again", || {
         (restarts(&host, "p") >= 1).then_some(())
     });
-    host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+    kill_supervisors(&host);
     host.netrun(&["ps", "-a"]).ok();
     eventually(LONG, "and again", || {
         (restarts(&host, "p") >= 2).then_some(())
@@ -167,7 +173,7 @@ fn health_is_checked_and_told() {
     let status = host.netrun(&["ps", "--format", "{{.Status}}"]).ok();
     assert!(status.text().ends_with("(healthy)"), "{status}");
     // It goes on with another supervisor.
-    host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+    kill_supervisors(&host);
     host.netrun(&["exec", "h", "rm", "/up"]).ok();
     until(&host, "h", "{{.State.Health.Status}}", "unhealthy");
     host.netrun(&["rm", "-f", "h"]).ok();
@@ -281,7 +287,7 @@ fn a_container_ends_with_the_process_it_is_bound_to() {
         "1000",
     ])
     .ok();
-    host.sh("pkill -9 -f '[n]etrun supervise'").ok();
+    kill_supervisors(&host);
     host.netrun(&["ps"]).ok();
     host.sh(&format!("kill -9 {pid}")).ok();
     drop(sleeper);

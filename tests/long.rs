@@ -64,6 +64,8 @@ fn fifty_at_once_up_and_down() {
         .patience(Duration::from_secs(900))
         .run()
         .ok();
+    // What ends is seen for a moment longer.
+    host.settle(Duration::from_secs(10));
     host.assert_clean();
 }
 

@@ -143,6 +143,15 @@ fn named(text: &str) -> Result<BTreeSet<String>, String> {
     Ok(names)
 }
 
+/// Says that it is over when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads every hosts file again and again; what was wrong.
 fn watch(init: i32, until: &AtomicBool) -> Vec<String> {
     let dir = format!("/proc/{init}/root/var/lib/netrun/default");
@@ -184,6 +193,8 @@ fn many_containers_on_one_network() {
     let init = host.init();
     let wrong = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(init, &done));
+        // Also when something is wrong, else the watcher would be waited for without end.
+        let over = Over(&done);
         sh(format!(
             "seq {count} | xargs -P 20 -I @ netrun run -d --name m@ --net lan alpine:3.14 sleep 10000 >/dev/null"
         ));
@@ -212,7 +223,7 @@ fn many_containers_on_one_network() {
             let hosts = host.read(&format!("/var/lib/netrun/default/{name}/hosts"));
             assert_eq!(named(&hosts).unwrap(), rest, "{name}");
         }
-        done.store(true, Ordering::Relaxed);
+        drop(over);
         watcher.join().unwrap()
     });
     assert!(

@@ -196,7 +196,7 @@ fn what_only_docker_has_is_not_supported_yet() {
         ("run alpine --gpus all", "--gpus"),
         ("create --cpuset-mems 0 alpine", "--cpuset-mems"),
         ("ps -n 5", "-n"),
-        ("start --detach-keys x web", "--detach-keys"),
+        ("start --checkpoint x web", "--checkpoint"),
     ];
     for (typed, expected) in table {
         let Err(NotSupported::Option { option, .. }) = arranged(&format!("netrun {typed}")) else {

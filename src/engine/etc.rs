@@ -57,31 +57,38 @@ pub async fn fill(paths: &Paths, record: &Record, results: &[CniResult]) -> Resu
         .collect();
     let host_network = record.network.mode == NetworkMode::Host;
     let beginning = hosts(record, &addresses, host_network)?;
-    let text = with_neighbours(record, results, &beginning).await?;
-    write_in_place(&paths.hosts(), &text)?;
+    fill_hosts(paths, record, results, &beginning).await?;
     let text = resolv_conf(record, results, &addresses, host_network);
     write_in_place(&paths.resolv_conf(), text.as_bytes())
 }
 
-/// The whole hosts file; the others on the container's networks know it from here on.
-async fn with_neighbours(
+/// Writes the whole hosts file; the others on the container's networks know it from here on. Who
+/// joins after us adds itself to our file, so that must be written before others may change names.
+async fn fill_hosts(
+    paths: &Paths,
     record: &Record,
     results: &[CniResult],
     beginning: &str,
-) -> Result<Vec<u8>, Error> {
+) -> Result<(), Error> {
     let mut entries = Vec::new();
     let attachments = || record.network.attachments.iter().zip(results);
     for (attachment, result) in attachments() {
         entries.push(neighbours::entry(record, attachment, result, true));
     }
-    if attachments().next().is_some() {
-        let names = neighbours::lock().await?;
+    let names = match attachments().next() {
+        Some(_) => Some(neighbours::lock().await?),
+        None => None,
+    };
+    if let Some(names) = &names {
         for (attachment, result) in attachments() {
             let entry = neighbours::entry(record, attachment, result, false);
             entries.extend(names.join(record, &attachment.network, &entry)?);
         }
     }
-    Ok(layout(beginning, entries.iter().map(String::as_str)))
+    let text = layout(beginning, entries.iter().map(String::as_str));
+    let written = write_in_place(&paths.hosts(), &text);
+    drop(names);
+    written
 }
 
 fn hosts(record: &Record, addresses: &[Address], host_network: bool) -> Result<String, Error> {

@@ -51,7 +51,8 @@ fn host_local_gives_what_its_ranges_hold_and_takes_it_back() {
             crate::host::ALPINE,
             "true",
         ];
-        host.netrun(&third).fails(125, &["ranged", "10.20.10.60"]);
+        host.netrun(&third)
+            .fails(125, &["ranged", "no free address"]);
         let routes = within(&host, "one", &format!("ip route; {}", ping("10.20.10.254"))).ok();
         let route = "192.0.2.0/24 via 10.20.10.254";
         assert!(routes.stdout.contains(route), "{routes}");

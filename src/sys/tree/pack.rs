@@ -87,10 +87,9 @@ impl<W: Write> Packer<W> {
 
     fn directory(&mut self, directory: OwnedFd, shown: &Path) -> io::Result<()> {
         let mut header = header(&fstat(&directory)?, EntryType::Directory);
-        // As tar and docker write it: with a slash at its end.
-        let as_directory = shown.join("");
-        self.builder
-            .append_data(&mut header, as_directory, io::empty())?;
+        // With a slash behind it, as tar writes the names of directories.
+        let named = shown.join("");
+        self.builder.append_data(&mut header, named, io::empty())?;
         if is_made_up(&directory)? {
             return Ok(());
         }
