@@ -260,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_dockers() {
+        let args = run("netrun run -a stdout --attach STDERR --sig-proxy=false alpine");
+        assert_eq!(args.streams.len(), 2);
+        assert!(!args.proxy.sig_proxy);
+        let usual = run("netrun run --sig-proxy alpine");
+        assert!(usual.proxy.sig_proxy && usual.streams.is_empty());
+        assert!(run("netrun run alpine --sig-proxy=0 sh").container.command == ["sh"]);
+        assert!(parse_line("netrun run -a paper alpine").is_err());
+        assert!(parse_line("netrun run --sig-proxy=perhaps alpine").is_err());
+    }
+
+    #[test]
     fn hostname_has_dockers_short_form() {
         let args = run("netrun run -h box -m 64m --pids-limit -1 alpine");
         assert_eq!(args.container.hostname.as_ref().unwrap().as_str(), "box");
