@@ -152,7 +152,6 @@ fn zones_platforms_pid_files_and_replacement() {
     for (option, value, word) in [
         ("--tz", "Nowhere/Land", "Nowhere/Land"),
         ("--tz", "../passwd", "../passwd"),
-        ("--platform", "linux/s390x", "linux/s390x"),
         ("--platform", "moon", "moon"),
     ] {
         host.netrun(&["run", "--rm", option, value, ALPINE, "true"])
@@ -280,5 +279,76 @@ fn logs_that_are_small_or_not_kept() {
         host.netrun(&["run", "--rm", option, value, ALPINE, "true"])
             .fails(125, &[word]);
     }
+    host.finish();
+}
+
+#[test]
+fn the_image_of_the_platform_that_is_asked_for() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let (own, other) = match cfg!(target_arch = "x86_64") {
+        true => ("linux/amd64", "linux/arm64"),
+        false => ("linux/arm64", "linux/amd64"),
+    };
+    let made_from = |options: &[&str]| {
+        let args = [&["create", "--name", "p"], options, &[ALPINE, "true"]].concat();
+        host.netrun(&args).ok();
+        let image = host.netrun(&["inspect", "-f", "{{.Image}}", "p"]).ok();
+        host.netrun(&["rm", "p"]).ok();
+        image.text().to_owned()
+    };
+    let never = |platform: &str| {
+        let args = ["run", "--rm", "--pull", "never", "--platform", platform];
+        host.netrun(&[&args[..], &[ALPINE, "true"]].concat())
+    };
+    let foreign = made_from(&["--platform", other]);
+    never(own).fails(125, &["not here", own]);
+    host.netrun(&["run", "--rm", "--platform", other, ALPINE, "true"])
+        .ok();
+    // What is here for others is not taken for ours.
+    let usual = made_from(&[]);
+    assert_ne!(foreign, usual);
+    for platform in ["linux/s390x", "s390x"] {
+        host.netrun(&["run", "--rm", "--platform", platform, ALPINE, "true"])
+            .fails(125, &["linux/s390x", own, other]);
+    }
+    host.stop_registry();
+    assert_eq!(made_from(&["--platform", own]), usual);
+    assert_eq!(made_from(&["--platform", other]), foreign);
+    let by_variable = |value: &str| {
+        let create = ["create", "--name", "v", ALPINE, "true"];
+        let create = host.netrun_cmd(&create);
+        create.env("DOCKER_DEFAULT_PLATFORM", value).run().ok();
+        let image = host.netrun(&["inspect", "-f", "{{.Image}}", "v"]).ok();
+        host.netrun(&["rm", "v"]).ok();
+        image.text().to_owned()
+    };
+    assert_eq!([by_variable(""), by_variable(other)], [usual, foreign]);
+    // One that is here for another platform alone, under its name.
+    host.sh("echo x >/tmp/x; tar -C /tmp -cf /tmp/x.tar x").ok();
+    host.netrun(&[
+        "import",
+        "--platform",
+        "linux/s390x",
+        "/tmp/x.tar",
+        "lone:1",
+    ])
+    .ok();
+    for options in [&["--pull", "never"][..], &[]] {
+        let args = [&["run", "--rm"], options, &["lone:1", "/x"]].concat();
+        host.netrun(&args).fails(125, &[own, "linux/s390x"]);
+    }
+    host.netrun(&[
+        "create",
+        "--name",
+        "l",
+        "--platform",
+        "linux/s390x",
+        "lone:1",
+        "/x",
+    ])
+    .ok();
+    host.netrun(&["rm", "l"]).ok();
+    host.announce("* /tmp/*");
     host.finish();
 }

@@ -8,11 +8,12 @@ use super::attachments;
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
 use super::options::{self, Unfit, files};
-use super::registry::pull_options;
+use super::registry::{machine, pull_options};
 use super::values::EnvVar;
 use crate::engine::paths::Paths;
 use crate::engine::plan::{self, Plan, Request};
 use crate::engine::spec::Limits;
+use crate::image::platform::Machine;
 use crate::image::{self, Image, ImageError};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
@@ -29,10 +30,12 @@ const STOP_TIMEOUT: u32 = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum Meaningless {
     /// The image is not here and must not be pulled.
-    #[error("image {image} is not here")]
+    #[error("image {image} is not here for {platform}")]
     NoImage {
         /// Its name.
         image: String,
+        /// The platform that it is wanted for.
+        platform: String,
     },
     /// Not root.
     #[error("netrun must be run as root")]
@@ -49,7 +52,9 @@ impl Explain for Meaningless {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Meaningless::NoImage { image } => Some(format!("netrun pull {image}")),
+            Meaningless::NoImage { image, platform } => {
+                Some(format!("netrun pull --platform {platform} {image}"))
+            }
             Meaningless::NotRoot => Some("sudo netrun ...".to_owned()),
         }
     }
@@ -177,7 +182,6 @@ fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
 /// Refuses what needs no look at anything else.
 fn check(args: &ContainerArgs) -> Result<(), Failure> {
     check_root()?;
-    args.process.check_platform()?;
     Ok(args.life.check(args.rm)?)
 }
 
@@ -239,29 +243,37 @@ async fn find_image(
 ) -> Result<Image, Failure> {
     let reference = Reference::parse(&args.image)?;
     let client = context.host.client().await?;
+    let named = machine(args.process.platform.as_ref())?;
+    let is_named = named.is_some();
+    let machine = named.unwrap_or_else(Machine::this);
+    let options = pull_options(context, snapshotter, machine.clone());
     let progress = |event: image::PullEvent<'_>| context.audience.pulling(&args.image, event);
     let local = match args.pull {
-        PullPolicy::Always => None,
-        PullPolicy::Missing | PullPolicy::Never => image::local(&client, &reference).await?,
+        PullPolicy::Always => Ok(None),
+        PullPolicy::Missing | PullPolicy::Never => {
+            image::local_for(&client, &reference, &machine).await
+        }
+    };
+    let local = match local {
+        // The registry may have what is here for other platforms only.
+        Err(ImageError::Platform { .. }) if is_named && args.pull == PullPolicy::Missing => None,
+        local => local?,
     };
     let image = match local {
         Some(image) => image,
         None if args.pull == PullPolicy::Never => {
             return Err(Meaningless::NoImage {
                 image: reference.to_string(),
+                platform: machine.name(),
             }
             .into());
         }
-        None => {
-            let options = pull_options(context, snapshotter);
-            image::pull(&client, &reference, &options, &progress).await?
-        }
+        None => image::pull(&client, &reference, &options, &progress).await?,
     };
     match image::unpack(&client, &image, snapshotter, &progress).await {
         Ok(()) => Ok(image),
         // Its name and configuration are here, a layer is not: somebody has removed content.
         Err(ImageError::Incomplete { .. }) if args.pull != PullPolicy::Never => {
-            let options = pull_options(context, snapshotter);
             Ok(image::pull(&client, &reference, &options, &progress).await?)
         }
         Err(error) => Err(error.into()),

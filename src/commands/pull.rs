@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::each::{Each, each};
-use super::registry::{Creds, access_as};
+use super::registry::{Creds, access_as, machine};
 use super::values::parse;
 use crate::image::platform::{Machine, Platform};
 use crate::image::{self, Image, ImageError, PullEvent, PullOptions};
@@ -74,10 +74,7 @@ pub async fn pull(context: &Context<'_>, args: &Args) -> Result<Each<Image>, Fai
     let options = PullOptions {
         snapshotter: snapshotter.unwrap_or(&context.settings.snapshotter).clone(),
         access: access_as(context, args.creds.as_ref())?,
-        machine: args
-            .platform
-            .clone()
-            .map_or_else(Machine::this, Machine::of),
+        machine: machine(args.platform.as_ref())?.unwrap_or_else(Machine::this),
         all_platforms: args.all_platforms,
     };
     let mut texts = args.images.clone();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::context::Context;
-use crate::image::platform::Machine;
+use crate::image::platform::{InvalidPlatform, Machine, Platform};
 use crate::image::registry::credentials::{Credentials, Keyring};
 use crate::image::{PullOptions, RegistryAccess};
 use crate::model::class::{Class, Explain};
@@ -79,12 +79,28 @@ pub fn access(context: &Context<'_>) -> RegistryAccess {
     }
 }
 
-/// How images for this machine are pulled here.
-pub fn pull_options(context: &Context<'_>, snapshotter: &str) -> PullOptions {
+/// The machine that images are wanted for: the option's, that of docker's variable; else none is named.
+///
+/// # Errors
+/// The variable names no platform.
+pub fn machine(option: Option<&Platform>) -> Result<Option<Machine>, InvalidPlatform> {
+    let variable = || std::env::var("DOCKER_DEFAULT_PLATFORM").ok();
+    let platform = match option {
+        Some(platform) => Some(platform.clone()),
+        None => variable()
+            .filter(|value| !value.is_empty())
+            .map(|value| value.parse())
+            .transpose()?,
+    };
+    Ok(platform.map(Machine::of))
+}
+
+/// How images for a machine are pulled here.
+pub fn pull_options(context: &Context<'_>, snapshotter: &str, machine: Machine) -> PullOptions {
     PullOptions {
         snapshotter: snapshotter.to_owned(),
         access: access(context),
-        machine: Machine::this(),
+        machine,
         all_platforms: false,
     }
 }

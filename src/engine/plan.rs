@@ -233,6 +233,7 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         boot_id: String::new(),
         provisional: false,
         image: request.image.name.clone(),
+        image_id: request.image.config_digest.clone(),
         snapshotter: request.snapshotter.clone(),
         parent: request.image.chain_id.clone(),
         network: network(request, &paths),

@@ -211,6 +211,9 @@ impl Explain for ImageError {
                 Some("give one of its hosts the capabilities pull and resolve".to_owned())
             }
             ImageError::Incomplete { image, .. } => Some(format!("netrun pull {image}")),
+            ImageError::Platform { offered, .. } if !offered.is_empty() => {
+                Some("--platform takes one of those".to_owned())
+            }
             ImageError::NotFound { .. } => Some("netrun images lists what is there".to_owned()),
             _ => None,
         }

@@ -106,6 +106,9 @@ impl FromStr for Platform {
         match parts.as_slice() {
             // An operating system alone says nothing about the machine.
             [os] if SYSTEMS.contains(os) => Err(InvalidPlatform(text.to_owned())),
+            [architecture] if !ARCHITECTURES.contains(architecture) => {
+                Err(InvalidPlatform(text.to_owned()))
+            }
             [architecture] => Ok(Platform::new("linux", architecture, "")),
             [os, architecture] if SYSTEMS.contains(os) => Ok(Platform::new(os, architecture, "")),
             [architecture, variant] => Ok(Platform::new("linux", architecture, variant)),
@@ -117,6 +120,12 @@ impl FromStr for Platform {
 
 /// What tells an operating system from an architecture where only two words are given.
 const SYSTEMS: [&str; 4] = ["linux", "windows", "darwin", "freebsd"];
+
+/// What is understood where an architecture is given alone: Go's words, and the kernel's for two.
+const ARCHITECTURES: [&str; 15] = [
+    "386", "aarch64", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64", "ppc64le",
+    "riscv64", "s390x", "wasm", "x86-64", "x86_64",
+];
 
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')

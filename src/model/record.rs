@@ -45,6 +45,9 @@ pub struct Record {
     pub provisional: bool,
     /// The image as the user named it, normalised (`docker.io/library/alpine:3.14`).
     pub image: String,
+    /// The digest of its configuration, docker's image id; empty in records of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image_id: String,
     /// The snapshotter that holds the root file system; the snapshot's key is the id.
     pub snapshotter: String,
     /// The chain id of the image's layers: the snapshot's parent.

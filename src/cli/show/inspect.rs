@@ -46,7 +46,10 @@ fn container(view: &View) -> Value {
         "Path": words.first(),
         "Args": words.get(1..).unwrap_or_default(),
         "State": state(view),
-        "Image": record.image,
+        "Image": match record.image_id.as_str() {
+            "" => &record.image,
+            id => id,
+        },
         "RestartCount": record.restarts,
         "Driver": record.snapshotter,
         "Platform": "linux",

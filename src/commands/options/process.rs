@@ -9,7 +9,7 @@ use super::words::{Driver, Exposed, LogOption, Umask};
 use super::{Unfit, files};
 use crate::commands::values::{Label, parse};
 use crate::engine::spec::Extras;
-use crate::image::platform::Machine;
+use crate::image::platform::Platform;
 use crate::model::id::Hostname;
 use crate::model::isolation::Sysctl;
 use crate::model::record::{Log, MountKind, MountPoint};
@@ -62,9 +62,9 @@ pub struct ProcessArgs {
     #[arg(long, value_name = "PORTS", value_parser = parse::<Exposed>, help_heading = "Network")]
     pub expose: Vec<Exposed>,
 
-    /// The platform of the image, which must be one that this machine runs
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    pub platform: Option<String>,
+    /// Take the image for this platform, such as linux/arm64
+    #[arg(long, value_name = "PLATFORM", value_parser = parse::<Platform>)]
+    pub platform: Option<Platform>,
 
     /// Remove a container of the same name first, even if it runs
     #[arg(long)]
@@ -110,31 +110,6 @@ impl ProcessArgs {
             }
         }
         log
-    }
-
-    /// Refuses a platform that this machine does not run.
-    ///
-    /// # Errors
-    /// See [`Unfit`].
-    pub fn check_platform(&self) -> Result<(), Unfit> {
-        let Some(wanted) = &self.platform else {
-            return Ok(());
-        };
-        let parts: Vec<&str> = wanted.split('/').collect();
-        let wanted_here = match parts[..] {
-            ["linux", "amd64" | "x86_64"] => "linux/amd64",
-            ["linux", "arm64" | "aarch64"] | ["linux", "arm64", "v8"] => "linux/arm64",
-            [_, _] | [_, _, _] => wanted,
-            _ => return Err(Unfit::NoPlatform(wanted.clone())),
-        };
-        let here = Machine::this().name();
-        match wanted_here == here {
-            true => Ok(()),
-            false => Err(Unfit::OtherPlatform {
-                wanted: wanted.clone(),
-                here,
-            }),
-        }
     }
 
     pub(super) fn init(&self) -> Result<Option<PathBuf>, Unfit> {

@@ -42,17 +42,6 @@ pub enum Unfit {
         /// The number of the line.
         line: usize,
     },
-    /// It is no platform.
-    #[error("\"{0}\" is no platform")]
-    NoPlatform(String),
-    /// Another machine's platform.
-    #[error("this machine runs {here}, not {wanted}")]
-    OtherPlatform {
-        /// What was asked for.
-        wanted: String,
-        /// What this machine is.
-        here: String,
-    },
     /// No init is installed.
     #[error("there is no tini here, which --init needs")]
     NoInit,
@@ -135,15 +124,11 @@ impl Explain for Unfit {
             Self::Ulimit { .. }
             | Self::OomScore(_)
             | Self::NoModule(_)
-            | Self::OtherPlatform { .. }
             | Self::Labels
             | Self::ImageMount
             | Self::NoRecursiveReadOnly => Class::Unsupported,
             Self::NotShareable(_) => Class::WrongState,
-            Self::Line { .. }
-            | Self::NoPlatform(_)
-            | Self::Cpus { .. }
-            | Self::VolumesFrom { .. } => Class::InvalidInput,
+            Self::Line { .. } | Self::Cpus { .. } | Self::VolumesFrom { .. } => Class::InvalidInput,
             Self::Mount(error) => error.class(),
         }
     }
@@ -151,7 +136,6 @@ impl Explain for Unfit {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoInit => Some("apt-get install -y tini".to_owned()),
-            Self::NoPlatform(_) => Some("write, for instance, linux/amd64".to_owned()),
             Self::NotShareable(id) => Some(format!("make {id} with --ipc shareable")),
             Self::TimeZone(_) => {
                 Some("write local, or a name such as Europe/Berlin (package tzdata)".to_owned())
