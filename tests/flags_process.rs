@@ -282,14 +282,19 @@ fn logs_that_are_small_or_not_kept() {
     host.finish();
 }
 
+/// This machine's, and another one's that the test images are made for.
+fn platforms() -> (&'static str, &'static str) {
+    match cfg!(target_arch = "x86_64") {
+        true => ("linux/amd64", "linux/arm64"),
+        false => ("linux/arm64", "linux/amd64"),
+    }
+}
+
 #[test]
 fn the_image_of_the_platform_that_is_asked_for() {
     let host = FakeHost::with_registry();
     host.announce_images();
-    let (own, other) = match cfg!(target_arch = "x86_64") {
-        true => ("linux/amd64", "linux/arm64"),
-        false => ("linux/arm64", "linux/amd64"),
-    };
+    let (own, other) = platforms();
     let made_from = |options: &[&str]| {
         let args = [&["create", "--name", "p"], options, &[ALPINE, "true"]].concat();
         host.netrun(&args).ok();
@@ -324,6 +329,13 @@ fn the_image_of_the_platform_that_is_asked_for() {
         image.text().to_owned()
     };
     assert_eq!([by_variable(""), by_variable(other)], [usual, foreign]);
+    host.finish();
+}
+
+#[test]
+fn an_image_that_is_here_for_another_platform_alone() {
+    let host = FakeHost::new();
+    host.announce_images();
     // One that is here for another platform alone, under its name.
     host.sh("echo x >/tmp/x; tar -C /tmp -cf /tmp/x.tar x").ok();
     host.netrun(&[
@@ -336,7 +348,8 @@ fn the_image_of_the_platform_that_is_asked_for() {
     .ok();
     for options in [&["--pull", "never"][..], &[]] {
         let args = [&["run", "--rm"], options, &["lone:1", "/x"]].concat();
-        host.netrun(&args).fails(125, &[own, "linux/s390x"]);
+        host.netrun(&args)
+            .fails(125, &[platforms().0, "linux/s390x"]);
     }
     host.netrun(&[
         "create",

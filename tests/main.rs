@@ -112,6 +112,9 @@ mod life;
 mod lifecycle;
 
 #[cfg(test)]
+mod scopes;
+
+#[cfg(test)]
 mod smoke;
 
 #[cfg(test)]

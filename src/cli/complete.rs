@@ -11,6 +11,7 @@ use clap::{Arg, Command, CommandFactory};
 use super::grammar::Cli;
 use crate::commands::context::Context;
 use crate::engine::paths::STATE;
+use crate::engine::scope_end;
 use crate::engine::volumes::Store;
 use crate::image;
 use crate::model::reference::Reference;
@@ -163,6 +164,7 @@ async fn values(context: &Context<'_>, arg: &Arg) -> Vec<Proposal> {
             sides
         }
         Some("NETWORK") => networks(context),
+        Some("SCOPE") => scopes(context).await,
         Some("NAME") if arg.get_long().is_none() => {
             let mut all = containers(context);
             all.extend(images(context).await);
@@ -205,6 +207,12 @@ async fn images(context: &Context<'_>) -> Vec<Proposal> {
         reference.map_or(image.name, |reference| reference.familiar())
     });
     proposals(names, "image")
+}
+
+async fn scopes(context: &Context<'_>) -> Vec<Proposal> {
+    let all = scope_end::all(&context.host, &context.settings.cni_conf_dir).await;
+    let names = all.unwrap_or_default().into_keys();
+    proposals(names.map(|name| name.to_string()), "scope")
 }
 
 /// The names of the networks, from their files.

@@ -8,9 +8,11 @@ use clap::Subcommand;
 
 use super::error::Style;
 use super::format::Format;
-use super::{complete, dispatch, generate, output, show};
+use super::{complete, dispatch, generate, output, scopes, show};
 use crate::commands::context::Context;
-use crate::commands::{cp, events, export, pause, prune, rename, stats, top, update, volume};
+use crate::commands::{
+    cp, events, export, pause, prune, rename, scope, stats, top, update, volume,
+};
 use crate::model::class::{Class, Failure};
 
 /// Further verbs.
@@ -28,6 +30,7 @@ pub enum Further {
     Stats(stats::Args),
     Events(events::Args),
     Volume(volume::Args),
+    Scope(scope::Args),
     Container(prune::ContainerArgs),
     Completion(generate::CompletionArgs),
     #[command(hide = true)]
@@ -45,6 +48,10 @@ impl Further {
             Self::Volume(args) => match &args.verb {
                 volume::Verb::Ls(args) => args.format.as_ref(),
                 volume::Verb::Inspect(args) => args.format.as_ref(),
+                _ => None,
+            },
+            Self::Scope(args) => match &args.verb {
+                scope::Verb::Ls(args) => args.format.as_ref(),
                 _ => None,
             },
             _ => None,
@@ -96,6 +103,7 @@ pub async fn act(
         Further::Stats(args) => show_stats(context, &args, format).await,
         Further::Events(args) => show_events(context, &args, format).await,
         Further::Volume(args) => volumes(context, args.verb, format).await,
+        Further::Scope(args) => scopes::act(context, &args.verb, format).await,
         Further::Container(args) => {
             let prune::ContainerVerb::Prune(args) = args.verb;
             let question = "This removes all containers that do not run.";

@@ -17,6 +17,7 @@ pub mod networks;
 pub mod output;
 pub mod progress;
 mod prompt;
+mod scopes;
 pub mod session;
 pub mod show;
 pub mod signals;

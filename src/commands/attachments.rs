@@ -1,13 +1,14 @@
 //! From what was typed to what is meant, for a container's networks and published ports.
 //!
 //! Invariant: every network named exists with all its programs, and can give what is asked of it;
-//! nothing has been made, the default network's file excepted.
+//! nothing has been made, the files of the default network and of the scope's own excepted.
 
 use std::path::{Path, PathBuf};
 
 use super::container::ContainerArgs;
 use super::context::Context;
 use super::network_choice::{EndpointOptions, NamedNetwork, NetworkChoice};
+use super::scope;
 use crate::engine::plan::{NetworkRequest, Planned};
 use crate::image::Image;
 use crate::model::class::{Class, Explain, Failure};
@@ -90,7 +91,7 @@ pub async fn networks(
     let mut named: Vec<NamedNetwork> = Vec::new();
     for choice in &args.networks {
         if let NetworkChoice::Named(network) = choice {
-            named.push(network.clone());
+            named.push(scope::named(context, args, network).await?);
         }
     }
     if named.is_empty() {
@@ -215,7 +216,7 @@ fn joined(
 /// # Errors
 /// There is no such network, a program of it is missing, or it cannot give what is asked.
 pub fn attachment(context: &Context<'_>, network: &NamedNetwork) -> Result<Planned, Failure> {
-    let NamedNetwork { name, options } = network;
+    let NamedNetwork { name, options, .. } = network;
     let dir = &context.settings.cni_conf_dir;
     let list = match config::load(dir, name) {
         Ok(list) => list,

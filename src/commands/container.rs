@@ -42,7 +42,7 @@ pub struct ContainerArgs {
     pub tty: bool,
 
     /// Attach to a network: NAME, NAME:ip=..,ip6=..,mac=..,ifname=..,alias=.., none, host,
-    /// container:NAME or ns:PATH; the first becomes eth0, the next eth1
+    /// container:NAME, ns:PATH or scope: (that of --scope); the first becomes eth0, the next eth1
     #[arg(
         long = "net",
         visible_alias = "network",

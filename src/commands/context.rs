@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::settings::{GlobalArgs, Settings};
 use crate::engine::host::Host;
-use crate::engine::recover;
 use crate::engine::steps::Fault;
+use crate::engine::{recover, scope_end, scopes};
 use crate::image::PullEvent;
 use crate::model::class::Failure;
 
@@ -58,7 +58,21 @@ impl<'a> Context<'a> {
         });
         // What takes longer goes on by itself; a command that names the container waits for it.
         let _ = timeout(ADOPTION, join_all(adoptions)).await;
+        // Where it takes longer, the next command goes on with it.
+        let _ = timeout(ADOPTION, context.end_scopes()).await;
         Ok(context)
+    }
+
+    /// Ends the scopes whose process has ended and that had nothing running to see it.
+    async fn end_scopes(&self) {
+        for (namespace, scope) in scopes::over(&self.settings.address) {
+            let host = Host::new(self.settings.address.clone(), namespace);
+            for (name, ended) in scope_end::sweep(&host, vec![scope]).await {
+                for error in ended.err().into_iter().flatten() {
+                    self.audience.warn(&format!("scope {name}: {error}"));
+                }
+            }
+        }
     }
 
     /// As [`Context::new`], for those who adopt by themselves or touch no container.

@@ -3,6 +3,8 @@
 use super::context::Context;
 use crate::engine::recover::{self, Swept};
 use crate::engine::report::Report;
+use crate::engine::scope_end;
+use crate::engine::scopes::{self, Scope};
 use crate::image::{lease, mount};
 use crate::model::class::Failure;
 use crate::network::manage;
@@ -17,6 +19,17 @@ pub struct Args {}
 /// containerd cannot be reached; what could not be finished is in the value.
 pub async fn gc(context: &Context<'_>) -> Result<Swept, Failure> {
     let mut swept = recover::gc(&context.host).await?;
+    for (scope, ended) in scope_end::sweep(&context.host, over(context)).await {
+        match ended {
+            Ok(()) => swept
+                .done
+                .push(format!("scope {scope}: its process had ended")),
+            Err(errors) => {
+                let reports = errors.iter().map(|error| Report::of(error).into());
+                swept.failures.extend(reports);
+            }
+        }
+    }
     match manage::sweep(&context.settings.cni_conf_dir).await {
         Ok(networks) => {
             let line =
@@ -36,4 +49,11 @@ pub async fn gc(context: &Context<'_>) -> Result<Swept, Failure> {
             .push(format!("{leases} leases of interrupted pulls"));
     }
     Ok(swept)
+}
+
+/// The scopes of the namespace whose process has ended.
+fn over(context: &Context<'_>) -> Vec<Scope> {
+    let over = scopes::over(&context.host.address).into_iter();
+    let here = over.filter(|(namespace, _)| *namespace == context.host.namespace);
+    here.map(|(_, scope)| scope).collect()
 }

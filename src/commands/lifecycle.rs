@@ -9,6 +9,7 @@ use super::values::parse;
 use crate::image::DockerConfig;
 use crate::model::class::{Class, Explain};
 use crate::model::health::{HealthCheck, OnUnhealthy};
+use crate::model::id::ScopeName;
 use crate::model::record::BoundTo;
 use crate::model::restart::RestartPolicy;
 use crate::model::time::parse_duration;
@@ -44,6 +45,10 @@ pub struct LifecycleArgs {
     /// Stop and tear it down when this process ends, however it ends: a pid, or parent
     #[arg(long, value_name = "PID", value_parser = parse::<BindPid>)]
     pub bind_pid: Option<BindPid>,
+
+    /// Make it part of a scope, which netrun scope end NAME removes as a whole
+    #[arg(long, value_name = "SCOPE", value_parser = parse::<ScopeName>)]
+    pub scope: Option<ScopeName>,
 
     /// The command that says whether it is healthy, for its shell
     #[arg(long, value_name = "COMMAND")]
@@ -91,6 +96,21 @@ pub enum BindPid {
     Parent,
     /// This one.
     Pid(u32),
+}
+
+impl BindPid {
+    /// The process, which runs.
+    ///
+    /// # Errors
+    /// [`LifecycleError::NoProcess`].
+    pub fn process(self) -> Result<BoundTo, LifecycleError> {
+        let pid = match self {
+            Self::Parent => nix::unistd::getppid().as_raw().unsigned_abs(),
+            Self::Pid(pid) => pid,
+        };
+        let start_time = process::start_time(pid).ok_or(LifecycleError::NoProcess(pid))?;
+        Ok(BoundTo { pid, start_time })
+    }
 }
 
 impl std::str::FromStr for BindPid {
@@ -225,15 +245,7 @@ impl LifecycleArgs {
     /// # Errors
     /// [`LifecycleError::NoProcess`].
     pub fn bound_to(&self) -> Result<Option<BoundTo>, LifecycleError> {
-        let Some(bind) = self.bind_pid else {
-            return Ok(None);
-        };
-        let pid = match bind {
-            BindPid::Parent => nix::unistd::getppid().as_raw().unsigned_abs(),
-            BindPid::Pid(pid) => pid,
-        };
-        let start_time = process::start_time(pid).ok_or(LifecycleError::NoProcess(pid))?;
-        Ok(Some(BoundTo { pid, start_time }))
+        self.bind_pid.map(BindPid::process).transpose()
     }
 }
 

@@ -53,6 +53,7 @@ pub mod rm;
 pub mod rmi;
 pub mod run;
 pub mod save;
+pub mod scope;
 pub mod settings;
 pub mod start;
 pub mod stats;

@@ -32,6 +32,8 @@ pub enum NetworkChoice {
 pub struct NamedNetwork {
     /// The network's name.
     pub name: String,
+    /// It is the network that goes with the container's scope (`scope:`).
+    pub of_scope: bool,
     /// What is asked.
     pub options: EndpointOptions,
 }
@@ -129,6 +131,11 @@ impl FromStr for NetworkChoice {
             _ => {
                 if let Some(name) = text.strip_prefix("container:") {
                     return Ok(Self::Container(name.parse()?));
+                }
+                if text.starts_with("scope:") {
+                    let mut network: NamedNetwork = text.parse()?;
+                    network.of_scope = true;
+                    return Ok(Self::Named(network));
                 }
                 match text.strip_prefix("ns:") {
                     Some(path) if path.starts_with('/') => Ok(Self::Namespace(path.into())),
@@ -308,6 +315,16 @@ mod tests {
         assert_eq!("container:web".parse::<NetworkChoice>().unwrap(), web);
         let path = NetworkChoice::Namespace("/run/netns/x".into());
         assert_eq!("ns:/run/netns/x".parse::<NetworkChoice>().unwrap(), path);
+    }
+
+    #[test]
+    fn the_network_of_the_scope_takes_options_as_others_do() {
+        let plain = named("scope:");
+        assert!(plain.of_scope && plain.options == EndpointOptions::default());
+        let db = named("scope:alias=db");
+        assert!(db.of_scope);
+        assert_eq!(db.options.aliases, ["db"]);
+        assert!(!named("scope").of_scope);
     }
 
     #[test]

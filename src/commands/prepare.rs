@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attachments;
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
 use super::options::{self, Unfit, files};
 use super::registry::{machine, pull_options};
 use super::values::EnvVar;
+use super::{attachments, scope};
 use crate::engine::paths::Paths;
 use crate::engine::plan::{self, Plan, Request};
 use crate::engine::spec::Limits;
@@ -21,6 +21,7 @@ use crate::model::generated_name;
 use crate::model::id::ContainerId;
 use crate::model::record::Names;
 use crate::model::reference::Reference;
+use crate::model::scope::LABEL;
 use crate::sys::facts::{HostFacts, Wanted};
 
 /// How long a process has after its stop signal, in seconds: docker's default.
@@ -111,6 +112,7 @@ pub async fn plan(
         restart: args.life.restart,
         health: args.life.health(&image.docker),
         bound_to: args.life.bound_to()?,
+        scope: scope::bound(context, args.life.scope.as_ref())?,
         privileged: args.privileged,
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
@@ -160,6 +162,8 @@ fn labels(args: &ContainerArgs) -> Result<BTreeMap<String, String>, Unfit> {
     let mut labels = args.process.labels()?;
     let typed = args.labels.iter();
     labels.extend(typed.map(|label| (label.key.clone(), label.value.clone())));
+    let scope = args.life.scope.iter();
+    labels.extend(scope.map(|scope| (LABEL.to_owned(), scope.to_string())));
     Ok(labels)
 }
 

@@ -13,7 +13,8 @@ use super::values::{Label, parse};
 use super::volume_filter::{self, VolumeFilter};
 use crate::engine::volumes::{self, Store, Volume};
 use crate::model::class::{Class, Explain, Failure};
-use crate::model::id::{ContainerId, VolumeName};
+use crate::model::id::{ContainerId, ScopeName, VolumeName};
+use crate::model::scope::LABEL;
 
 /// Make, list, show and remove volumes
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -51,6 +52,10 @@ pub struct CreateArgs {
     /// What keeps it; there is only local
     #[arg(short, long, value_name = "DRIVER", value_parser = ["local"], default_value = "local")]
     pub driver: String,
+
+    /// Make it part of a scope, which netrun scope end NAME removes as a whole
+    #[arg(long, value_name = "SCOPE", value_parser = parse::<ScopeName>)]
+    pub scope: Option<ScopeName>,
 
     /// Its name; one is made up if none is given
     #[arg(value_name = "VOLUME", value_parser = parse::<VolumeName>)]
@@ -163,11 +168,16 @@ pub async fn create(context: &Context<'_>, args: &CreateArgs) -> Result<VolumeNa
         None => anonymous_name()?,
     };
     let labels = args.labels.iter();
+    let scope = args.scope.iter();
+    let scope = scope.map(|scope| (LABEL.to_owned(), scope.to_string()));
     let volume = Volume {
         name: name.clone(),
         created: Timestamp::now(),
         anonymous: args.name.is_none(),
-        labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+        labels: labels
+            .map(|l| (l.key.clone(), l.value.clone()))
+            .chain(scope)
+            .collect(),
     };
     let store = Store::new(&context.settings.namespace);
     store.hold().await?.make(&volume)?;

@@ -38,6 +38,8 @@ pub mod ready;
 pub mod recover;
 pub mod report;
 pub mod restart;
+pub mod scope_end;
+pub mod scopes;
 pub mod seccomp;
 pub mod serve;
 pub mod session;

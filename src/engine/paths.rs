@@ -19,6 +19,9 @@ pub const LOCKS: &str = "/run/netrun/locks";
 /// The volumes of all namespaces: no containerd namespace has this name (see `commands::settings`).
 pub const VOLUMES: &str = "/var/lib/netrun/volumes";
 
+/// The scopes of all namespaces that were made by name: no containerd namespace begins with a dot.
+pub const SCOPES: &str = "/var/lib/netrun/.scopes";
+
 /// The host's own shared memory.
 pub const HOST_SHM: &str = "/dev/shm";
 

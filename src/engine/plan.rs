@@ -26,6 +26,7 @@ use crate::model::record::{
     self, Attachment, BoundTo, Join, Joined, Log, Names, Network, NetworkMode, Process, Record,
 };
 use crate::model::restart::RestartPolicy;
+use crate::model::scope::BoundScope;
 use crate::model::signal::Signal;
 use crate::network::NetworkConfigList;
 use crate::sys::facts::HostFacts;
@@ -65,6 +66,8 @@ pub struct Request<'a> {
     pub health: Option<HealthCheck>,
     /// `--bind-pid`.
     pub bound_to: Option<BoundTo>,
+    /// `--scope`, if that is bound to a process.
+    pub scope: Option<BoundScope>,
     /// `-l`.
     pub labels: BTreeMap<String, String>,
     /// `--privileged`.
@@ -253,6 +256,7 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         stopped: false,
         health: request.health.clone(),
         bound_to: request.bound_to,
+        scope: request.scope.clone(),
         started: None,
         exit: None,
     };

@@ -149,7 +149,8 @@ async fn obey(
         is: orders.client,
         early: up.early,
     };
-    run(supervisor, up.claim, clients, quick).await;
+    run(supervisor.clone(), up.claim, clients, quick).await;
+    bound::end_scope(&supervisor).await;
     Ok(())
 }
 

@@ -61,6 +61,11 @@ pub struct Namespace(String);
 #[serde(try_from = "String", into = "String")]
 pub struct VolumeName(String);
 
+/// The name of a scope: a container's grammar and length.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ScopeName(String);
+
 macro_rules! identifier {
     ($type:ident, $what:literal, $max:expr, $violated:expr) => {
         impl $type {
@@ -108,6 +113,7 @@ macro_rules! identifier {
 }
 
 identifier!(ContainerId, "container name", MAX_NAME, violated_rule);
+identifier!(ScopeName, "scope's name", MAX_NAME, violated_rule);
 identifier!(
     Namespace,
     "containerd namespace",

@@ -17,6 +17,7 @@ pub mod ready;
 pub mod record;
 pub mod reference;
 pub mod restart;
+pub mod scope;
 pub mod signal;
 pub mod time;
 pub mod ulimit;

@@ -14,6 +14,7 @@ use super::health::HealthCheck;
 use super::id::{ContainerId, Namespace, VolumeName};
 use super::port::PublishedPort;
 use super::restart::RestartPolicy;
+use super::scope::BoundScope;
 
 /// The key of the containerd extension that holds the record, and its type URL.
 pub const EXTENSION: &str = "netrun.record";
@@ -100,6 +101,9 @@ pub struct Record {
     /// The process with whose end it ends (`--bind-pid`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<BoundTo>,
+    /// The scope with whose process it ends, if it belongs to such a one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<BoundScope>,
     /// When the last start reached `Tasks.Start`; absent before, and from the next start on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,

@@ -21,7 +21,7 @@ use super::validate;
 pub const DATA_DIR: &str = "/run/cni/netrun-ipam";
 
 /// Names that mean something else to `--net`.
-const RESERVED: [&str; 5] = ["none", "host", "bridge", "container", "ns"];
+const RESERVED: [&str; 6] = ["none", "host", "bridge", "container", "ns", "scope"];
 
 /// How a network is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -64,6 +64,11 @@ const BY_DESIGN: &[(&str, &str)] = &[
         "dir /var/lib/netrun/volumes/default",
         "a containerd namespace's volumes",
     ),
+    ("dir /var/lib/netrun/.scopes", "made at first use"),
+    (
+        "dir /var/lib/netrun/.scopes/default",
+        "a containerd namespace's scopes",
+    ),
     (
         "dir /var/lib/netrun/default",
         "a containerd namespace's directory",

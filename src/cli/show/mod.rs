@@ -14,6 +14,7 @@ pub mod logs;
 pub mod netns;
 mod network_settings;
 pub mod networks;
+pub mod scopes;
 pub mod started;
 pub mod stats;
 pub mod version;

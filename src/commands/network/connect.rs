@@ -72,6 +72,7 @@ pub struct DisconnectArgs {
 pub async fn connect(context: &Context<'_>, args: &Args) -> Result<(), Failure> {
     let network = NamedNetwork {
         name: args.network.clone(),
+        of_scope: false,
         options: EndpointOptions {
             ips: args.ip.iter().chain(&args.ip6).copied().collect(),
             mac: args.mac_address,

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use crate::commands::context::Context;
 use crate::commands::values::{Label, parse};
 use crate::model::class::{Class, Explain, Failure};
+use crate::model::id::ScopeName;
+use crate::model::scope::LABEL;
 use crate::network::create::{Driver, NewNetwork};
 use crate::network::{config, manage};
 
@@ -67,6 +69,10 @@ pub struct Args {
     /// Set a label
     #[arg(long = "label", value_name = "KEY[=VALUE]", value_parser = parse::<Label>)]
     pub labels: Vec<Label>,
+
+    /// Make it part of a scope, which netrun scope end NAME removes as a whole
+    #[arg(long, value_name = "SCOPE", value_parser = parse::<ScopeName>)]
+    pub scope: Option<ScopeName>,
 
     /// If there is a network of that name, leave it and say nothing
     #[arg(long)]
@@ -158,7 +164,7 @@ pub async fn create(context: &Context<'_>, args: &Args) -> Result<String, Failur
     if args.ignore && config::load(dir, &args.name).is_ok() {
         return Ok(args.name.clone());
     }
-    let created = manage::create(dir, &wanted(args), &context.settings.subnet_pools).await;
+    let created = manage::create(dir, &wanted(context, args), &context.settings.subnet_pools).await;
     match created {
         // Somebody was quicker.
         Err(error)
@@ -170,11 +176,14 @@ pub async fn create(context: &Context<'_>, args: &Args) -> Result<String, Failur
     Ok(args.name.clone())
 }
 
-fn wanted(args: &Args) -> NewNetwork {
+fn wanted(context: &Context<'_>, args: &Args) -> NewNetwork {
     let labels = args
         .labels
         .iter()
         .map(|label| (label.key.clone(), label.value.clone()));
+    let namespace = &context.settings.namespace;
+    let scope = args.scope.iter();
+    let scope = scope.map(|scope| (LABEL.to_owned(), scope.of_network(namespace)));
     let mut new = NewNetwork {
         name: args.name.clone(),
         driver: match args.driver {
@@ -188,7 +197,7 @@ fn wanted(args: &Args) -> NewNetwork {
         ipv6: args.ipv6,
         internal: args.internal,
         isolate: args.isolate,
-        labels: labels.collect(),
+        labels: labels.chain(scope).collect(),
         parent: None,
         mtu: None,
         vlan: None,
