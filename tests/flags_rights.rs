@@ -223,7 +223,7 @@ fn limits_reach_the_cgroup() {
         "96m",
         "--memory-reservation",
         "32m",
-        "--cpu-shares",
+        "-c",
         "512",
         "--cpuset-cpus",
         "0",

@@ -97,6 +97,8 @@ fn memory_has_the_options_that_were_asked_for() {
     );
     assert!(lines[2].contains("size=2048k"), "{seen}");
     assert!(lines[3].contains("size=8192k"), "{seen}");
+    let usual = inside(&host, &["--shm-size", "0"], &mounted("/dev/shm"));
+    assert!(usual.contains("size=65536k"), "{usual}");
     assert_eq!(lines[4..], ["700", "1770"]);
 }
 
@@ -227,5 +229,50 @@ fn the_verbs_of_volumes() {
     assert_eq!(volume(&["ls", "-q"]).ok().text(), "used");
     host.netrun(&["rm", "c"]).ok();
     volume(&["rm", "-f", "used", "never"]).ok();
+    host.finish();
+}
+
+#[test]
+fn the_files_of_an_image() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let mount = "type=image,source=layers:1,target=/tools";
+    let line = "ls /tools | wc -l; touch /tools/x 2>/dev/null || echo refused";
+    // It is pulled as the container's own would be.
+    host.netrun(&[
+        "run", "--rm", "--pull", "never", "--mount", mount, ALPINE, "true",
+    ])
+    .fails(125, &[]);
+    let seen = inside(&host, &["--mount", mount], line);
+    let (count, refused) = seen.split_once('\n').unwrap();
+    assert!(count.trim().parse::<u32>().unwrap() > 0, "{seen}");
+    assert_eq!(refused, "refused");
+    let alone = format!("type=image,source={ALPINE},target=/one");
+    let run = ["run", "-d", "--name", "m", "--mount", mount, "--mount"];
+    host.netrun(&[&run[..], &[&alone, ALPINE, "sleep", "1000"]].concat())
+        .ok();
+    let shown = "{{range .Mounts}}{{.Type}} {{.Source}} {{.RW}} {{end}}";
+    let shown = host.netrun(&["inspect", "-f", shown, "m"]).ok();
+    let expected =
+        "image docker.io/library/layers:1 false image docker.io/library/alpine:3.14 false";
+    assert_eq!(shown.text(), expected);
+    // It stays while the container is there, whatever becomes of the image.
+    host.netrun(&["rmi", "-f", "layers:1"]).ok();
+    host.netrun(&["restart", "-t", "0", "m"]).ok();
+    let there = ["exec", "m", "sh", "-c", "ls /tools/* /one/bin/sh | wc -l"];
+    assert_ne!(host.netrun(&there).ok().text(), "0");
+    let others = inside(&host, &["--volumes-from", "m"], "ls -d /tools || true");
+    assert_eq!(others, "");
+    // Whatever breaks off, nothing stays.
+    host.netrun(&["rm", "-f", "m"]).ok();
+    for step in ["images", "task"] {
+        let run = ["run", "--rm", "--mount", &alone, ALPINE, "true"];
+        let fault = format!("{step}:after:kill-supervisor");
+        let broken = host.netrun_cmd(&run).env("NETRUN_FAILPOINT", &fault);
+        assert_ne!(broken.run().code, 0);
+        host.netrun(&["gc"]).ok();
+        let left = host.settle(std::time::Duration::from_secs(5));
+        assert!(left.is_empty(), "{step}: {left:#?}");
+    }
     host.finish();
 }

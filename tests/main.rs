@@ -25,6 +25,9 @@ mod commands_upkeep;
 mod flags_process;
 
 #[cfg(test)]
+mod flags_results;
+
+#[cfg(test)]
 mod flags_rights;
 
 #[cfg(test)]

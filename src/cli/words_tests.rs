@@ -191,7 +191,7 @@ fn options_after_the_image_are_reported_as_they_were_typed() {
 #[test]
 fn what_only_docker_has_is_not_supported_yet() {
     let table = [
-        ("run -itc 80 alpine", "-c"),
+        ("create -ita stdout alpine", "-a"),
         ("run --link=db alpine", "--link"),
         ("run alpine --gpus all", "--gpus"),
         ("create --cpuset-mems 0 alpine", "--cpuset-mems"),

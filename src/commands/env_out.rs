@@ -3,8 +3,8 @@
 //! Invariant: a line is `NAME=VALUE` without blanks or quotes, which `$GITHUB_ENV`, `$GITHUB_OUTPUT` and
 //! a shell's `source` take alike; lines are appended by one write.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
@@ -49,18 +49,51 @@ pub async fn started(
     Ok(Started { view, steps })
 }
 
+/// Looks whether a file can be appended to, before anything is made; makes none.
+///
+/// # Errors
+/// It cannot.
+pub fn check(path: &Path) -> Result<(), EnvOutError> {
+    let opened = match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = path.parent().filter(|parent| parent != &Path::new(""));
+            directory.map_or(Ok(()), |directory| directory.read_dir().map(drop))
+        }
+        opened => opened.map(drop),
+    };
+    opened.map_err(|source| failed(path, source))
+}
+
 /// Appends a container's lines to a file.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn append(path: &Path, view: &View) -> Result<(), EnvOutError> {
-    let mut options = OpenOptions::new();
-    let file = options.append(true).create(true).open(path);
-    let written = file.and_then(|mut file| file.write_all(lines(view).as_bytes()));
-    written.map_err(|source| EnvOutError {
+    let text = lines(view);
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).read(true).create(true).open(path)?;
+        // What others left without its end would take our first line into it.
+        let begin = if ends_line(&mut file) { "" } else { "\n" };
+        file.write_all(format!("{begin}{text}").as_bytes())
+    };
+    write().map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: io::Error) -> EnvOutError {
+    EnvOutError {
         path: path.to_owned(),
         source,
-    })
+    }
+}
+
+/// Whether what is written next begins a line; a pipe has no end to look at.
+fn ends_line(file: &mut File) -> bool {
+    let mut last = [b'\n'];
+    let looked = file
+        .seek(SeekFrom::End(-1))
+        .and_then(|_| file.read_exact(&mut last));
+    looked.is_err() || last == [b'\n']
 }
 
 /// `NAME_ID=`, `NAME_IP=`, `NAME_NETNS=` and for each published port `NAME_PORT_5432=`.

@@ -5,14 +5,13 @@
 
 use std::time::Duration;
 
-use super::values::parse;
+use super::values::{duration, parse, seconds};
 use crate::image::DockerConfig;
 use crate::model::class::{Class, Explain};
 use crate::model::health::{HealthCheck, OnUnhealthy};
 use crate::model::id::ScopeName;
 use crate::model::record::BoundTo;
 use crate::model::restart::RestartPolicy;
-use crate::model::time::parse_duration;
 use crate::sys::process;
 
 /// Between two checks, and the longest that one may take.
@@ -39,7 +38,7 @@ pub struct LifecycleArgs {
     pub restart: RestartPolicy,
 
     /// Stop it when it has run so long; its exit code is 124 then
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
     pub timeout: Option<Duration>,
 
     /// Stop and tear it down when this process ends, however it ends: a pid, or parent
@@ -55,11 +54,11 @@ pub struct LifecycleArgs {
     pub health_cmd: Option<String>,
 
     /// Between two checks [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_interval: Option<Duration>,
 
     /// A check that takes longer has failed [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_timeout: Option<Duration>,
 
     /// So many failures in a row make it unhealthy [default: 3]
@@ -67,11 +66,11 @@ pub struct LifecycleArgs {
     pub health_retries: Option<u32>,
 
     /// So long after the start failures do not count [default: 0s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_start_period: Option<Duration>,
 
     /// Between two checks in that time [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub health_start_interval: Option<Duration>,
 
     /// What follows when it becomes unhealthy: none, kill, restart or stop

@@ -19,6 +19,7 @@ pub mod export;
 pub mod filter;
 pub mod gc;
 pub mod history;
+pub mod image_choice;
 pub mod image_filter;
 pub mod image_inspect;
 pub mod image_mount;

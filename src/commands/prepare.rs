@@ -4,23 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::container::{ContainerArgs, PullPolicy};
+use super::container::ContainerArgs;
 use super::context::Context;
 use super::options::{self, Unfit, files};
-use super::registry::{machine, pull_options};
 use super::values::EnvVar;
-use super::{attachments, scope};
+use super::{attachments, image_choice, scope};
 use crate::engine::paths::Paths;
 use crate::engine::plan::{self, Plan, Request};
 use crate::engine::spec::Limits;
-use crate::image::platform::Machine;
-use crate::image::{self, Image, ImageError};
+use crate::image::Image;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
 use crate::model::generated_name;
 use crate::model::id::ContainerId;
 use crate::model::record::Names;
-use crate::model::reference::Reference;
 use crate::model::scope::LABEL;
 use crate::sys::facts::{HostFacts, Wanted};
 
@@ -30,14 +27,6 @@ const STOP_TIMEOUT: u32 = 10;
 /// A request that cannot be meant.
 #[derive(Debug, thiserror::Error)]
 pub enum Meaningless {
-    /// The image is not here and must not be pulled.
-    #[error("image {image} is not here for {platform}")]
-    NoImage {
-        /// Its name.
-        image: String,
-        /// The platform that it is wanted for.
-        platform: String,
-    },
     /// Not root.
     #[error("netrun must be run as root")]
     NotRoot,
@@ -46,16 +35,12 @@ pub enum Meaningless {
 impl Explain for Meaningless {
     fn class(&self) -> Class {
         match self {
-            Meaningless::NoImage { .. } => Class::NotFound,
             Meaningless::NotRoot => Class::Denied,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Meaningless::NoImage { image, platform } => {
-                Some(format!("netrun pull --platform {platform} {image}"))
-            }
             Meaningless::NotRoot => Some("sudo netrun ...".to_owned()),
         }
     }
@@ -85,12 +70,13 @@ pub async fn plan(
         .clone()
         .unwrap_or_else(|| settings.snapshotter.clone());
     let network = attachments::networks(context, args).await?;
-    let image = find_image(context, args, &snapshotter).await?;
+    let image = image_choice::find(context, args, &args.image, &snapshotter).await?;
     warn_of_options_after_image(context, args, &image);
     let ports = attachments::ports(args, &image)?;
     let limits = limits(args);
     let facts = facts(context, args, &limits)?;
-    let resolved = options::resolve(context, (id, args), &image.config, &facts).await?;
+    let resolved =
+        options::resolve(context, (id, args), (&image.config, &snapshotter), &facts).await?;
     let request = Request {
         namespace: &settings.namespace,
         id,
@@ -237,51 +223,6 @@ fn names(args: &ContainerArgs) -> Names {
 fn is_taken(context: &Context<'_>, name: &ContainerId) -> bool {
     let paths = Paths::new(&context.settings.namespace, name);
     paths.state.exists() || paths.run.exists()
-}
-
-/// The image, pulled if it has to be, with its root file system unpacked.
-async fn find_image(
-    context: &Context<'_>,
-    args: &ContainerArgs,
-    snapshotter: &str,
-) -> Result<Image, Failure> {
-    let reference = Reference::parse(&args.image)?;
-    let client = context.host.client().await?;
-    let named = machine(args.process.platform.as_ref())?;
-    let is_named = named.is_some();
-    let machine = named.unwrap_or_else(Machine::this);
-    let options = pull_options(context, snapshotter, machine.clone());
-    let progress = |event: image::PullEvent<'_>| context.audience.pulling(&args.image, event);
-    let local = match args.pull {
-        PullPolicy::Always => Ok(None),
-        PullPolicy::Missing | PullPolicy::Never => {
-            image::local_for(&client, &reference, &machine).await
-        }
-    };
-    let local = match local {
-        // The registry may have what is here for other platforms only.
-        Err(ImageError::Platform { .. }) if is_named && args.pull == PullPolicy::Missing => None,
-        local => local?,
-    };
-    let image = match local {
-        Some(image) => image,
-        None if args.pull == PullPolicy::Never => {
-            return Err(Meaningless::NoImage {
-                image: reference.to_string(),
-                platform: machine.name(),
-            }
-            .into());
-        }
-        None => image::pull(&client, &reference, &options, &progress).await?,
-    };
-    match image::unpack(&client, &image, snapshotter, &progress).await {
-        Ok(()) => Ok(image),
-        // Its name and configuration are here, a layer is not: somebody has removed content.
-        Err(ImageError::Incomplete { .. }) if args.pull != PullPolicy::Never => {
-            Ok(image::pull(&client, &reference, &options, &progress).await?)
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn warn_of_options_after_image(context: &Context<'_>, args: &ContainerArgs, image: &Image) {

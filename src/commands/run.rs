@@ -11,9 +11,10 @@ use super::cidfile::CidFile;
 use super::container::ContainerArgs;
 use super::context::Context;
 use super::interrupt::abandon_pull;
-use super::values::parse;
+use super::values::{parse, seconds};
 use super::{env_out, pidfile, prepare};
 use crate::engine::control;
+use crate::engine::host::Host;
 use crate::engine::protocol::{Assignment, Launcher, Orders};
 use crate::engine::ready::until_ready;
 use crate::engine::session::{PipeEnds, Session};
@@ -22,7 +23,7 @@ use crate::engine::view;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 use crate::model::ready::Readiness;
-use crate::model::time::parse_duration;
+use crate::model::record::LogDriver;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,7 +62,7 @@ pub struct Args {
     pub wait: Option<Readiness>,
 
     /// How long to wait for that
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = seconds)]
     pub wait_timeout: Duration,
 
     /// Attach to stdin, stdout or stderr, and to none that is not named
@@ -151,6 +152,17 @@ impl Explain for CalledOff {
     }
 }
 
+/// A line of a log is waited for that nobody writes.
+#[derive(Debug, thiserror::Error)]
+#[error("--wait={0} cannot be seen with --log-driver none")]
+pub struct NoLog(String);
+
+impl Explain for NoLog {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+}
+
 /// Makes a container and starts it, unless a signal comes first, whose number `interrupt` gives.
 ///
 /// # Errors
@@ -166,6 +178,7 @@ pub async fn run(
         .as_deref()
         .map(CidFile::claim)
         .transpose()?;
+    check(args)?;
     tokio::pin!(interrupt);
     let id = prepare::name(context, &args.container);
     // It gets ready while the image is looked up; without orders it ends by itself.
@@ -197,9 +210,11 @@ pub async fn run(
         if let Some(readiness) = &args.wait {
             ready(context, args, &id, readiness, interrupt).await?;
         }
-        pidfile::write(context, &args.container, &id).await?;
-        report(context, args, &id).await?;
-        cidfile.map(|file| file.write(&id)).transpose()?;
+        if let Err(error) = report(context, args, &id, cidfile).await {
+            // A run that fails leaves nothing.
+            removed(&context.host, &id).await?;
+            return Err(error);
+        }
         return Ok(Outcome::Detached { id, steps });
     }
     let terminal = args.container.tty;
@@ -219,11 +234,32 @@ pub async fn run(
     })))
 }
 
+/// Refuses what could only fail once the container runs.
+fn check(args: &Args) -> Result<(), Failure> {
+    if let Some(path) = &args.env_out {
+        env_out::check(path)?;
+    }
+    let keeps_log = args.container.process.log().driver != LogDriver::None;
+    match &args.wait {
+        Some(readiness @ Readiness::Log(_)) if !keeps_log => {
+            Err(NoLog(readiness.to_string()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Tells scripts of it where that is wanted.
-async fn report(context: &Context<'_>, args: &Args, id: &ContainerId) -> Result<(), Failure> {
+async fn report(
+    context: &Context<'_>,
+    args: &Args,
+    id: &ContainerId,
+    cidfile: Option<CidFile>,
+) -> Result<(), Failure> {
+    pidfile::write(context, &args.container, id).await?;
     if let Some(path) = &args.env_out {
         env_out::append(path, &view::one(&context.host, id).await?)?;
     }
+    cidfile.map(|file| file.write(id)).transpose()?;
     Ok(())
 }
 
@@ -240,14 +276,22 @@ async fn ready(
         biased;
         waited = until_ready(host, id, readiness, args.wait_timeout) => {
             if waited.is_err() && args.container.rm {
-                control::remove(host, id, true, None).await?;
+                removed(host, id).await?;
             }
             return Ok(waited?);
         }
         signal = interrupt => signal,
     };
-    control::remove(host, id, true, None).await?;
+    removed(host, id).await?;
     Err(CalledOff { signal }.into())
+}
+
+/// Removes it, unless it has gone by itself.
+async fn removed(host: &Host, id: &ContainerId) -> Result<(), Failure> {
+    match control::remove(host, id, true, None).await {
+        Err(error) if error.class() != Class::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for the start. A signal calls it off, and what was made is gone then; or it came too late.

@@ -4,8 +4,10 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::model::class::{Class, Explain};
+use crate::model::time::{parse_duration, parse_seconds};
 
 /// Parses an option's value for clap, keeping the hint of a refusal.
 pub fn parse<T>(text: &str) -> Result<T, Refused>
@@ -13,6 +15,22 @@ where
     T: FromStr<Err: Explain>,
 {
     text.parse().map_err(|error| Refused(Box::new(error)))
+}
+
+/// A duration: `10s`.
+///
+/// # Errors
+/// It is none.
+pub fn duration(text: &str) -> Result<Duration, Refused> {
+    parse_duration(text).map_err(Refused::of)
+}
+
+/// A duration, or a number of seconds.
+///
+/// # Errors
+/// It is neither.
+pub fn seconds(text: &str) -> Result<Duration, Refused> {
+    parse_seconds(text).map_err(Refused::of)
 }
 
 /// The refusal of an option's value, in the words of the type that refused it.

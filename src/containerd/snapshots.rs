@@ -1,7 +1,10 @@
 //! Snapshots: the root file systems of containers.
 
+use std::collections::HashMap;
+
 use containerd_client::services::v1::snapshots as api;
 use containerd_client::types;
+use jiff::Timestamp;
 
 use super::{Client, Error, check};
 
@@ -35,6 +38,31 @@ impl Client {
         };
         let operation = format!("prepare snapshot {key}");
         let answer = check(&operation, self.snapshots().prepare(request).await)?;
+        Ok(answer.mounts.into_iter().map(Mount::from).collect())
+    }
+
+    /// Makes a snapshot of `parent` that nobody writes to, and says how to mount it. The garbage
+    /// collector leaves it alone.
+    ///
+    /// # Errors
+    /// As [`Client::prepare_snapshot`].
+    pub async fn view_snapshot(
+        &self,
+        snapshotter: &str,
+        key: &str,
+        parent: &str,
+        mut labels: HashMap<String, String>,
+    ) -> Result<Vec<Mount>, Error> {
+        let now = Timestamp::now().to_string();
+        labels.insert("containerd.io/gc.root".to_owned(), now);
+        let request = api::ViewSnapshotRequest {
+            snapshotter: snapshotter.to_owned(),
+            key: key.to_owned(),
+            parent: parent.to_owned(),
+            labels,
+        };
+        let operation = format!("view snapshot {parent}");
+        let answer = check(&operation, self.snapshots().view(request).await)?;
         Ok(answer.mounts.into_iter().map(Mount::from).collect())
     }
 

@@ -56,7 +56,7 @@ pub async fn find(host: &Host, id: &ContainerId, path: &Path) -> Result<(Place, 
     let mounts = record
         .mounts
         .iter()
-        .filter(|mount| mount.kind != MountKind::Tmpfs);
+        .filter(|mount| matches!(mount.kind, MountKind::Bind | MountKind::Volume));
     let mut holding: Vec<_> = mounts
         .filter(|mount| path.starts_with(&mount.destination) && mount.source.is_dir())
         .collect();

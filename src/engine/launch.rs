@@ -25,7 +25,7 @@ use super::plan::Plan;
 use super::ports::Reservation;
 use super::stdio::Outputs;
 use super::steps::{Step, Steps};
-use super::{user_lookup, volumes};
+use super::{image_mounts, user_lookup, volumes};
 use crate::containerd::{Container, Mount};
 use crate::model::record::{EXTENSION, Log, NetworkMode, Record};
 use crate::network::CniResult;
@@ -138,6 +138,11 @@ pub async fn prepare_root(job: Job<'_>, plan: &Plan) -> Result<Vec<Mount>, Error
                 user_lookup::finish_spec(job.host, plan, &mounts),
             )
             .await?;
+    }
+    // After the user's step, which writes the whole spec.
+    if image_mounts::any(record) {
+        let views = image_mounts::prepare(job.host, record);
+        job.steps.run(Step::Images, views).await?;
     }
     Ok(mounts)
 }

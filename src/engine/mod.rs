@@ -17,6 +17,7 @@ pub mod files;
 pub mod forgotten;
 pub mod health;
 pub mod host;
+pub mod image_mounts;
 pub mod inherit;
 pub mod join;
 pub mod launch;

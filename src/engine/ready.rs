@@ -48,6 +48,16 @@ pub enum NotReady {
         /// The last lines that it wrote.
         log: Vec<String>,
     },
+    /// It ended before, and was removed so soon that nobody saw how.
+    #[error("container {id} ended before it was ready ({readiness}), and is gone{}", told(.log))]
+    Gone {
+        /// Its name.
+        id: ContainerId,
+        /// What was waited for.
+        readiness: String,
+        /// The last lines that it wrote.
+        log: Vec<String>,
+    },
     /// Its health check says that it is not.
     #[error("container {id} is unhealthy{}", told(.log))]
     Unhealthy {
@@ -83,7 +93,9 @@ impl Explain for NotReady {
     fn class(&self) -> Class {
         match self {
             NotReady::Late { .. } => Class::Timeout,
-            NotReady::Ended { .. } | NotReady::Unhealthy { .. } => Class::WrongState,
+            NotReady::Ended { .. } | NotReady::Gone { .. } | NotReady::Unhealthy { .. } => {
+                Class::WrongState
+            }
             NotReady::Unseen { source, .. } => source.class(),
         }
     }
@@ -94,7 +106,7 @@ impl Explain for NotReady {
                 "netrun logs {id} shows all that it wrote; --wait-timeout gives it more time"
             )),
             NotReady::Unseen { source, .. } => source.hint(),
-            NotReady::Ended { .. } | NotReady::Unhealthy { .. } => None,
+            NotReady::Ended { .. } | NotReady::Gone { .. } | NotReady::Unhealthy { .. } => None,
         }
     }
 }
@@ -121,20 +133,25 @@ pub async fn until_ready(
         id: id.clone(),
         source: Box::new(source),
     };
+    // What is removed when it ends takes its log with it.
+    let log = open_log(host, id).await;
     let ready = tokio::select! {
         biased;
         ready = timeout(patience, seen_ready(host, id, readiness)) => ready,
         exit = control::wait(host, id) => {
-            let exit = exit.map_err(unseen)?;
             let (id, readiness) = (id.clone(), readiness.to_string());
-            let log = last_lines(host, &id).await;
-            return Err(NotReady::Ended { id, readiness, exit, log });
+            let log = last_lines(log).await;
+            return Err(match exit {
+                Ok(exit) => NotReady::Ended { id, readiness, exit, log },
+                Err(error) if error.class() == Class::NotFound => NotReady::Gone { id, readiness, log },
+                Err(error) => unseen(error),
+            });
         }
     };
     let (id, log) = match ready {
         Ok(Ok(true)) => return Ok(()),
         Ok(Err(error)) => return Err(unseen(error)),
-        Ok(Ok(false)) | Err(_) => (id.clone(), last_lines(host, id).await),
+        Ok(Ok(false)) | Err(_) => (id.clone(), last_lines(log).await),
     };
     Err(match ready {
         Ok(_) => NotReady::Unhealthy { id, log },
@@ -222,8 +239,16 @@ async fn seen(
     }
 }
 
-/// Waits until it is ready; false if it will not be.
+/// Waits until it is ready; false if it will not be. The end of one that is gone is told by whoever
+/// waits for that.
 async fn seen_ready(host: &Host, id: &ContainerId, readiness: &Readiness) -> Result<bool, Error> {
+    match look(host, id, readiness).await {
+        Err(error) if error.class() == Class::NotFound => std::future::pending().await,
+        seen => seen,
+    }
+}
+
+async fn look(host: &Host, id: &ContainerId, readiness: &Readiness) -> Result<bool, Error> {
     match readiness {
         Readiness::Log(regex) => {
             let wanted = Wanted {
@@ -323,14 +348,18 @@ async fn get(view: &View, port: u16, path: &str) -> io::Result<bool> {
     }
 }
 
-async fn last_lines(host: &Host, id: &ContainerId) -> Vec<String> {
+/// A log that cannot be read is not what this is about.
+async fn open_log<'a>(host: &'a Host, id: &ContainerId) -> Option<Logs<'a>> {
     let wanted = Wanted {
         tail: Some(TOLD),
         ..Wanted::default()
     };
+    Logs::open(host, id, wanted).await.ok()
+}
+
+async fn last_lines(logs: Option<Logs<'_>>) -> Vec<String> {
     let mut told = Vec::new();
-    // A log that cannot be read is not what this is about.
-    if let Ok(mut logs) = Logs::open(host, id, wanted).await {
+    if let Some(mut logs) = logs {
         while let Ok(Some(lines)) = logs.next().await {
             let text = |bytes: &[u8]| String::from_utf8_lossy(line_of(bytes)).into_owned();
             told.extend(lines.iter().map(|line| text(&line.bytes)));

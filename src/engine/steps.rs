@@ -56,6 +56,8 @@ steps! {
     Volumes = "volumes",
     /// Look up the user in the image and write the final spec.
     User = "user",
+    /// Make the views of the images that it has mounted.
+    Images = "images",
     /// Make the network namespace.
     Netns = "netns",
     /// Run the ADD of one network's plugins.
@@ -92,6 +94,8 @@ steps! {
     NetnsRemove = "netns-remove",
     /// Remove the snapshot.
     SnapshotRemove = "snapshot-remove",
+    /// Remove the views of the images that it has mounted.
+    ImagesRemove = "images-remove",
     /// Remove the volumes that were made for it alone.
     VolumesRemove = "volumes-remove",
     /// Remove the state directory.

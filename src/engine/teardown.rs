@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::attachment;
 use super::error::Error;
 use super::forgotten;
+use super::image_mounts;
 use super::launch::Job;
 use super::neighbours;
 use super::stdio::Outputs;
@@ -169,6 +170,11 @@ impl<'a> Pass<'a> {
         };
         let removed = self.job.steps.run(Step::SnapshotRemove, remove).await;
         self.note(removed);
+        if image_mounts::any(record) {
+            let remove = image_mounts::remove(self.job.host, record);
+            let removed = self.job.steps.run(Step::ImagesRemove, remove).await;
+            self.note(removed);
+        }
         if !record.keep_volumes {
             let remove = volumes::remove_anonymous(self.job.host, record);
             let removed = self.job.steps.run(Step::VolumesRemove, remove).await;

@@ -12,14 +12,11 @@ use jiff::Timestamp;
 
 use super::error::ImageError;
 use super::local::{Image, access};
-use crate::containerd::{Client, Error, Mount, check};
+use crate::containerd::{Client, Error, check};
 use crate::sys::mount;
 
 /// Where a view is mounted.
 const LABEL: &str = "netrun.mount";
-
-/// What keeps the garbage collector off a view.
-const ROOT: &str = "containerd.io/gc.root";
 
 /// Mounts an image's files, to be read only.
 ///
@@ -33,20 +30,10 @@ pub async fn mount(
 ) -> Result<(), ImageError> {
     let refused = |source| access("mount", &image.name, source);
     let key = format!("netrun-mount-{}", Timestamp::now().as_nanosecond());
-    let labels = [
-        (LABEL.to_owned(), target.display().to_string()),
-        (ROOT.to_owned(), Timestamp::now().to_string()),
-    ];
-    let request = api::ViewSnapshotRequest {
-        snapshotter: snapshotter.to_owned(),
-        key: key.clone(),
-        parent: image.chain_id.clone(),
-        labels: HashMap::from(labels),
-    };
-    let operation = format!("view snapshot {}", image.chain_id);
-    let answer = check(&operation, client.snapshots().view(request).await);
-    let mounts = answer.map_err(refused)?.mounts;
-    let mounted = mounts.into_iter().map(Mount::from).try_for_each(|one| {
+    let labels = HashMap::from([(LABEL.to_owned(), target.display().to_string())]);
+    let view = client.view_snapshot(snapshotter, &key, &image.chain_id, labels);
+    let mounts = view.await.map_err(refused)?;
+    let mounted = mounts.into_iter().try_for_each(|one| {
         let instruction = (
             one.kind.as_str(),
             one.source.as_str(),

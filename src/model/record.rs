@@ -251,6 +251,9 @@ pub struct MountPoint {
     /// The volume that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeUse>,
+    /// The chain id of the image that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// The kinds of mounts.
@@ -263,6 +266,8 @@ pub enum MountKind {
     Volume,
     /// Memory.
     Tmpfs,
+    /// The files of an image.
+    Image,
 }
 
 impl MountKind {
@@ -272,6 +277,7 @@ impl MountKind {
             Self::Bind => "bind",
             Self::Volume => "volume",
             Self::Tmpfs => "tmpfs",
+            Self::Image => "image",
         }
     }
 }

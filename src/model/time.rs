@@ -95,6 +95,17 @@ fn unix_seconds(text: &str) -> Option<Timestamp> {
     Timestamp::new(seconds.parse().ok()?, nanoseconds).ok()
 }
 
+/// A duration, or a number of seconds.
+///
+/// # Errors
+/// [`InvalidTime::Duration`].
+pub fn parse_seconds(text: &str) -> Result<Duration, InvalidTime> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => parse_duration(text),
+    }
+}
+
 /// A duration as Go writes it: `10s`, `1h30m`, `1.5h`, `300ms`; `0` alone needs no unit.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidTime> {
     let invalid = || InvalidTime::Duration(text.to_owned());
@@ -156,6 +167,13 @@ pub fn rough(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_need_no_unit_where_that_is_said() {
+        assert_eq!(parse_seconds("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_seconds("1m"), Ok(Duration::from_secs(60)));
+        assert!(parse_seconds("-1").is_err() && parse_duration("90").is_err());
+    }
 
     #[test]
     fn durations_are_read_as_go_writes_them() {

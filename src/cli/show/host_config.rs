@@ -61,11 +61,11 @@ fn nano_cpus(cpu: &Value) -> i64 {
     }
 }
 
-/// As `-v` has it; nothing for memory.
+/// As `-v` has it; nothing for memory and images, which it has not.
 fn bind(mount: &MountPoint) -> Option<String> {
     let source = match (&mount.volume, mount.kind) {
         (Some(volume), _) => volume.name.to_string(),
-        (None, MountKind::Tmpfs) => return None,
+        (None, MountKind::Tmpfs | MountKind::Image) => return None,
         (None, _) => mount.source.display().to_string(),
     };
     let destination = mount.destination.display();

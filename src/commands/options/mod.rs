@@ -46,11 +46,11 @@ pub struct Resolved {
 pub async fn resolve(
     context: &Context<'_>,
     (id, args): (&ContainerId, &ContainerArgs),
-    image: &ImageConfiguration,
+    (image, snapshotter): (&ImageConfiguration, &str),
     facts: &HostFacts,
 ) -> Result<Resolved, Failure> {
     let mut resolved = Resolved::default();
-    resolved.extras.mounts = mounts::mounts(context, &args.storage, image).await?;
+    resolved.extras.mounts = mounts::mounts(context, args, (image, snapshotter)).await?;
     resolved.extras.mounts.extend(args.process.localtime()?);
     resolved.extras.init = args.process.init()?;
     args.process.fill(&mut resolved.extras)?;
@@ -72,7 +72,9 @@ async fn share(
         resolved.joins.push(join("pid", other));
     }
     resolved.extras.pid = pid;
-    let size = args.resources.shm_size.map_or(SHM_SIZE, |Bytes(size)| size);
+    // Zero stands for the default, as in docker.
+    let size = args.resources.shm_size.filter(|size| size.0 != 0);
+    let size = size.map_or(SHM_SIZE, |Bytes(size)| size);
     let mut own = Shm::Own(size);
     match args.rights.ipc.clone().unwrap_or_default() {
         IpcMode::Private | IpcMode::Of(Shared::Own) => {}

@@ -13,9 +13,11 @@ use nix::sys::utsname::uname;
 use oci_spec::image::ImageConfiguration;
 
 use super::Unfit;
-use super::storage::StorageArgs;
+use crate::commands::container::ContainerArgs;
 use crate::commands::context::Context;
+use crate::commands::image_choice;
 use crate::engine::volumes;
+use crate::image::Image;
 use crate::model::class::Failure;
 use crate::model::id::{ContainerId, Namespace, VolumeName};
 use crate::model::mount::{Access, InvalidMount, MountRequest, Propagation, Source, clean};
@@ -26,16 +28,32 @@ const RECURSIVE_READ_ONLY: (u32, u32) = (5, 12);
 
 pub(super) async fn mounts(
     context: &Context<'_>,
-    args: &StorageArgs,
-    image: &ImageConfiguration,
+    args: &ContainerArgs,
+    (image, snapshotter): (&ImageConfiguration, &str),
 ) -> Result<Vec<MountPoint>, Failure> {
     let namespace = &context.settings.namespace;
+    let container = args;
+    let args = &container.storage;
     let short = args.volumes.iter().map(|mount| &mount.0);
     let long = args.mounts.iter().map(|mount| &mount.0);
     let tmpfs = args.tmpfs.iter().map(|mount| &mount.0);
     let mut mounts = Vec::new();
     for request in short.chain(long).chain(tmpfs) {
-        mounts.push(point(namespace, request)?);
+        mounts.push(match &request.source {
+            Source::Image { reference } => {
+                let image = image_choice::find(context, container, reference, snapshotter);
+                image_point(request, &image.await?)
+            }
+            Source::Bind {
+                path,
+                create,
+                recursive,
+            } => bind_point(request, (path, *create, *recursive))?,
+            Source::Volume { name, copy } => {
+                volume_point(namespace, request, (name.as_ref(), *copy))?
+            }
+            Source::Tmpfs { options } => tmpfs_point(request, options),
+        });
     }
     let mut taken: BTreeSet<PathBuf> = mounts.iter().map(|m| m.destination.clone()).collect();
     for from in &args.volumes_from {
@@ -56,7 +74,7 @@ pub(super) async fn mounts(
                 access: Access::ReadWrite,
                 propagation: None,
             };
-            mounts.push(point(namespace, &usual)?);
+            mounts.push(volume_point(namespace, &usual, (None, true))?);
         }
     }
     Ok(mounts)
@@ -73,47 +91,65 @@ fn image_volumes(image: &ImageConfiguration) -> Vec<PathBuf> {
     paths.filter(|path| path != Path::new("/")).collect()
 }
 
-fn point(namespace: &Namespace, request: &MountRequest) -> Result<MountPoint, Unfit> {
-    let destination = request.destination.clone();
+fn mount_point(kind: MountKind, source: PathBuf, request: &MountRequest) -> MountPoint {
+    MountPoint {
+        kind,
+        source,
+        destination: request.destination.clone(),
+        options: Vec::new(),
+        volume: None,
+        image: None,
+    }
+}
+
+fn bind_point(
+    request: &MountRequest,
+    (path, create, recursive): (&Path, bool, bool),
+) -> Result<MountPoint, Unfit> {
+    let source = bind_source(path, create)?;
     let propagation = request.propagation.unwrap_or_default();
-    Ok(match &request.source {
-        Source::Bind {
-            path,
-            create,
-            recursive,
-        } => MountPoint {
-            kind: MountKind::Bind,
-            source: bind_source(path, *create)?,
-            destination,
-            options: options(*recursive, request.access, propagation)?,
-            volume: None,
-        },
-        Source::Volume { name, copy } => {
-            let used = VolumeUse {
-                anonymous: name.is_none(),
-                name: match name {
-                    Some(name) => name.clone(),
-                    None => anonymous_name()?,
-                },
-                copy: *copy,
-            };
-            MountPoint {
-                kind: MountKind::Volume,
-                source: volumes::data(namespace, &used.name),
-                destination,
-                options: options(true, request.access, propagation)?,
-                volume: Some(used),
-            }
-        }
-        Source::Tmpfs { options } => MountPoint {
-            kind: MountKind::Tmpfs,
-            source: PathBuf::new(),
-            destination,
-            options: tmpfs_options(options, request.access),
-            volume: None,
-        },
-        Source::Image { .. } => return Err(Unfit::ImageMount),
+    Ok(MountPoint {
+        options: options(recursive, request.access, propagation)?,
+        ..mount_point(MountKind::Bind, source, request)
     })
+}
+
+fn volume_point(
+    namespace: &Namespace,
+    request: &MountRequest,
+    (name, copy): (Option<&VolumeName>, bool),
+) -> Result<MountPoint, Unfit> {
+    let used = VolumeUse {
+        anonymous: name.is_none(),
+        name: match name {
+            Some(name) => name.clone(),
+            None => anonymous_name()?,
+        },
+        copy,
+    };
+    let source = volumes::data(namespace, &used.name);
+    let propagation = request.propagation.unwrap_or_default();
+    Ok(MountPoint {
+        options: options(true, request.access, propagation)?,
+        volume: Some(used),
+        ..mount_point(MountKind::Volume, source, request)
+    })
+}
+
+fn tmpfs_point(request: &MountRequest, options: &[String]) -> MountPoint {
+    MountPoint {
+        options: tmpfs_options(options, request.access),
+        ..mount_point(MountKind::Tmpfs, PathBuf::new(), request)
+    }
+}
+
+/// An image's files are never written to.
+fn image_point(request: &MountRequest, image: &Image) -> MountPoint {
+    MountPoint {
+        options: ["ro", "rprivate"].map(str::to_owned).into(),
+        image: Some(image.chain_id.clone()),
+        ..mount_point(MountKind::Image, image.name.clone().into(), request)
+    }
 }
 
 fn options(
@@ -213,7 +249,7 @@ async fn borrowed(context: &Context<'_>, given: &str) -> Result<Vec<MountPoint>,
     };
     let record = context.host.record(&id).await?;
     let mounts = record.mounts.into_iter();
-    let shared = mounts.filter(|mount| mount.kind != MountKind::Tmpfs);
+    let shared = mounts.filter(|m| matches!(m.kind, MountKind::Bind | MountKind::Volume));
     Ok(shared
         .map(|mount| made_read_only(mount, read_only))
         .collect())

@@ -143,6 +143,7 @@ impl ProcessArgs {
             destination: LOCAL_TIME.into(),
             options: ["bind", "ro", "rprivate"].map(str::to_owned).into(),
             volume: None,
+            image: None,
         }))
     }
 

@@ -40,7 +40,7 @@ pub struct ResourceArgs {
     pub memory_reservation: Option<Bytes>,
 
     /// Its share of the processors beside others; 1024 is the usual one
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=262_144))]
+    #[arg(short = 'c', long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=262_144))]
     pub cpu_shares: Option<u64>,
 
     /// The processors that it may run on, such as 0-3,8

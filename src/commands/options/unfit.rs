@@ -84,9 +84,6 @@ pub enum Unfit {
     /// SELinux labels on a host with SELinux.
     #[error("labels of SELinux are not supported yet")]
     Labels,
-    /// The root file system of an image as a mount.
-    #[error("a mount of type image is not supported yet")]
-    ImageMount,
     /// An access that this kernel cannot give.
     #[error("this kernel cannot make mounts recursively read-only, which came with linux 5.12")]
     NoRecursiveReadOnly,
@@ -125,7 +122,6 @@ impl Explain for Unfit {
             | Self::OomScore(_)
             | Self::NoModule(_)
             | Self::Labels
-            | Self::ImageMount
             | Self::NoRecursiveReadOnly => Class::Unsupported,
             Self::NotShareable(_) => Class::WrongState,
             Self::Line { .. } | Self::Cpus { .. } | Self::VolumesFrom { .. } => Class::InvalidInput,

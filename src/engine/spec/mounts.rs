@@ -162,6 +162,8 @@ fn asked_mount(asked: &MountPoint) -> Mount {
     let (typ, source) = match asked.kind {
         MountKind::Bind | MountKind::Volume => ("bind", asked.source.clone()),
         MountKind::Tmpfs => ("tmpfs", PathBuf::from("tmpfs")),
+        // How, is written here once there is a view of it.
+        MountKind::Image => ("bind", PathBuf::new()),
     };
     let options = asked.options.iter().map(String::as_str);
     mount(asked.destination.clone(), typ, source, options)

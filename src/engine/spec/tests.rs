@@ -115,6 +115,7 @@ fn bind(source: &str, destination: &str, access: &str, propagation: &str) -> Mou
         destination: destination.into(),
         options: ["rbind", access, propagation].map(str::to_owned).into(),
         volume: None,
+        image: None,
     }
 }
 
