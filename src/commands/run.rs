@@ -66,7 +66,7 @@ pub struct Args {
 
     /// Attach to stdin, stdout or stderr, and to none that is not named
     #[arg(
-        short,
+        short = 'a',
         long = "attach",
         value_name = "STREAM",
         ignore_case = true,
