@@ -47,8 +47,9 @@ async fn end_of(bound_to: Option<BoundTo>) {
 pub async fn end_scope(supervisor: &Supervisor) {
     let scope = supervisor.record.borrow().scope.clone();
     if let Some(scope) = scope.filter(|scope| !lives(scope.bound_to)) {
-        // What stays is told to whoever runs gc.
-        let _ = scope_end::end(&supervisor.host, &scope.networks, &scope.name, None).await;
+        let end = scope_end::end(&supervisor.host, &scope.networks, &scope.name, None);
+        // On the heap, since few supervisors come here. What stays is told to whoever runs gc.
+        let _ = Box::pin(end).await;
     }
 }
 
