@@ -13,6 +13,7 @@ use super::error::Error;
 use super::report::Report;
 use crate::model::id::ContainerId;
 use crate::model::record::{Attachment, Record};
+use crate::network::attach::AttachError;
 use crate::network::create::is_ours;
 use crate::network::firewall;
 use crate::network::manage::ManageError;
@@ -42,17 +43,25 @@ pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, 
     let failed = |source| attach_error(&record.id, attachment, source);
     let chain = chain(attachment).map_err(failed)?;
     let conf = runtime_conf(record, attachment, netns_path(record));
+    let gone = || Error::NetworkGone {
+        network: attachment.network.clone(),
+    };
     if is_ours(chain.list()) && !attachment.source.exists() {
         // It was removed, and making its bridge again would leave that to nobody.
-        return Err(Error::NetworkGone {
-            network: attachment.network.clone(),
-        });
+        return Err(gone());
     }
     // What a packet filter still drops afterwards is told by `network inspect`.
     let dir = attachment.source.parent().unwrap_or(Path::new("/"));
     let settle = firewall::settle_for_attachment(dir, chain.list());
     let (added, settled) = join(chain.add(&conf), settle).await;
-    let result = added.map_err(|error| failed(Report::of(&error)))?;
+    let result = match added {
+        Err(AttachError::Gone { .. }) => {
+            // Removed while we waited for it; its rules may have come again meanwhile.
+            let _ = firewall::withdraw(dir, chain.list()).await;
+            return Err(gone());
+        }
+        added => added.map_err(|error| failed(Report::of(&error)))?,
+    };
     match settled {
         Err(source) if firewall::is_essential(chain.list()) => {
             // Whoever gives this attachment up must find nothing of it; a DEL that fails is repeated

@@ -15,6 +15,7 @@ use super::cache::{CacheError, CachedAttachment};
 use super::chain::{Callee, Chain};
 use super::config::NetworkConfigList;
 use super::locks::LockError;
+use super::ours::is_ours;
 use super::plugin::{CniError, PluginError};
 use super::request;
 use super::result::CniResult;
@@ -56,6 +57,12 @@ pub enum AttachError {
     /// A lock could not be taken; nothing was done.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// It is a network of ours that was removed; nothing was done.
+    #[error("network \"{network}\" is gone")]
+    Gone {
+        /// The network.
+        network: String,
+    },
     /// A program of the chain is missing; nothing was done.
     #[error("network \"{network}\" ({}) cannot be used", file.display())]
     Unusable {
@@ -133,7 +140,7 @@ impl Explain for AttachError {
         match self {
             Self::Parameter(error) => error.class(),
             Self::Netns { .. } => Class::InvalidInput,
-            Self::NoNetns { .. } => Class::NotFound,
+            Self::NoNetns { .. } | Self::Gone { .. } => Class::NotFound,
             Self::AlreadyAttached { .. } => Class::AlreadyExists,
             Self::Lock(error) => error.class(),
             Self::Unusable { source, .. } => source.class(),
@@ -152,6 +159,7 @@ impl Explain for AttachError {
                 Some("name one that ip netns lists, by its path: /run/netns/NAME".to_owned())
             }
             Self::Parameter(error) => error.hint(),
+            Self::Gone { network } => Some(format!("netrun network create {network}")),
             Self::Lock(_) => None,
         }
     }
@@ -173,6 +181,11 @@ impl Chain {
             .locks
             .attach(name, || self.cache.has_any_of(name))
             .await?;
+        // Who removes it holds the lock: what is there now stays until this attachment can be seen.
+        if is_ours(&self.list) && !self.list.source().exists() {
+            let network = name.to_owned();
+            return Err(AttachError::Gone { network });
+        }
         if let Some(there) = self.cache.find(&conf.container_id, &conf.ifname) {
             return Err(AttachError::AlreadyAttached {
                 network: there.network_name,

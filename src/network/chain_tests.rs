@@ -239,6 +239,16 @@ async fn anothers_result_is_refused() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_network_of_ours_that_was_removed_reaches_no_plugin() {
+    let host = Host::with_two("gone");
+    let chain = host.chain(json!({"netrun": {"version": 1}}));
+    let error = chain.add(&conf()).await.unwrap_err();
+    assert!(matches!(error, AttachError::Gone { .. }), "{error}");
+    assert_eq!(error.class(), Class::NotFound);
+    assert!(host.calls().is_empty());
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn bad_parameters_reach_no_plugin() {
     let host = Host::with_two("parameters");
     let chain = host.chain(json!({}));
