@@ -43,6 +43,9 @@ mod long;
 mod crash;
 
 #[cfg(test)]
+mod jobs;
+
+#[cfg(test)]
 mod control;
 
 #[cfg(test)]

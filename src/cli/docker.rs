@@ -148,13 +148,16 @@ pub fn without_noun<'w>(root: &Command, words: &'w [String]) -> Cow<'w, [String]
     }
 }
 
+/// Whether the program, the first of these words, was called by docker's name (a link).
+pub fn is_its_name(words: &[String]) -> bool {
+    let name = words.first().map(|program| program.rsplit('/').next());
+    name.flatten() == Some("docker")
+}
+
 /// The words of a command line; where our name is `docker` (a link), docker's own general options are
 /// taken away if they say nothing to us, and refused if they do.
 pub fn without_its_options(words: Vec<String>) -> Result<Vec<String>, NotSupported> {
-    let name = words
-        .first()
-        .map(|program| program.rsplit('/').next().unwrap_or_default());
-    if name != Some("docker") {
+    if !is_its_name(&words) {
         return Ok(words);
     }
     let mut kept: Vec<String> = words[..1].to_vec();
@@ -174,7 +177,12 @@ pub fn without_its_options(words: Vec<String>) -> Result<Vec<String>, NotSupport
                     return Err(general(option));
                 }
             }
-            "--config" | "--tls" | "--tlscacert" | "--tlscert" | "--tlskey" | "--tlsverify" => {
+            // docker's word for what is netrun's --docker-config.
+            "--config" => {
+                kept.push("--docker-config".to_owned());
+                kept.extend(value.or_else(|| rest.next().cloned()));
+            }
+            "--tls" | "--tlscacert" | "--tlscert" | "--tlskey" | "--tlsverify" => {
                 return Err(general(option));
             }
             _ => {
@@ -292,11 +300,19 @@ mod tests {
                 "docker --context=default run -l a=b x",
                 "docker run -l a=b x",
             ),
+            (
+                "docker --config /x pull a",
+                "docker --docker-config /x pull a",
+            ),
+            (
+                "docker --config=/x login",
+                "docker --docker-config /x login",
+            ),
             ("netrun -D ps", "netrun -D ps"),
         ] {
             assert_eq!(without_its_options(words(typed)).unwrap(), words(kept));
         }
-        for refused in ["docker -H tcp://build:2376 ps", "docker --config /x ps"] {
+        for refused in ["docker -H tcp://build:2376 ps", "docker --tlsverify ps"] {
             assert!(without_its_options(words(refused)).is_err(), "{refused}");
         }
     }

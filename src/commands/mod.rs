@@ -54,6 +54,7 @@ pub mod rmi;
 pub mod run;
 pub mod save;
 pub mod settings;
+pub mod size;
 pub mod start;
 pub mod stats;
 pub mod steps;
