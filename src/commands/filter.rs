@@ -86,6 +86,25 @@ impl Explain for InvalidFilter {
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
+impl Pattern {
+    /// Whether it matches anywhere in the text.
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = InvalidFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFilter> {
+        let pattern = Regex::new(text).map_err(|source| InvalidFilter::Pattern {
+            text: text.to_owned(),
+            source,
+        })?;
+        Ok(Pattern(pattern))
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
@@ -131,10 +150,7 @@ impl FromStr for Filter {
         };
         let owned = || value.to_owned();
         Ok(match key {
-            "name" => Self::Name(Pattern(Regex::new(value).map_err(|source| {
-                let text = owned();
-                InvalidFilter::Pattern { text, source }
-            })?)),
+            "name" => Self::Name(value.parse()?),
             "id" => Self::Id(owned()),
             "label" => match value.split_once('=') {
                 Some((label, value)) => Self::Label(label.to_owned(), Some(value.to_owned())),
@@ -211,9 +227,9 @@ impl Filter {
             other.map(|other| other.record.created)
         };
         match self {
-            Self::Name(Pattern(pattern)) => {
+            Self::Name(pattern) => {
                 let name = record.id.as_str();
-                pattern.is_match(name) || pattern.is_match(&format!("/{name}"))
+                pattern.matches(name) || pattern.matches(&format!("/{name}"))
             }
             Self::Id(beginning) => record.id.as_str().starts_with(beginning),
             Self::Label(key, wanted) => record.labels.get(key).is_some_and(|value| {

@@ -30,6 +30,7 @@ pub mod info;
 pub mod inspect;
 pub mod interrupt;
 pub mod kill;
+pub mod label_filter;
 pub mod lifecycle;
 pub mod load;
 pub mod login;

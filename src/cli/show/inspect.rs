@@ -94,7 +94,8 @@ fn state(view: &View) -> Value {
     let exit = state.exit.as_ref();
     json!({
         "Status": state.status.name(),
-        "Running": state.status.is_live(),
+        // docker counts one that waits to be started again among them.
+        "Running": state.status.is_live() || state.status == Status::Restarting,
         "Paused": state.status == Status::Paused,
         "Restarting": state.status == Status::Restarting,
         "Dead": false,
