@@ -43,6 +43,9 @@ mod long;
 mod crash;
 
 #[cfg(test)]
+mod rows;
+
+#[cfg(test)]
 mod jobs;
 
 #[cfg(test)]

@@ -46,6 +46,28 @@ pub fn show(
     documents(format, &found)
 }
 
+/// What the image says, docker's own additions included.
+fn image_config(image: &Image) -> Value {
+    let mut config = json!(image.config.config());
+    if let (Value::Object(config), Some(check)) = (&mut config, &image.docker.healthcheck) {
+        let check = json!({
+            "Test": check.test,
+            "Interval": nanoseconds(check.interval),
+            "Timeout": nanoseconds(check.timeout),
+            "StartPeriod": nanoseconds(check.start_period),
+            "StartInterval": nanoseconds(check.start_interval),
+            "Retries": check.retries,
+        });
+        config.insert("Healthcheck".to_owned(), check);
+    }
+    config
+}
+
+/// As Go writes a duration.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// With what it takes, under docker's names; without, if that was not asked for.
 fn sized(mut container: Value, size: Option<Size>) -> Value {
     if let Some(size) = size {
@@ -145,7 +167,6 @@ fn healthcheck(check: &HealthCheck) -> Value {
             std::iter::once("CMD").chain(words).collect()
         }
     };
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     json!({
         "Test": test,
         "Interval": nanoseconds(check.interval),
@@ -208,7 +229,7 @@ fn image(image: &Image) -> Value {
         "Variant": image.config.variant(),
         "Os": image.config.os(),
         "Size": image.layers.iter().map(Descriptor::size).sum::<u64>(),
-        "Config": image.config.config(),
+        "Config": image_config(image),
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
         "Target": image.target,
         "Manifest": image.manifest_digest,
