@@ -223,7 +223,7 @@ fn inspected_with_dockers_templates() {
             (
                 "docker container inspect web -f '{{len .Config.Cmd}}'",
                 0,
-                "=5",
+                "=6",
             ),
             (
                 "docker volume inspect data -f '{{.Mountpoint}}'",
@@ -340,6 +340,11 @@ fn options_of_run_that_are_dockers_other_names() {
                 "docker run --rm --attach stderr alpine:3.14 sh -c 'echo out; echo err >&2' 2>/dev/null",
                 0,
                 "=",
+            ),
+            (
+                "docker run --rm --sig-proxy=false alpine:3.14 echo on",
+                0,
+                "=on",
             ),
             ("docker run --frob alpine:3.14", 125, "--frob"),
             ("docker rm -f db p t c", 0, "db"),
