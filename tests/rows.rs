@@ -342,6 +342,11 @@ fn options_of_run_that_are_dockers_other_names() {
                 "=",
             ),
             (
+                "docker run --rm --quiet --workdir /srv alpine:3.14 pwd",
+                0,
+                "=/srv",
+            ),
+            (
                 "docker run --rm --sig-proxy=false alpine:3.14 echo on",
                 0,
                 "=on",
@@ -646,6 +651,18 @@ fn files_that_cannot_be_written_whole_leave_what_was_there() {
                 0,
                 "=character special file\ncharacter special file",
             ),
+            // What is mounted on a file stays mounted, and has the new content.
+            (
+                "docker run -d --name r alpine:3.14 sleep 1000; echo 192.0.2.1 x >hosts; docker cp hosts r:/etc/hosts",
+                0,
+                "=r",
+            ),
+            (
+                "docker exec r sh -c 'cat /etc/hosts; ls -A /etc | grep -c netrun'",
+                1,
+                "=192.0.2.1 x\n0",
+            ),
+            ("docker rm -f r", 0, "=r"),
             ("docker rm c", 0, "=c"),
         ],
     );
