@@ -25,6 +25,8 @@ pub const VERB: &str = "supervise";
 pub fn main(host: Host) -> io::Result<()> {
     // Refused only to a group leader, which is in a session of its own making then.
     let _ = setsid();
+    // We were started as /proc/self/exe: `ps` and `top` would call us "exe".
+    let _ = nix::sys::prctl::set_name(c"netrun");
     close_inherited();
     let control: OwnedFd = dup(io::stdin())?;
     dup2_stdin(File::open("/dev/null")?)?;
