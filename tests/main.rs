@@ -49,6 +49,12 @@ mod long;
 mod crash;
 
 #[cfg(test)]
+mod rows;
+
+#[cfg(test)]
+mod jobs;
+
+#[cfg(test)]
 mod control;
 
 #[cfg(test)]

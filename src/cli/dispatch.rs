@@ -72,7 +72,10 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         Verb::Kill(args) => each_line(kill::kill(&context, &args).await, style),
         Verb::Restart(args) => each_line(restart::restart(&context, &args).await, style),
         Verb::Rm(args) => each_line(rm::rm(&context, &args).await, style),
-        Verb::Wait(args) => wait_status(wait::wait(&context, &args).await),
+        Verb::Wait(args) => {
+            let outcomes = wait::wait(&context, &args).await;
+            wait_status(outcomes, style, global.as_docker)
+        }
         Verb::Exec(args) => match exec::exec(&context, &args).await? {
             Some(mut attached) => {
                 attached.wishes = args.keys.wishes();
@@ -216,17 +219,32 @@ pub(super) fn tell(failure: &dyn Explain, first: u8, style: Style) -> u8 {
     }
 }
 
-/// Prints the exit statuses; the last one is the exit code.
-fn wait_status(outcomes: Each<Option<u32>>) -> Result<u8, Failure> {
-    let mut last = 0;
+/// Prints the exit statuses; the last one is the exit code, unless something failed. docker's own is
+/// about its failures alone.
+fn wait_status(outcomes: Each<Option<u32>>, style: Style, as_docker: bool) -> Result<u8, Failure> {
+    let family = match as_docker {
+        true => Family::Object,
+        false => Family::Process,
+    };
+    let (mut last, mut failed) = (0, None);
     for outcome in outcomes {
-        let Some(status) = outcome? else {
-            continue;
-        };
-        output::line(&status.to_string())?;
-        last = u8::try_from(status).unwrap_or(u8::MAX);
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                output::line(&status.to_string())?;
+                last = u8::try_from(status).unwrap_or(u8::MAX);
+            }
+            Err(failure) => {
+                error::report(failure.as_ref(), style);
+                failed = failed.or(Some(code(family, failure.class())));
+            }
+        }
     }
-    Ok(last)
+    Ok(match failed {
+        Some(code) => code,
+        None if as_docker => 0,
+        None => last,
+    })
 }
 
 fn show_gc(swept: crate::engine::recover::Swept, style: Style) -> Result<u8, Failure> {

@@ -95,6 +95,35 @@ const OPTIONS: &[(&str, &str)] = &[
     ("commit", "-a --author -c --change -m --message -p --pause"),
     ("login", "-p --password --password-stdin -u --username"),
     ("search", "-f --filter --format --limit --no-trunc"),
+    ("container prune", "--filter -f --force"),
+    ("image inspect", "-f --format --platform"),
+    ("image prune", "-a --all --filter -f --force"),
+    (
+        "network connect",
+        "--alias --driver-opt --gw-priority --ip --ip6 --link --link-local-ip",
+    ),
+    (
+        "network create",
+        "--attachable --aux-address --config-from --config-only -d --driver --gateway --ingress \
+         --internal --ip-range --ipam-driver --ipam-opt --ipv4 --ipv6 --label -o --opt --scope \
+         --subnet",
+    ),
+    ("network disconnect", "-f --force"),
+    ("network inspect", "-f --format -v --verbose"),
+    ("network ls", "-f --filter --format --no-trunc -q --quiet"),
+    ("network prune", "--filter -f --force"),
+    ("network rm", "-f --force"),
+    ("system df", "--format -v --verbose"),
+    ("system prune", "-a --all --filter -f --force --volumes"),
+    (
+        "volume create",
+        "--availability -d --driver --group --label --limit-bytes -o --opt --required-bytes \
+         --scope --secret --sharing --topology-preferred --topology-required --type",
+    ),
+    ("volume inspect", "-f --format"),
+    ("volume ls", "--cluster -f --filter --format -q --quiet"),
+    ("volume prune", "-a --all --filter -f --force"),
+    ("volume rm", "-f --force"),
 ];
 
 /// What docker also calls by an object and what to do with it: the noun, its verb, and the verb that
@@ -148,13 +177,16 @@ pub fn without_noun<'w>(root: &Command, words: &'w [String]) -> Cow<'w, [String]
     }
 }
 
+/// Whether the program, the first of these words, was called by docker's name (a link).
+pub fn is_its_name(words: &[String]) -> bool {
+    let name = words.first().map(|program| program.rsplit('/').next());
+    name.flatten() == Some("docker")
+}
+
 /// The words of a command line; where our name is `docker` (a link), docker's own general options are
 /// taken away if they say nothing to us, and refused if they do.
 pub fn without_its_options(words: Vec<String>) -> Result<Vec<String>, NotSupported> {
-    let name = words
-        .first()
-        .map(|program| program.rsplit('/').next().unwrap_or_default());
-    if name != Some("docker") {
+    if !is_its_name(&words) {
         return Ok(words);
     }
     let mut kept: Vec<String> = words[..1].to_vec();
@@ -174,7 +206,12 @@ pub fn without_its_options(words: Vec<String>) -> Result<Vec<String>, NotSupport
                     return Err(general(option));
                 }
             }
-            "--config" | "--tls" | "--tlscacert" | "--tlscert" | "--tlskey" | "--tlsverify" => {
+            // docker's word for what is netrun's --docker-config.
+            "--config" => {
+                kept.push("--docker-config".to_owned());
+                kept.extend(value.or_else(|| rest.next().cloned()));
+            }
+            "--tls" | "--tlscacert" | "--tlscert" | "--tlskey" | "--tlsverify" => {
                 return Err(general(option));
             }
             _ => {
@@ -227,17 +264,39 @@ pub fn table(root: &Command) -> String {
             missing.push(format!("`{verb}`"));
             continue;
         };
-        // Of the general options only this one is docker's, too.
-        let known = |option: &&str| has(command, option) || *option == "--format";
-        let (there, not): (Vec<&str>, Vec<&str>) = options(verb).partition(known);
-        let list = |options: Vec<&str>| match options.is_empty() {
-            true => String::new(),
-            false => format!("`{}`", options.join(" ")),
-        };
-        page += &format!("| `{verb}` | {} | {} |\n", list(there), list(not));
+        if command.has_subcommands() {
+            for (nested, _) in nested(verb) {
+                let inner = nested.rsplit(' ').next().unwrap_or_default();
+                match command.find_subcommand(inner) {
+                    Some(command) => page += &row(nested, command),
+                    None => missing.push(format!("`{nested}`")),
+                }
+            }
+        } else {
+            page += &row(verb, command);
+        }
     }
     page += &format!("\nVerbs that are not there yet: {}.\n", missing.join(", "));
     page
+}
+
+/// The verbs of one of docker's objects that do not stand alone, with their options.
+fn nested(noun: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    OPTIONS
+        .iter()
+        .filter(move |(verb, _)| verb.strip_prefix(noun).is_some_and(|r| r.starts_with(' ')))
+}
+
+/// A verb, what works of it, and what does not.
+fn row(verb: &str, command: &Command) -> String {
+    // Of the general options only this one is docker's, too.
+    let known = |option: &&str| has(command, option) || *option == "--format";
+    let (there, not): (Vec<&str>, Vec<&str>) = options(verb).partition(known);
+    let list = |options: Vec<&str>| match options.is_empty() {
+        true => String::new(),
+        false => format!("`{}`", options.join(" ")),
+    };
+    format!("| `{verb}` | {} | {} |\n", list(there), list(not))
 }
 
 /// Whether a verb of ours has an option (with its dashes).
@@ -274,6 +333,7 @@ mod tests {
     fn options_are_known_by_verb() {
         assert!(has_option("run", "--link"));
         assert!(has_option("run", "--sig-proxy") && !has_option("create", "--sig-proxy"));
+        assert!(has_option("volume create", "--opt"));
         assert!(has_option("create", "-c") && !has_option("stop", "-c"));
         assert!(!has_option("run", "--pub") && !has_option("run", ""));
         assert!(has_verb("compose") && !has_verb("gc"));
@@ -292,11 +352,19 @@ mod tests {
                 "docker --context=default run -l a=b x",
                 "docker run -l a=b x",
             ),
+            (
+                "docker --config /x pull a",
+                "docker --docker-config /x pull a",
+            ),
+            (
+                "docker --config=/x login",
+                "docker --docker-config /x login",
+            ),
             ("netrun -D ps", "netrun -D ps"),
         ] {
             assert_eq!(without_its_options(words(typed)).unwrap(), words(kept));
         }
-        for refused in ["docker -H tcp://build:2376 ps", "docker --config /x ps"] {
+        for refused in ["docker -H tcp://build:2376 ps", "docker --tlsverify ps"] {
             assert!(without_its_options(words(refused)).is_err(), "{refused}");
         }
     }

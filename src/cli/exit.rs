@@ -60,9 +60,30 @@ pub fn code(family: Family, class: Class) -> u8 {
     }
 }
 
+/// The code that docker has where netrun has this one: under its name (a link) scripts know no other.
+/// `parsed` says whether the command line was understood. Statuses of processes stay what they are.
+pub fn dockers(family: Family, code: u8, parsed: bool) -> u8 {
+    match (family, code) {
+        (Family::Object, 2..=6) if parsed => 1,
+        (Family::Object, 2) => 125,
+        (_, code) => code,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn under_dockers_name_there_is_one_code_of_failure() {
+        for code in 2..=6 {
+            assert_eq!(dockers(Family::Object, code, true), 1);
+            assert_eq!(dockers(Family::Process, code, true), code);
+        }
+        assert_eq!(dockers(Family::Object, 2, false), 125);
+        assert_eq!(dockers(Family::Object, 0, true), 0);
+        assert_eq!(dockers(Family::Object, 125, true), 125);
+    }
 
     #[test]
     fn the_codes_are_the_documented_ones() {

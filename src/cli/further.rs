@@ -124,13 +124,18 @@ pub async fn prune_all(
     args: &prune::SystemPruneArgs,
     format: Option<&Format>,
 ) -> Result<u8, Failure> {
-    let question = match args.volumes {
-        true => {
-            "This removes all containers that do not run, and the volumes without a name that nobody uses."
-        }
-        false => "This removes all containers that do not run.",
+    let images = match args.all {
+        true => "all images that no container uses",
+        false => "images without a usable name",
     };
-    match confirmed(args.force, question)? {
+    let volumes = match args.volumes {
+        true => ", and the volumes without a name that nobody uses",
+        false => "",
+    };
+    let question = format!(
+        "This removes all containers that do not run, all networks that nobody uses, {images}{volumes}."
+    );
+    match confirmed(args.force, &question)? {
         true => pruned(&prune::system(context, args).await?, Style::of(format)),
         false => Ok(0),
     }
@@ -196,14 +201,18 @@ async fn volumes(
 
 /// What was removed, as docker says it.
 fn pruned(pruned: &prune::Pruned, style: Style) -> Result<u8, Failure> {
+    let containers = pruned.containers.iter().map(ToString::to_string).collect();
+    let volumes = pruned.volumes.iter().map(ToString::to_string).collect();
+    let images = pruned.images.iter().map(|name| format!("untagged: {name}"));
+    let kinds: [(&str, Vec<String>); 4] = [
+        ("Containers", containers),
+        ("Networks", pruned.networks.clone()),
+        ("Volumes", volumes),
+        ("Images", images.collect()),
+    ];
     let mut text = String::new();
-    if !pruned.containers.is_empty() {
-        text += "Deleted Containers:\n";
-        text.extend(pruned.containers.iter().map(|id| format!("{id}\n")));
-    }
-    if !pruned.volumes.is_empty() {
-        text += "Deleted Volumes:\n";
-        text.extend(pruned.volumes.iter().map(|name| format!("{name}\n")));
+    for (kind, names) in kinds.iter().filter(|(_, names)| !names.is_empty()) {
+        text += &format!("Deleted {kind}:\n{}\n", names.join("\n"));
     }
     output::results(text.as_bytes())?;
     let mut first = 0;

@@ -4,6 +4,7 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::docker;
 use super::exit::Family;
 use super::further::Further;
 use super::usage::UsageError;
@@ -141,9 +142,10 @@ impl Verb {
         }
     }
 
-    /// Which exit codes it has.
-    pub fn family(&self) -> Family {
+    /// Which exit codes it has. docker's `wait` prints the statuses, but has none of them itself.
+    pub fn family(&self, as_docker: bool) -> Family {
         match self {
+            Self::Wait(_) if as_docker => Family::Object,
             Self::Run(_) | Self::Exec(_) | Self::Wait(_) => Family::Process,
             Self::Cni(_) => Family::Cnitool,
             Self::Netns(netns::Args {
@@ -183,6 +185,7 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
     let matches = command.try_get_matches_from_mut(&arranged.words)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     cli.verb = cli.verb.flat();
+    cli.global.as_docker = docker::is_its_name(words);
     if let Verb::Run(run::Args { container, .. }) | Verb::Create(create::Args { container }) =
         &mut cli.verb
     {

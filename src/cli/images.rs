@@ -32,7 +32,7 @@ pub async fn act(
         Verb::Image(verb) => image(context, verb, format).await,
         Verb::System(SystemVerb::Df(_)) => df(context, format).await,
         Verb::Login(args) => login(context, &args).await,
-        Verb::Logout(args) => logout(&args).await,
+        Verb::Logout(args) => logout(context, &args).await,
         _ => Ok(0),
     }
 }
@@ -105,7 +105,8 @@ async fn image(
     match verb {
         ImageVerb::Inspect(args) => {
             let (found, failures) = views::parted(image_inspect::inspect(context, &args).await);
-            views::print(&show::inspect::show(&found, format)?)?;
+            let namespace = &context.settings.namespace;
+            views::print(&show::inspect::show(&found, namespace, format)?)?;
             Ok(views::report_all(&failures, Style::of(format)))
         }
         ImageVerb::Prune(args) => {
@@ -154,8 +155,8 @@ async fn login(context: &Context<'_>, args: &login::Args) -> Result<u8, Failure>
     Ok(0)
 }
 
-async fn logout(args: &login::LogoutArgs) -> Result<u8, Failure> {
-    let registry = login::logout(args).await?;
+async fn logout(context: &Context<'_>, args: &login::LogoutArgs) -> Result<u8, Failure> {
+    let registry = login::logout(context, args).await?;
     output::line(&format!("Removing login credentials for {registry}"))?;
     Ok(0)
 }

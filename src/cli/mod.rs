@@ -51,14 +51,19 @@ pub fn main() -> ExitCode {
         Ok(request) => request,
         Err(error) => return ExitCode::from(refuse(&error, &words)),
     };
-    let family = cli.verb.family();
+    let as_docker = cli.global.as_docker;
+    let family = cli.verb.family(as_docker);
     let style = Style::of(format.as_ref());
-    ExitCode::from(match dispatch::dispatch(cli, format) {
+    let code = match dispatch::dispatch(cli, format) {
         Ok(code) => code,
         Err(error) => {
             error::report(error.as_ref(), style);
             exit::code(family, error.class())
         }
+    };
+    ExitCode::from(match as_docker {
+        true => exit::dockers(family, code, true),
+        false => code,
     })
 }
 
@@ -98,7 +103,12 @@ fn refuse(error: &UsageError, words: &[String]) -> u8 {
         return u8::try_from(help.exit_code()).unwrap_or(2);
     }
     error::report(error, style_of_words(words));
-    exit::code(family_of_words(words), error.class())
+    let family = family_of_words(words);
+    let code = exit::code(family, error.class());
+    match docker::is_its_name(words) {
+        true => exit::dockers(family, code, false),
+        false => code,
+    }
 }
 
 /// The family of a verb whose command line could not be parsed.

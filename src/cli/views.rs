@@ -37,12 +37,17 @@ pub async fn inspect(
     format: Option<&Format>,
 ) -> Result<u8, Failure> {
     let (found, failures) = parted(inspect::inspect(context, args).await);
-    print(&show::inspect::show(&found, format)?)?;
+    let namespace = &context.settings.namespace;
+    print(&show::inspect::show(&found, namespace, format)?)?;
     Ok(report_all(&failures, Style::of(format)))
 }
 
 pub async fn logs(context: &Context<'_>, args: &logs::Args) -> Result<u8, Failure> {
-    show::logs::show(logs::logs(context, args).await?, args.timestamps).await?;
+    let lines = show::logs::Lines {
+        timestamps: args.timestamps,
+        details: args.details,
+    };
+    show::logs::show(logs::logs(context, args).await?, lines).await?;
     Ok(0)
 }
 

@@ -7,7 +7,7 @@ use clap::{Arg, Command, Id};
 
 use super::docker;
 
-/// The verbs whose options may also stand after their first word.
+/// The verbs whose options may also stand after their first word; under docker's name there is none.
 const TWO_SIDED: [&str; 2] = ["run", "create"];
 
 /// The short options that are netrun's even after the image.
@@ -65,10 +65,13 @@ pub fn arrange(root: &Command, words: &[String]) -> Result<Arranged, NotSupporte
     let Some((path, command, rest)) = within(command, rest)? else {
         return Ok(untouched(words));
     };
+    let name = path.join(" ");
+    let two_sided = TWO_SIDED.contains(&name.as_str()) && !docker::is_its_name(words);
     let verb = Verb {
         root,
-        name: path.join(" "),
+        name,
         command,
+        two_sided,
     };
     verb.arrange(&mut line, rest)?;
     let program = words.first().cloned();
@@ -155,6 +158,8 @@ struct Verb<'a> {
     /// Its own, after that of the group that it stands in: `volume create`.
     name: String,
     command: &'a Command,
+    /// Its options may also stand after its first word.
+    two_sided: bool,
 }
 
 impl Verb<'_> {
@@ -218,12 +223,11 @@ impl Verb<'_> {
         line: &mut Line,
         mut rest: &'w [String],
     ) -> Result<&'w [String], NotSupported> {
-        let two_sided = TWO_SIDED.contains(&self.name.as_str());
         while let [word, more @ ..] = rest {
             if word == "--" {
                 return Ok(more);
             }
-            if !two_sided || !is_option(word) || !self.is_ours_after_image(word) {
+            if !self.two_sided || !is_option(word) || !self.is_ours_after_image(word) {
                 break;
             }
             let Some(width) = self.option(line, word, more.first())? else {

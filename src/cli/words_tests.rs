@@ -195,7 +195,7 @@ fn what_only_docker_has_is_not_supported_yet() {
         ("run --link=db alpine", "--link"),
         ("run alpine --gpus all", "--gpus"),
         ("create --cpuset-mems 0 alpine", "--cpuset-mems"),
-        ("ps -n 5", "-n"),
+        ("history -H x", "-H"),
         ("start --checkpoint x web", "--checkpoint"),
     ];
     for (typed, expected) in table {

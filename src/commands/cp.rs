@@ -75,6 +75,9 @@ pub enum CpError {
     /// A directory onto a file.
     #[error("{} is no directory", .0.display())]
     NotDirectory(PathBuf),
+    /// A device, a pipe or a socket as destination: it would be lost.
+    #[error("{} is neither a directory nor an ordinary file", .0.display())]
+    Special(PathBuf),
     /// Either side failed.
     #[error("cannot copy {} to {}", .from.display(), .to.display())]
     Copy {
@@ -90,7 +93,9 @@ pub enum CpError {
 impl Explain for CpError {
     fn class(&self) -> Class {
         match self {
-            Self::Sides | Self::Name(_) | Self::NotDirectory(_) => Class::InvalidInput,
+            Self::Sides | Self::Name(_) | Self::NotDirectory(_) | Self::Special(_) => {
+                Class::InvalidInput
+            }
             Self::NoSource(_) | Self::NoDirectory(_) => Class::NotFound,
             Self::Copy { source, .. } => match source.kind() {
                 io::ErrorKind::InvalidData => Class::InvalidInput,
@@ -253,6 +258,7 @@ fn target(source: &Ends<'_>, destination: &Ends<'_>, kind: Kind) -> Result<Goal,
         Some(_) if kind == Kind::Directory || destination.must_be_directory() => {
             refused(CpError::NotDirectory(destination.typed.to_owned()))
         }
+        Some(Kind::Other) => refused(CpError::Special(destination.typed.to_owned())),
         None if kind != Kind::Directory && destination.must_be_directory() => {
             refused(CpError::NoDirectory(destination.typed.to_owned()))
         }

@@ -1,6 +1,5 @@
 //! `netrun diff` and `netrun export`: what a container made of its root file system.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use super::values::parse;
 use crate::engine::files::{self, Change};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
+use crate::sys::draft::Draft;
 use crate::sys::tree::{Packed, Root, pack};
 
 /// Show what a container has changed in its root file system
@@ -95,11 +95,7 @@ pub async fn export(
             written => Ok(written.map_err(failed)?),
         };
     };
-    let file = File::create(path).map_err(failed)?;
+    let (file, draft) = Draft::begin(path).map_err(failed)?;
     let written = place.look(|root| pack(&Root::open(root)?, whole, io::BufWriter::new(file)));
-    if written.is_err() {
-        // The failure is what is told.
-        let _ = std::fs::remove_file(path);
-    }
-    Ok(written.map_err(failed)?)
+    Ok(written.and_then(|()| draft.keep()).map_err(failed)?)
 }

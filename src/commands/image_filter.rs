@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use regex::Regex;
 
 use super::image_name::find;
+use super::label_filter::LabelFilter;
 use crate::image::ImageSummary;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::reference::Reference;
@@ -54,8 +55,8 @@ impl Explain for InvalidImageFilter {
 pub enum ImageFilter {
     /// Its name matches a pattern of `*` and `?`.
     Reference(String),
-    /// It has this label, with this value if one is given.
-    Label(String, Option<String>),
+    /// About its labels.
+    Label(LabelFilter),
     /// It was made before this image.
     Before(String),
     /// It was made after this image.
@@ -74,13 +75,12 @@ impl FromStr for ImageFilter {
             Some((key, value)) if !value.is_empty() => (key.trim(), value.trim()),
             _ => return Err(InvalidImageFilter::NoValue(text.to_owned())),
         };
+        if let Some(label) = LabelFilter::of(key, value) {
+            return Ok(Self::Label(label));
+        }
         let owned = || value.to_owned();
         Ok(match key {
             "reference" => Self::Reference(owned()),
-            "label" => match value.split_once('=') {
-                Some((label, value)) => Self::Label(label.to_owned(), Some(value.to_owned())),
-                None => Self::Label(owned(), None),
-            },
             "before" => Self::Before(owned()),
             "since" => Self::Since(owned()),
             "until" => Self::Until(value.parse()?),
@@ -137,10 +137,7 @@ fn test(filter: &ImageFilter, images: &[ImageSummary], now: Timestamp) -> Result
             let pattern = glob(&pattern);
             Box::new(move |image| names(image).iter().any(|name| pattern.is_match(name)))
         }
-        ImageFilter::Label(key, wanted) => Box::new(move |image| {
-            let value = image.labels.get(&key);
-            value.is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
-        }),
+        ImageFilter::Label(label) => Box::new(move |image| label.applies(&image.labels)),
         ImageFilter::Before(name) => {
             let then = made(&name)?;
             Box::new(move |image| created(image) < then)
@@ -253,6 +250,7 @@ mod tests {
                 vec!["2021", "2022"],
             ),
             (vec!["label=team=red"], vec![]),
+            (vec!["label!=team"], vec![]),
             (vec!["label=team", "label=none"], vec![]),
         ] {
             assert_eq!(kept(&filters), expected, "{filters:?}");

@@ -32,6 +32,8 @@ pub struct Info {
     pub runc: Option<String>,
     /// The kernel's release.
     pub kernel: String,
+    /// The host's name, as far as known.
+    pub hostname: String,
     /// How cgroups are mounted.
     pub cgroups: Result<CgroupMode, FactsError>,
     /// The directories of CNI plugins that exist, in order.
@@ -69,6 +71,9 @@ pub async fn info(context: &Context<'_>) -> Info {
         server: server(context).await,
         runc: process::runc_version(),
         kernel: kernel_release(),
+        hostname: facts
+            .as_ref()
+            .map_or_else(|_| String::new(), |facts| facts.hostname.clone()),
         cgroups: facts.map(|facts| facts.cgroups),
         plugin_dirs: plugin_dirs.filter(|dir| dir.is_dir()).cloned().collect(),
         networks: config::scan(&context.settings.cni_conf_dir),

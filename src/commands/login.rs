@@ -88,7 +88,7 @@ pub async fn login(
     password: &str,
 ) -> Result<PathBuf, Failure> {
     let registry = name(registry)?;
-    let file = auth_file().ok_or(LoginError::NoPlace)?;
+    let file = auth_file(context).ok_or(LoginError::NoPlace)?;
     let mut access = access(context);
     access.keyring.given = Some(Credentials::password(user, password));
     access.enter(&registry).await?;
@@ -100,9 +100,9 @@ pub async fn login(
 ///
 /// # Errors
 /// There are none; the file or the helper cannot be used.
-pub async fn logout(args: &LogoutArgs) -> Result<String, Failure> {
+pub async fn logout(context: &Context<'_>, args: &LogoutArgs) -> Result<String, Failure> {
     let registry = name(&args.registry)?;
-    let file = auth_file().ok_or(LoginError::NoPlace)?;
+    let file = auth_file(context).ok_or(LoginError::NoPlace)?;
     match erase(&file, &registry).await? {
         true => Ok(registry),
         false => Err(LoginError::NotLoggedIn(registry).into()),

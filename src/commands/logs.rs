@@ -47,6 +47,10 @@ pub struct Args {
     #[arg(short, long)]
     pub timestamps: bool,
 
+    /// Begin each line with what --log-opt labels and env would say: nothing here, but docker's blank
+    #[arg(long)]
+    pub details: bool,
+
     /// The container's name
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
     pub container: ContainerId,

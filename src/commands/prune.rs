@@ -5,11 +5,15 @@
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::values::{Label, parse};
-use super::volume;
+use super::image_filter::ImageFilter;
+use super::label_filter::LabelFilter;
+use super::network::ls::Filter as NetworkFilter;
+use super::values::parse;
+use super::volume_filter::VolumeFilter;
+use super::{image_prune, network, volume};
 use crate::engine::control;
 use crate::engine::error::Error;
-use crate::engine::view::{self, View};
+use crate::engine::view::{self, Status, View};
 use crate::model::class::Failure;
 use crate::model::id::{ContainerId, VolumeName};
 use crate::model::time::Moment;
@@ -41,9 +45,13 @@ pub struct PruneArgs {
     pub filters: Vec<PruneFilter>,
 }
 
-/// Remove all containers that do not run, and with --volumes the volumes that nobody uses
+/// Remove what nobody uses: containers that do not run, networks, images without a usable name
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct SystemPruneArgs {
+    /// All images that no container was made from
+    #[arg(short, long)]
+    pub all: bool,
+
     /// Volumes, too, that were made without a name
     #[arg(long)]
     pub volumes: bool,
@@ -62,8 +70,8 @@ pub struct SystemPruneArgs {
 pub enum PruneFilter {
     /// Those that were made before.
     Until(Moment),
-    /// Those with this label, and this value if one is given.
-    Label(String, Option<String>),
+    /// About their labels.
+    Label(LabelFilter),
 }
 
 /// A text that is no filter.
@@ -77,7 +85,7 @@ impl crate::model::class::Explain for InvalidPruneFilter {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("write until=24h or label=KEY[=VALUE]".to_owned())
+        Some("write until=24h, label=KEY[=VALUE] or label!=KEY[=VALUE]".to_owned())
     }
 }
 
@@ -87,13 +95,11 @@ impl std::str::FromStr for PruneFilter {
     fn from_str(text: &str) -> Result<Self, InvalidPruneFilter> {
         let invalid = || InvalidPruneFilter(text.to_owned());
         match text.split_once('=').ok_or_else(invalid)? {
+            (_, "") => Err(invalid()),
             ("until", time) => time.parse().map(Self::Until).map_err(|_| invalid()),
-            ("label", label) if !label.is_empty() => {
-                let whole = label.contains('=');
-                let Label { key, value } = label.parse().map_err(|_| invalid())?;
-                Ok(Self::Label(key, whole.then_some(value)))
-            }
-            _ => Err(invalid()),
+            (key, value) => LabelFilter::of(key, value)
+                .map(Self::Label)
+                .ok_or_else(invalid),
         }
     }
 }
@@ -102,10 +108,34 @@ impl PruneFilter {
     fn applies(&self, view: &View, now: Timestamp) -> bool {
         match self {
             Self::Until(moment) => view.record.created < moment.resolve(now),
-            Self::Label(key, wanted) => view.record.labels.get(key).is_some_and(|value| {
-                let wanted = wanted.as_ref();
-                wanted.is_none_or(|wanted| wanted == value)
-            }),
+            Self::Label(label) => label.applies(&view.record.labels),
+        }
+    }
+}
+
+impl From<&PruneFilter> for ImageFilter {
+    fn from(filter: &PruneFilter) -> ImageFilter {
+        match filter {
+            PruneFilter::Until(moment) => ImageFilter::Until(*moment),
+            PruneFilter::Label(label) => ImageFilter::Label(label.clone()),
+        }
+    }
+}
+
+impl From<&PruneFilter> for NetworkFilter {
+    fn from(filter: &PruneFilter) -> NetworkFilter {
+        match filter {
+            PruneFilter::Until(moment) => NetworkFilter::Until(*moment),
+            PruneFilter::Label(label) => NetworkFilter::Label(label.clone()),
+        }
+    }
+}
+
+impl From<&PruneFilter> for VolumeFilter {
+    fn from(filter: &PruneFilter) -> VolumeFilter {
+        match filter {
+            PruneFilter::Until(moment) => VolumeFilter::Until(*moment),
+            PruneFilter::Label(label) => VolumeFilter::Label(label.clone()),
         }
     }
 }
@@ -115,6 +145,10 @@ impl PruneFilter {
 pub struct Pruned {
     /// Containers.
     pub containers: Vec<ContainerId>,
+    /// Networks.
+    pub networks: Vec<String>,
+    /// Images.
+    pub images: Vec<String>,
     /// Volumes.
     pub volumes: Vec<VolumeName>,
     /// What could not be removed.
@@ -130,7 +164,9 @@ pub async fn containers(context: &Context<'_>, filters: &[PruneFilter]) -> Resul
     let mut pruned = Pruned::default();
     for view in view::list(&context.host).await?.own {
         let wanted = filters.iter().all(|filter| filter.applies(&view, now));
-        if view.state.status.is_live() || !wanted {
+        // One that waits to be started again counts as running, as with docker.
+        let status = view.state.status;
+        if status.is_live() || status == Status::Restarting || !wanted {
             continue;
         }
         let id = view.record.id;
@@ -150,16 +186,33 @@ pub async fn containers(context: &Context<'_>, filters: &[PruneFilter]) -> Resul
 /// containerd cannot be reached.
 pub async fn system(context: &Context<'_>, args: &SystemPruneArgs) -> Result<Pruned, Failure> {
     let mut pruned = containers(context, &args.filters).await?;
-    if args.volumes {
-        pruned.volumes = volume::prune(context, false, &[]).await?;
+    let networks = network::rm::PruneArgs {
+        force: true,
+        filters: args.filters.iter().map(NetworkFilter::from).collect(),
+    };
+    for outcome in network::rm::prune(context, &networks).await {
+        match outcome {
+            Ok(name) => pruned.networks.push(name),
+            Err(failure) => pruned.failures.push(failure),
+        }
     }
+    if args.volumes {
+        let filters: Vec<VolumeFilter> = args.filters.iter().map(VolumeFilter::from).collect();
+        pruned.volumes = volume::prune(context, false, &filters).await?;
+    }
+    let images = image_prune::Args {
+        all: args.all,
+        force: true,
+        filters: args.filters.iter().map(ImageFilter::from).collect(),
+    };
+    pruned.images = image_prune::prune(context, &images).await?.names;
     Ok(pruned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::view::{Status, sample};
+    use crate::engine::view::sample;
 
     #[test]
     fn filters_look_at_age_and_labels() {
@@ -169,6 +222,7 @@ mod tests {
         let applies = |text: &str| text.parse::<PruneFilter>().unwrap().applies(&view, now);
         assert!(applies("until=1h") && !applies("until=3h"));
         assert!(applies("label=job") && applies("label=job=42") && !applies("label=job=1"));
+        assert!(applies("label!=none") && !applies("label!=job"));
         for bad in ["", "until", "until=soon", "label=", "name=x"] {
             assert!(bad.parse::<PruneFilter>().is_err(), "{bad}");
         }

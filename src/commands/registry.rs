@@ -40,8 +40,11 @@ impl FromStr for Creds {
     }
 }
 
-/// The file of credentials: podman's variable, docker's variable, docker's place.
-pub fn auth_file() -> Option<PathBuf> {
+/// The file of credentials: docker's option, podman's variable, docker's variable, docker's place.
+pub fn auth_file(context: &Context<'_>) -> Option<PathBuf> {
+    if let Some(directory) = &context.settings.docker_config {
+        return Some(directory.join("config.json"));
+    }
     let variable = |name: &str| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty());
         value.map(PathBuf::from)
@@ -74,7 +77,7 @@ pub fn access(context: &Context<'_>) -> RegistryAccess {
         hosts_dir: existing.cloned().unwrap_or_default(),
         keyring: Keyring {
             given: None,
-            file: auth_file(),
+            file: auth_file(context),
         },
     }
 }

@@ -38,9 +38,17 @@ pub struct GlobalArgs {
     #[arg(long, value_name = "PATH")]
     pub cni_netconfpath: Option<PathBuf>,
 
+    /// The directory of docker's config.json with the credentials of registries [env: DOCKER_CONFIG]
+    #[arg(long, value_name = "PATH")]
+    pub docker_config: Option<PathBuf>,
+
     /// How to print results; json prints errors as JSON, too
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
+
+    /// It was called by docker's name (a link).
+    #[arg(skip)]
+    pub as_docker: bool,
 }
 
 /// Where everything is.
@@ -62,6 +70,8 @@ pub struct Settings {
     pub runtime: String,
     /// Where the subnets of new networks are picked from, in order.
     pub subnet_pools: Vec<SubnetPool>,
+    /// The directory of docker's `config.json`, if the command line names one.
+    pub docker_config: Option<PathBuf>,
 }
 
 /// Why the settings cannot be known.
@@ -193,6 +203,7 @@ impl Settings {
             hosts_dir: file.hosts_dir.unwrap_or_else(|| paths(&HOSTS_DIR)),
             runtime: (file.runtime).unwrap_or_else(|| "io.containerd.runc.v2".to_owned()),
             subnet_pools: (file.subnet_pools).unwrap_or_else(default_pools),
+            docker_config: global.docker_config.clone(),
         })
     }
 }
@@ -293,7 +304,8 @@ mod tests {
             namespace: Some("option".parse().unwrap()),
             cni_path: Some("/option".to_owned()),
             cni_netconfpath: Some(PathBuf::from("/option.d")),
-            format: None,
+            docker_config: Some(PathBuf::from("/option.docker")),
+            ..GlobalArgs::default()
         };
         let none = GlobalArgs::default();
         let from_file = merge(&none, &[("CNI_PATH", "")], file);
@@ -312,6 +324,7 @@ mod tests {
         assert_eq!(from_options.namespace.as_str(), "option");
         assert_eq!(from_options.cni_path, paths(&["/option"]));
         assert_eq!(from_options.cni_conf_dir, PathBuf::from("/option.d"));
+        assert_eq!(from_options.docker_config, options.docker_config);
     }
 
     #[test]

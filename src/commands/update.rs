@@ -1,4 +1,4 @@
-//! `netrun update`: other limits for containers.
+//! `netrun update`: other limits and another restart policy for containers.
 //!
 //! Invariant: the record's spec is written first, so that the next start has the new limits even if the
 //! running process could not get them; what is not named stays as it is.
@@ -11,14 +11,16 @@ use super::options::words::{CpuSet, Swap};
 use super::values::parse;
 use crate::containerd::TaskState;
 use crate::engine::error::Error;
+use crate::engine::policy;
 use crate::engine::spec::{Limits, limit};
 use crate::model::bytes::Bytes;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
 use crate::model::id::ContainerId;
+use crate::model::restart::RestartPolicy;
 use crate::sys::facts::{HostFacts, Wanted};
 
-/// Change the limits of containers, whether they run or not
+/// Change limits and restart policies of containers, whether they run or not
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 #[command(after_help = "Examples:\n  netrun update --memory 1g --cpus 2 web")]
 pub struct Args {
@@ -55,6 +57,10 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub pids_limit: Option<i64>,
 
+    /// When to start them again: no, always, unless-stopped or on-failure[:TIMES]
+    #[arg(long, value_name = "POLICY", value_parser = parse::<RestartPolicy>)]
+    pub restart: Option<RestartPolicy>,
+
     /// The containers' names
     #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]
     pub containers: Vec<ContainerId>,
@@ -71,7 +77,7 @@ impl Explain for Nothing {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("name a limit, such as --memory 1g".to_owned())
+        Some("name a limit, such as --memory 1g, or --restart".to_owned())
     }
 }
 
@@ -96,7 +102,7 @@ impl Args {
 /// Nothing is to be changed, or this host cannot keep a limit.
 pub async fn update(context: &Context<'_>, args: &Args) -> Result<Each<ContainerId>, Failure> {
     let limits = args.limits();
-    if !limits.any() {
+    if !limits.any() && args.restart.is_none() {
         return Err(Nothing.into());
     }
     let facts = HostFacts::read(Wanted {
@@ -107,7 +113,12 @@ pub async fn update(context: &Context<'_>, args: &Args) -> Result<Each<Container
         context.audience.warn(&warning);
     }
     Ok(each(&args.containers, async |id| {
-        change(context, &id, &limits, &facts).await?;
+        if limits.any() {
+            change(context, &id, &limits, &facts).await?;
+        }
+        if let Some(restart) = args.restart {
+            policy::set(&context.host, &id, restart).await?;
+        }
         Ok(id)
     })
     .await)

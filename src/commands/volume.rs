@@ -113,7 +113,7 @@ pub struct PruneArgs {
     #[arg(short, long)]
     pub force: bool,
 
-    /// Only those to which this applies: label=
+    /// Only those to which this applies: label=, label!=; all=true is --all
     #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = parse::<VolumeFilter>)]
     pub filters: Vec<VolumeFilter>,
 }
@@ -243,6 +243,7 @@ pub async fn prune(
     let held = store.hold().await?;
     let users = volumes::users(&context.host).await?;
     let mut removed = Vec::new();
+    let all = all || filters.contains(&VolumeFilter::All(true));
     for volume in store.list()? {
         let used = users.contains_key(&volume.name);
         if (all || volume.anonymous) && !used && volume_filter::all(filters, &volume, used) {

@@ -4,10 +4,13 @@
 
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use regex::Regex;
 
+use super::label_filter::LabelFilter;
 use crate::engine::volumes::Volume;
 use crate::model::class::{Class, Explain};
+use crate::model::time::Moment;
 
 /// A text that is no filter.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +35,7 @@ impl Explain for InvalidVolumeFilter {
 
     fn hint(&self) -> Option<String> {
         Some(
-            "write name=PATTERN, label=KEY[=VALUE], dangling=true|false or driver=local".to_owned(),
+            "write name=PATTERN, label=KEY[=VALUE], label!=KEY[=VALUE], dangling=true|false or driver=local".to_owned(),
         )
     }
 }
@@ -42,10 +45,14 @@ impl Explain for InvalidVolumeFilter {
 pub enum VolumeFilter {
     /// The name matches.
     Name(Regex),
-    /// It has this label, with this value if one is given.
-    Label(String, Option<String>),
+    /// About its labels.
+    Label(LabelFilter),
     /// Whether nobody uses it.
     Dangling(bool),
+    /// Those with a name of their own, too: what docker's `volume prune` has for its `--all`.
+    All(bool),
+    /// It was made before this moment.
+    Until(Moment),
     /// What keeps it.
     Driver(String),
 }
@@ -62,18 +69,20 @@ impl FromStr for VolumeFilter {
     fn from_str(text: &str) -> Result<Self, InvalidVolumeFilter> {
         let invalid = || InvalidVolumeFilter::Filter(text.to_owned());
         let (key, value) = text.split_once('=').ok_or_else(invalid)?;
+        if let Some(label) = LabelFilter::of(key, value).filter(|_| !value.is_empty()) {
+            return Ok(Self::Label(label));
+        }
         Ok(match (key, value) {
             (_, "") => return Err(invalid()),
             ("name", pattern) => Self::Name(Regex::new(pattern).map_err(|source| {
                 let text = pattern.to_owned();
                 InvalidVolumeFilter::Pattern { text, source }
             })?),
-            ("label", label) => match label.split_once('=') {
-                Some((key, value)) => Self::Label(key.to_owned(), Some(value.to_owned())),
-                None => Self::Label(label.to_owned(), None),
-            },
             ("dangling", "true" | "1") => Self::Dangling(true),
             ("dangling", "false" | "0") => Self::Dangling(false),
+            ("until", time) => Self::Until(time.parse().map_err(|_| invalid())?),
+            ("all", "true" | "1") => Self::All(true),
+            ("all", "false" | "0") => Self::All(false),
             ("driver", driver) => Self::Driver(driver.to_owned()),
             _ => return Err(invalid()),
         })
@@ -89,10 +98,9 @@ impl VolumeFilter {
     fn applies(&self, volume: &Volume, used: bool) -> bool {
         match self {
             Self::Name(pattern) => pattern.is_match(volume.name.as_str()),
-            Self::Label(key, wanted) => volume.labels.get(key).is_some_and(|value| {
-                let wanted = wanted.as_ref();
-                wanted.is_none_or(|wanted| wanted == value)
-            }),
+            Self::Label(label) => label.applies(&volume.labels),
+            Self::All(_) => true,
+            Self::Until(moment) => volume.created < moment.resolve(Timestamp::now()),
             Self::Dangling(wanted) => *wanted != used,
             Self::Driver(driver) => driver == "local",
         }
@@ -132,6 +140,8 @@ mod tests {
         assert!(passes(&["name=^none$", "name=^web"], true));
         assert!(!passes(&["name=^data"], true));
         assert!(!passes(&["label=job=43"], true));
+        assert!(passes(&["label!=job=43", "all=1"], true) && !passes(&["label!=job"], true));
+        assert!(passes(&["until=1h"], true) && !passes(&["until=1969-01-01"], true));
         assert!(passes(&["dangling=true"], false) && !passes(&["dangling=true"], true));
         assert!(passes(&["driver=local"], false) && !passes(&["driver=nfs"], false));
         for bad in [

@@ -58,7 +58,10 @@ pub async fn disconnect(host: &Host, id: &ContainerId, network: &str) -> Result<
 }
 
 /// Changes the record of a container that does not run.
-async fn change_stopped(
+///
+/// # Errors
+/// There is no such container, or what `change` says.
+pub(super) async fn change_stopped(
     host: &Host,
     id: &ContainerId,
     change: impl FnOnce(&mut Record) -> Result<(), Error>,
@@ -214,7 +217,10 @@ fn job(supervisor: &Supervisor) -> Job<'_> {
 }
 
 /// Writes the record, for the supervisor and for whoever comes after it.
-async fn keep(supervisor: &Supervisor, record: &Record) -> Result<(), Error> {
+///
+/// # Errors
+/// containerd cannot be reached.
+pub(super) async fn keep(supervisor: &Supervisor, record: &Record) -> Result<(), Error> {
     supervisor.record.replace(record.clone());
     supervisor.host.update(record).await
 }

@@ -32,6 +32,7 @@ pub mod networks;
 pub mod orders;
 pub mod paths;
 pub mod plan;
+pub mod policy;
 pub mod ports;
 pub mod protocol;
 pub mod reach;

@@ -12,6 +12,7 @@ use super::report::Report;
 use super::steps::{Fault, Taken};
 use crate::model::id::{ContainerId, Namespace};
 use crate::model::record::{Attachment, Exit};
+use crate::model::restart::RestartPolicy;
 
 /// The longest line taken from a peer, in bytes: a plan with its spec fits well.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -86,6 +87,11 @@ pub enum Request {
     Disconnect {
         /// Its name.
         network: String,
+    },
+    /// Have another restart policy.
+    Policy {
+        /// The policy.
+        policy: RestartPolicy,
     },
     /// Remove everything; say when it is gone.
     Remove {

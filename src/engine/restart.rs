@@ -97,7 +97,7 @@ pub async fn rest(job: Job<'_>, id: &ContainerId, quick: u32) -> Result<Option<R
         return Ok(None);
     };
     let known = job.host.record(id).await;
-    let record = match known {
+    let mut record = match known {
         Ok(record) if !record.stopped => record,
         // It was stopped or removed before we held the claim.
         Ok(_) | Err(Error::NoSuchContainer { .. }) => {
@@ -127,27 +127,73 @@ pub async fn rest(job: Job<'_>, id: &ContainerId, quick: u32) -> Result<Option<R
         let Ok(Some((request, pipes))) = channel.receive::<Request>().await else {
             continue;
         };
-        match request {
-            Request::Wait | Request::Settle => early.push(Early {
-                channel,
-                request,
-                pipes,
-            }),
-            Request::Stop { .. } | Request::Remove { force: true } => {
-                let remove = request == Request::Remove { force: true };
+        let asker = Early {
+            channel,
+            request,
+            pipes,
+        };
+        match asked(job, &mut record, asker).await {
+            Asked::Waits(asker) => early.push(asker),
+            Asked::Answered => {}
+            Asked::Ends { channel, remove } => {
                 let event = end(job, record, remove).await;
                 drop(claim);
                 tell(&channel, &event).await;
                 return Ok(None);
             }
-            _ => {
-                let waits = Event::Failed(Report::of(&Error::restarting(id)));
-                tell(&channel, &waits).await;
-            }
         }
     }
     claim.give_listener(listener);
     Ok(Some(Rested { claim, early }))
+}
+
+/// What became of a request to a container that waits.
+enum Asked {
+    /// It is answered when the container runs.
+    Waits(Early),
+    /// It has been answered.
+    Answered,
+    /// It ends the waiting, and is answered then.
+    Ends { channel: Channel, remove: bool },
+}
+
+async fn asked(job: Job<'_>, record: &mut Record, asker: Early) -> Asked {
+    let event = match asker.request {
+        Request::Wait | Request::Settle => return Asked::Waits(asker),
+        Request::Stop { .. } | Request::Remove { force: true } => {
+            return Asked::Ends {
+                remove: matches!(asker.request, Request::Remove { .. }),
+                channel: asker.channel,
+            };
+        }
+        Request::Policy { policy } => {
+            record.restart = policy;
+            if !goes_on(record) {
+                return Asked::Ends {
+                    channel: asker.channel,
+                    remove: false,
+                };
+            }
+            let written = job.host.update(record).await;
+            job.host.release();
+            match written {
+                Ok(()) => Event::Started {
+                    steps: Vec::new(),
+                    stdin: None,
+                },
+                Err(error) => Event::Failed(Report::of(&error)),
+            }
+        }
+        _ => Event::Failed(Report::of(&Error::restarting(&record.id))),
+    };
+    tell(&asker.channel, &event).await;
+    Asked::Answered
+}
+
+/// Whether its policy, as it is now, wants it started again.
+fn goes_on(record: &Record) -> bool {
+    let exit = record.exit.as_ref();
+    exit.is_some_and(|exit| record.restart.restarts(exit.status, record.restarts))
 }
 
 /// Ends the waiting: it stays as it is, or goes.

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::connect;
 use super::error::Error;
 use super::exec;
+use super::policy;
 use super::protocol::{Event, Launcher, Request};
 use super::report::Report;
 use super::supervisor::{Outcome, Supervisor};
@@ -97,6 +98,10 @@ pub async fn client(
             Err(error) => refuse(&channel, &error).await,
         },
         Request::Disconnect { network } => match connect::detach(supervisor, &network).await {
+            Ok(()) => tell(&channel, &started(supervisor)).await,
+            Err(error) => refuse(&channel, &error).await,
+        },
+        Request::Policy { policy } => match policy::apply(supervisor, policy).await {
             Ok(()) => tell(&channel, &started(supervisor)).await,
             Err(error) => refuse(&channel, &error).await,
         },

@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod copy;
 pub mod devices;
+pub mod draft;
 pub mod enter;
 pub mod facts;
 pub mod lock;

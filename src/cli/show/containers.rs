@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ellipsis, listed_time};
+use super::{decimal, ellipsis, listed_time};
 use crate::cli::format::{Column, Format, Row, TemplateError, list};
-use crate::commands::ps::Args;
-use crate::engine::view::{View, age};
+use crate::commands::ps::{Args, Listed};
+use crate::engine::view::age;
 use crate::model::record::{MountKind, MountPoint};
 use crate::model::reference::Reference;
 
@@ -25,28 +25,33 @@ const COLUMNS: &[Column] = &[
     ("PORTS", "Ports"),
 ];
 
-const HEADERS: &[Column] = &[("CONTAINER ID", "ID")];
+const HEADERS: &[Column] = &[("CONTAINER ID", "ID"), ("SIZE", "Size")];
 
 /// The list as it is printed.
 ///
 /// # Errors
 /// The template names a field that there is not.
-pub fn show(views: &[View], args: &Args, format: Option<&Format>) -> Result<String, TemplateError> {
+pub fn show(
+    listed: &[Listed],
+    args: &Args,
+    format: Option<&Format>,
+) -> Result<String, TemplateError> {
     if args.quiet && format.is_none() {
-        return Ok(views
-            .iter()
-            .map(|view| format!("{}\n", view.record.id))
-            .collect());
+        let ids = listed.iter().map(|one| &one.view.record.id);
+        return Ok(ids.map(|id| format!("{id}\n")).collect());
     }
     let now = Timestamp::now();
-    let rows: Vec<Row> = views
-        .iter()
-        .map(|view| row(view, now, args.no_trunc))
-        .collect();
-    list(format.unwrap_or(&Format::Table), &rows, COLUMNS, HEADERS)
+    let rows = listed.iter().map(|one| row(one, now, args.no_trunc));
+    let rows: Vec<Row> = rows.collect();
+    let mut columns = COLUMNS.to_vec();
+    if args.size {
+        columns.push(("SIZE", "Size"));
+    }
+    list(format.unwrap_or(&Format::Table), &rows, &columns, HEADERS)
 }
 
-fn row(view: &View, now: Timestamp, whole: bool) -> Row {
+fn row(listed: &Listed, now: Timestamp, whole: bool) -> Row {
+    let Listed { view, size } = listed;
     let record = &view.record;
     let cut = |text: String, length| match whole {
         true => text,
@@ -80,6 +85,9 @@ fn row(view: &View, now: Timestamp, whole: bool) -> Row {
         "Ports": ports.join(", "),
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
+        "Size": size.map_or("0B".to_owned(), |size| {
+            format!("{} (virtual {})", decimal(size.own), decimal(size.whole))
+        }),
     });
     Row {
         fields,
@@ -108,23 +116,37 @@ fn command(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::size::Size;
     use crate::engine::view::{Status, sample};
+    use crate::model::record::Record;
 
     fn args(quiet: bool, no_trunc: bool) -> Args {
         Args {
             all: false,
             quiet,
             filters: Vec::new(),
+            last: None,
+            latest: false,
+            size: false,
             format: None,
             no_trunc,
         }
+    }
+
+    fn listed(record: Record, status: Status) -> Listed {
+        let view = sample::view(record, status);
+        let size = Some(Size {
+            own: 1_500,
+            whole: 5_600_000,
+        });
+        Listed { view, size }
     }
 
     fn shown(template: &str, no_trunc: bool) -> String {
         let mut record = sample::record("web", "2026-01-01T12:00:00Z");
         record.started = Some(record.created);
         let format: Format = template.parse().unwrap();
-        let views = [sample::view(record, Status::Running)];
+        let views = [listed(record, Status::Running)];
         show(&views, &args(false, no_trunc), Some(&format)).unwrap()
     }
 
@@ -137,6 +159,7 @@ mod tests {
             ("{{.Networks}} {{.Addresses}}", "mynet 10.10.0.2,fd00::2"),
             ("{{.Labels}} {{.Label \"job\"}}", "job=42 42"),
             ("{{.Mounts}}{{.Ports}}", "/srv/site"),
+            ("{{.Size}}", "1.5kB (virtual 5.6MB)"),
         ] {
             assert_eq!(
                 shown(template, false),
@@ -156,7 +179,7 @@ mod tests {
 
     #[test]
     fn without_a_format_there_is_a_table_or_names_alone() {
-        let view = sample::view(
+        let view = listed(
             sample::record("web", "2026-01-01T12:00:00Z"),
             Status::Created,
         );

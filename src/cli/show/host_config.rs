@@ -24,6 +24,12 @@ pub(super) fn host_config(view: &View, spec: &Value) -> Value {
         "Privileged": spec["linux"]["maskedPaths"].as_array().is_none_or(Vec::is_empty),
         "ReadonlyRootfs": spec["root"]["readonly"].as_bool().unwrap_or_default(),
         "NetworkMode": view.networks()[0],
+        "PidMode": joined(record, "pid").or_else(|| of_the_host(spec, "pid")).unwrap_or_default(),
+        "IpcMode": joined(record, "ipc")
+            .or_else(|| of_the_host(spec, "ipc"))
+            .unwrap_or_else(|| ipc(record).to_owned()),
+        "UTSMode": of_the_host(spec, "uts").unwrap_or_default(),
+        "PortBindings": port_bindings(record),
         "Binds": binds.collect::<Vec<_>>(),
         "Tmpfs": tmpfs(record),
         "ShmSize": shm_size(spec),
@@ -49,6 +55,45 @@ pub(super) fn host_config(view: &View, spec: &Value) -> Value {
         },
         "ExtraHosts": add_hosts,
     })
+}
+
+/// `container:NAME` if it shares a namespace of another container.
+fn joined(record: &Record, namespace: &str) -> Option<String> {
+    let mut joins = record.joins.iter();
+    let join = joins.find(|join| join.namespace == namespace)?;
+    Some(format!("container:{}", join.container))
+}
+
+fn ipc(record: &Record) -> &'static str {
+    match record.shared_memory {
+        Some(_) => "shareable",
+        None => "private",
+    }
+}
+
+/// `host` if it has no namespace of this kind.
+fn of_the_host(spec: &Value, namespace: &str) -> Option<String> {
+    let namespaces = spec["linux"]["namespaces"].as_array()?;
+    let own = namespaces.iter().any(|one| one["type"] == namespace);
+    (!own).then(|| "host".to_owned())
+}
+
+/// What was asked for, as docker has it: the container's ports, each with addresses of the host; a port
+/// of the host that is to be chosen is empty.
+fn port_bindings(record: &Record) -> Value {
+    let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for port in &record.network.ports {
+        let own = format!("{}/{}", port.container_port, port.protocol);
+        let wanted = match port.wanted {
+            (0, _) => String::new(),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        };
+        let at = port.host_ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let bindings = all.entry(own).or_default();
+        bindings.push(json!({"HostIp": at, "HostPort": wanted}));
+    }
+    json!(all)
 }
 
 /// Billionths of a CPU; 0 is no limit.

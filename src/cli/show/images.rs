@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::listed_time;
+use super::{decimal, listed_time};
 use crate::cli::format::{Column, Format, Row, TemplateError, list};
 use crate::commands::image_prune::Pruned;
 use crate::commands::images::Args;
@@ -13,7 +13,6 @@ use crate::commands::rmi::Removed;
 use crate::commands::system_df::Usage;
 use crate::engine::view::age;
 use crate::image::ImageSummary;
-use crate::model::bytes::Bytes;
 use crate::model::reference::Reference;
 
 /// How many digits of an id are shown.
@@ -94,10 +93,6 @@ pub fn usage(usage: &[Usage], format: Option<&Format>) -> Result<String, Templat
     };
     let rows: Vec<Row> = usage.iter().map(row).collect();
     list(format.unwrap_or(&Format::Table), &rows, USAGE, &[])
-}
-
-fn decimal(bytes: u64) -> String {
-    Bytes(i64::try_from(bytes).unwrap_or(i64::MAX)).decimal()
 }
 
 /// What was removed, as docker says it.

@@ -1,7 +1,9 @@
-//! `netrun inspect`: a container, or an image, as one document in docker's form.
+//! `netrun inspect`: a container, an image, a network or a volume as one document in docker's form.
 //!
 //! Invariant: `Record`, `Spec` and `Attachments` are netrun's own and say everything; the other
 //! fields are docker's names for parts of the same.
+
+use std::time::Duration;
 
 use oci_spec::image::Descriptor;
 use serde_json::{Map, Value, json};
@@ -9,11 +11,15 @@ use serde_json::{Map, Value, json};
 use super::exact_time;
 use super::host_config::{host_config, mount};
 use super::network_settings::network_settings;
+use super::{networks, volumes};
 use crate::cli::format::{Format, TemplateError, documents};
 use crate::commands::inspect::Object;
+use crate::commands::size::Size;
 use crate::engine::paths::Paths;
 use crate::engine::view::{Status, View};
 use crate::image::Image;
+use crate::model::health::HealthCheck;
+use crate::model::id::Namespace;
 use crate::model::record::{Attachment, LogDriver, Record};
 use crate::model::reference::Reference;
 use crate::network::CniResult;
@@ -25,13 +31,50 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 ///
 /// # Errors
 /// The template names a field that there is not.
-pub fn show(objects: &[Object], format: Option<&Format>) -> Result<String, TemplateError> {
+pub fn show(
+    objects: &[Object],
+    namespace: &Namespace,
+    format: Option<&Format>,
+) -> Result<String, TemplateError> {
     let document = |object: &Object| match object {
-        Object::Container(view) => container(view),
+        Object::Container(view, size) => sized(container(view), *size),
         Object::Image(image) => self::image(image),
+        Object::Network(network) => networks::document(network),
+        Object::Volume(volume) => volumes::document(volume, namespace),
     };
     let found: Vec<Value> = objects.iter().map(document).collect();
     documents(format, &found)
+}
+
+/// What the image says, docker's own additions included.
+fn image_config(image: &Image) -> Value {
+    let mut config = json!(image.config.config());
+    if let (Value::Object(config), Some(check)) = (&mut config, &image.docker.healthcheck) {
+        let check = json!({
+            "Test": check.test,
+            "Interval": nanoseconds(check.interval),
+            "Timeout": nanoseconds(check.timeout),
+            "StartPeriod": nanoseconds(check.start_period),
+            "StartInterval": nanoseconds(check.start_interval),
+            "Retries": check.retries,
+        });
+        config.insert("Healthcheck".to_owned(), check);
+    }
+    config
+}
+
+/// As Go writes a duration.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// With what it takes, under docker's names; without, if that was not asked for.
+fn sized(mut container: Value, size: Option<Size>) -> Value {
+    if let Some(size) = size {
+        container["SizeRw"] = json!(size.own);
+        container["SizeRootFs"] = json!(size.whole);
+    }
+    container
 }
 
 fn container(view: &View) -> Value {
@@ -76,7 +119,8 @@ fn state(view: &View) -> Value {
     let exit = state.exit.as_ref();
     json!({
         "Status": state.status.name(),
-        "Running": state.status.is_live(),
+        // docker counts one that waits to be started again among them.
+        "Running": state.status.is_live() || state.status == Status::Restarting,
         "Paused": state.status == Status::Paused,
         "Restarting": state.status == Status::Restarting,
         "Dead": false,
@@ -95,8 +139,15 @@ fn config(view: &View, spec: &Value) -> Value {
     json!({
         "Hostname": record.names.hostname,
         "User": process.user,
+        // docker's are those of the one who starts it; here whoever comes is attached.
+        "AttachStdin": process.stdin,
+        "AttachStdout": true,
+        "AttachStderr": true,
         "Tty": process.terminal,
         "OpenStdin": process.stdin,
+        "StdinOnce": process.stdin,
+        "Healthcheck": record.health.as_ref().map(healthcheck),
+        "Volumes": volumes_of(record),
         "Env": spec["process"]["env"],
         "Cmd": process.command,
         "Entrypoint": null,
@@ -110,14 +161,46 @@ fn config(view: &View, spec: &Value) -> Value {
     })
 }
 
-/// As docker has them: the keys of an object; nothing if there are none.
-fn exposed(record: &Record) -> Value {
-    let ports = record.exposed.iter();
-    let object: Map<String, Value> = ports.map(|port| (port.clone(), json!({}))).collect();
+/// The check as docker's image configuration has it; durations are nanoseconds.
+fn healthcheck(check: &HealthCheck) -> Value {
+    let test: Vec<&str> = match check.command.as_slice() {
+        [shell, option, line] if shell == "/bin/sh" && option == "-c" => vec!["CMD-SHELL", line],
+        words => {
+            let words = words.iter().map(String::as_str);
+            std::iter::once("CMD").chain(words).collect()
+        }
+    };
+    json!({
+        "Test": test,
+        "Interval": nanoseconds(check.interval),
+        "Timeout": nanoseconds(check.timeout),
+        "StartPeriod": nanoseconds(check.start_period),
+        "StartInterval": nanoseconds(check.start_interval),
+        "Retries": check.retries,
+    })
+}
+
+/// As docker has them: where its anonymous volumes are, as the keys of an object.
+fn volumes_of(record: &Record) -> Value {
+    let anonymous = record.mounts.iter().filter(|mount| {
+        let volume = mount.volume.as_ref();
+        volume.is_some_and(|volume| volume.anonymous)
+    });
+    let at = anonymous.map(|mount| (mount.destination.display().to_string(), json!({})));
+    object_or_null(at.collect())
+}
+
+fn object_or_null(object: Map<String, Value>) -> Value {
     match object.is_empty() {
         true => Value::Null,
         false => Value::Object(object),
     }
+}
+
+/// As docker has them: the keys of an object; nothing if there are none.
+fn exposed(record: &Record) -> Value {
+    let ports = record.exposed.iter();
+    object_or_null(ports.map(|port| (port.clone(), json!({}))).collect())
 }
 
 fn attachments(view: &View) -> Vec<Value> {
@@ -149,7 +232,7 @@ fn image(image: &Image) -> Value {
         "Variant": image.config.variant(),
         "Os": image.config.os(),
         "Size": image.layers.iter().map(Descriptor::size).sum::<u64>(),
-        "Config": image.config.config(),
+        "Config": image_config(image),
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
         "Target": image.target,
         "Manifest": image.manifest_digest,
@@ -218,6 +301,10 @@ mod tests {
                 "10 /",
             ),
             ("{{(index .Attachments 0).Interface}}", "eth0"),
+            (
+                "{{if .Config.Healthcheck}}{{print .State.Health.Status}}{{end}}",
+                "",
+            ),
         ] {
             assert_eq!(rendered(Status::Running, template), expected, "{template}");
         }

@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::image::platform::Machine;
+use crate::model::bytes::Bytes;
 
 /// A moment as docker's lists show it: `2026-01-31 10:00:00 +0000 UTC`.
 fn listed_time(time: Timestamp) -> String {
@@ -36,6 +37,11 @@ fn listed_time(time: Timestamp) -> String {
 /// A moment as docker's documents and logs show it: `2026-01-31T10:00:00.000000000Z`.
 fn exact_time(time: Timestamp) -> String {
     format!("{time:.9}")
+}
+
+/// An amount as docker shows it.
+fn decimal(bytes: u64) -> String {
+    Bytes(i64::try_from(bytes).unwrap_or(i64::MAX)).decimal()
 }
 
 /// This machine's operating system and architecture, in Go's words.

@@ -91,7 +91,8 @@ pub fn inspected(networks: &[Inspected], format: Option<&Format>) -> Result<Stri
     documents(format, &found)
 }
 
-fn document(network: &Inspected) -> Value {
+/// A network as docker's document.
+pub(super) fn document(network: &Inspected) -> Value {
     let list = &network.list;
     let mut options = Map::new();
     let first = list.plugins().first().map(|plugin| plugin.object());

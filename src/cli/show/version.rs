@@ -8,6 +8,10 @@ use super::{in_one_line, paragraph, this_machine};
 use crate::cli::format::{Format, TemplateError, documents};
 use crate::commands::version::{CLIENT, Versions};
 
+/// The version of docker's API whose command line is spoken here (docker 29's). Nothing here serves it, but
+/// who looks whether docker is new enough, as GitHub's runner does, asks for it.
+const API: &str = "1.52";
+
 /// The versions as they are printed. `address` is containerd's socket.
 ///
 /// # Errors
@@ -29,9 +33,12 @@ fn document(versions: &Versions, address: &Path) -> Value {
     let server = versions.server.as_ref();
     let (os, arch) = this_machine();
     json!({
-        "Client": {"Version": CLIENT, "Os": os, "Arch": arch},
+        "Client": {"Version": CLIENT, "APIVersion": API, "Os": os, "Arch": arch},
         "Server": {
             "Address": address,
+            "APIVersion": server.map(|_| API).unwrap_or_default(),
+            "Os": os,
+            "Arch": arch,
             "Version": server.map(|server| server.version.as_str()).unwrap_or_default(),
             "Revision": server.map(|server| server.revision.as_str()).unwrap_or_default(),
             "Error": server.err().map(|error| in_one_line(error)).unwrap_or_default(),
@@ -89,6 +96,8 @@ mod tests {
             revision: "abc".to_owned(),
         };
         assert_eq!(shown(Ok(server()), Some("{{.Server.Version}}")), "1.6.20\n");
+        let api = "{{.Server.APIVersion}} {{.Client.APIVersion}}";
+        assert_eq!(shown(Ok(server()), Some(api)), "1.52 1.52\n");
         let text = shown(Ok(server()), None);
         assert!(
             text.contains(" Version:  1.6.20\n Revision: abc\n"),

@@ -51,18 +51,20 @@ pub fn documents(
     namespace: &Namespace,
     format: Option<&Format>,
 ) -> Result<String, TemplateError> {
-    let document = |volume: &Volume| {
-        json!({
-            "CreatedAt": exact_time(volume.created),
-            "Driver": "local",
-            "Labels": volume.labels,
-            "Mountpoint": data(namespace, &volume.name),
-            "Name": volume.name,
-            "Options": null,
-            "Scope": "local",
-            "Anonymous": volume.anonymous,
-        })
-    };
-    let all: Vec<Value> = volumes.iter().map(document).collect();
-    print(format, &all)
+    let all = volumes.iter().map(|volume| document(volume, namespace));
+    print(format, &all.collect::<Vec<Value>>())
+}
+
+/// A volume as docker's document.
+pub(super) fn document(volume: &Volume, namespace: &Namespace) -> Value {
+    json!({
+        "CreatedAt": exact_time(volume.created),
+        "Driver": "local",
+        "Labels": volume.labels,
+        "Mountpoint": data(namespace, &volume.name),
+        "Name": volume.name,
+        "Options": null,
+        "Scope": "local",
+        "Anonymous": volume.anonymous,
+    })
 }

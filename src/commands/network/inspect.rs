@@ -74,7 +74,11 @@ pub async fn inspect(context: &Context<'_>, args: &Args) -> Each<Inspected> {
     all
 }
 
-async fn one(context: &Context<'_>, name: &str) -> Result<Inspected, Failure> {
+/// Looks at one network.
+///
+/// # Errors
+/// There is no such network, or its file is broken.
+pub async fn one(context: &Context<'_>, name: &str) -> Result<Inspected, Failure> {
     let dir = &context.settings.cni_conf_dir;
     let list = match config::load(dir, name) {
         // docker's word for the default network.

@@ -2,12 +2,18 @@
 
 use std::str::FromStr;
 
+use jiff::Timestamp;
+
 use crate::commands::context::Context;
+use crate::commands::filter::Pattern;
+use crate::commands::label_filter::LabelFilter;
 use crate::commands::values::parse;
 use crate::model::class::{Class, Explain};
+use crate::model::time::Moment;
 use crate::network::NetworkConfigList;
 use crate::network::config::{self, Scan};
 use crate::network::create::kept;
+use crate::network::default;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,24 +28,34 @@ pub struct Args {
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Only those to which this applies: name=, driver=, label=
+    /// Only those to which this applies: name=, id=, driver=, label=, label!=, type=, scope=, until=
     #[arg(short, long = "filter", value_name = "KEY=VALUE", value_parser = parse::<Filter>)]
     pub filters: Vec<Filter>,
 
     /// How to print: table, json, or a template such as '{{.Name}}'
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
+
+    /// Do not shorten anything; nothing is
+    #[arg(long)]
+    pub no_trunc: bool,
 }
 
 /// What must apply to a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Filter {
-    /// Its name holds this.
-    Name(String),
+    /// Its name, which is its id as well, matches.
+    Name(Pattern),
     /// Its first plugin is this one.
     Driver(String),
-    /// It has this label, with this value if one is given.
-    Label(String, Option<String>),
+    /// About its labels.
+    Label(LabelFilter),
+    /// Whether somebody made it; else it is the one that is always there.
+    Custom(bool),
+    /// How far it reaches: all are `local`.
+    Scope(String),
+    /// It was made before this moment.
+    Until(Moment),
 }
 
 /// A filter that there is not.
@@ -53,7 +69,9 @@ impl Explain for InvalidFilter {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("write name=TEXT, driver=PLUGIN or label=KEY[=VALUE]".to_owned())
+        let filters = "name=PATTERN, driver=PLUGIN, label=KEY[=VALUE], label!=KEY[=VALUE], \
+                       type=custom|builtin, scope=local or until=TIME";
+        Some(format!("write {filters}"))
     }
 }
 
@@ -61,15 +79,20 @@ impl FromStr for Filter {
     type Err = InvalidFilter;
 
     fn from_str(text: &str) -> Result<Self, InvalidFilter> {
-        match text.split_once('=') {
-            Some(("name", name)) => Ok(Self::Name(name.to_owned())),
-            Some(("driver", driver)) => Ok(Self::Driver(driver.to_owned())),
-            Some(("label", label)) => Ok(match label.split_once('=') {
-                Some((key, value)) => Self::Label(key.to_owned(), Some(value.to_owned())),
-                None => Self::Label(label.to_owned(), None),
-            }),
-            _ => Err(InvalidFilter(text.to_owned())),
+        let invalid = || InvalidFilter(text.to_owned());
+        let (key, value) = text.split_once('=').ok_or_else(invalid)?;
+        if let Some(label) = LabelFilter::of(key, value) {
+            return Ok(Self::Label(label));
         }
+        Ok(match (key, value) {
+            ("name" | "id", name) => Self::Name(name.parse().map_err(|_| invalid())?),
+            ("driver", driver) => Self::Driver(driver.to_owned()),
+            ("type", "custom") => Self::Custom(true),
+            ("type", "builtin") => Self::Custom(false),
+            ("scope", scope) => Self::Scope(scope.to_owned()),
+            ("until", time) => Self::Until(time.parse().map_err(|_| invalid())?),
+            _ => return Err(invalid()),
+        })
     }
 }
 
@@ -77,15 +100,30 @@ impl Filter {
     /// Whether it applies.
     pub fn applies(&self, list: &NetworkConfigList) -> bool {
         match self {
-            Self::Name(name) => list.name().contains(name),
+            Self::Name(pattern) => pattern.matches(list.name()),
             Self::Driver(driver) => list.plugin_types().first() == Some(&driver.as_str()),
-            Self::Label(key, value) => {
-                let labels = kept(list, "labels");
-                let found = labels.and_then(|labels| labels.get(key)?.as_str());
-                found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+            Self::Label(label) => {
+                let labels = kept(list, "labels").cloned().unwrap_or_default();
+                label.applies(&serde_json::from_value(labels).unwrap_or_default())
+            }
+            Self::Custom(wanted) => (list.name() != default::NAME) == *wanted,
+            Self::Scope(scope) => scope == "local",
+            Self::Until(moment) => {
+                let created = kept(list, "created").and_then(|time| time.as_str());
+                let created = created.and_then(|time| time.parse::<Timestamp>().ok());
+                created.is_some_and(|created| created < moment.resolve(Timestamp::now()))
             }
         }
     }
+}
+
+/// Whether the filters let a network through: of several names one must match, all else must apply.
+pub fn all(filters: &[Filter], list: &NetworkConfigList) -> bool {
+    let is_name = |filter: &&Filter| matches!(filter, Filter::Name(_));
+    let mut names = filters.iter().filter(is_name).peekable();
+    let named = names.peek().is_none() || names.any(|filter| filter.applies(list));
+    let mut others = filters.iter().filter(|filter| !is_name(filter));
+    named && others.all(|filter| filter.applies(list))
 }
 
 /// The networks that are wanted, in the order of lookup; files that cannot be understood are told.
@@ -97,7 +135,7 @@ pub fn ls(context: &Context<'_>, args: &Args) -> Vec<NetworkConfigList> {
     for file in broken {
         context.audience.warn(&file.error.to_string());
     }
-    networks.retain(|list| args.filters.iter().all(|filter| filter.applies(list)));
+    networks.retain(|list| all(&args.filters, list));
     networks
 }
 
@@ -107,7 +145,7 @@ mod tests {
 
     #[test]
     fn filters_look_at_name_driver_and_labels() {
-        let text = r#"{"name": "lan", "netrun": {"labels": {"job": "42"}}, "plugins": [{"type": "bridge"}]}"#;
+        let text = r#"{"name": "lan", "netrun": {"labels": {"job": "42"}, "created": "2025-06-01T00:00:00Z"}, "plugins": [{"type": "bridge"}]}"#;
         let list = NetworkConfigList::parse(text, "x".as_ref()).unwrap();
         for (filter, applies) in [
             ("name=la", true),
@@ -118,6 +156,16 @@ mod tests {
             ("label=job=42", true),
             ("label=job=43", false),
             ("label=x", false),
+            ("label!=x", true),
+            ("name=^lan$", true),
+            ("name=^an", false),
+            ("id=lan", true),
+            ("type=custom", true),
+            ("type=builtin", false),
+            ("scope=local", true),
+            ("scope=swarm", false),
+            ("until=1h", true),
+            ("until=2025-01-01", false),
         ] {
             assert_eq!(
                 filter.parse::<Filter>().unwrap().applies(&list),
@@ -125,6 +173,13 @@ mod tests {
                 "{filter}"
             );
         }
-        assert!("scope=local".parse::<Filter>().is_err());
+        for bad in ["dangling", "type=mine", "until=soon", "name=("] {
+            assert!(bad.parse::<Filter>().is_err(), "{bad}");
+        }
+        let passes = |texts: &[&str]| {
+            let filters: Vec<Filter> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            all(&filters, &list)
+        };
+        assert!(passes(&["name=wan", "name=lan"]) && !passes(&["name=lan", "driver=ptp"]));
     }
 }

@@ -1,6 +1,6 @@
 //! `netrun network rm` and `prune`: remove networks with all that was made for them.
 
-use super::ls::Filter;
+use super::ls::{self, Filter};
 use crate::commands::context::Context;
 use crate::commands::each::Each;
 use crate::commands::values::parse;
@@ -34,7 +34,7 @@ pub struct PruneArgs {
     #[arg(short, long)]
     pub force: bool,
 
-    /// Only those to which this applies: name=, driver=, label=
+    /// Only those to which this applies: label=, label!=, until=, and those of network ls
     #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = parse::<Filter>)]
     pub filters: Vec<Filter>,
 }
@@ -63,7 +63,7 @@ pub async fn prune(context: &Context<'_>, args: &PruneArgs) -> Each<String> {
     let dir = &context.settings.cni_conf_dir;
     let mut lists = config::scan(dir).networks;
     lists.retain(|list| is_ours(list) && list.name() != default::NAME);
-    lists.retain(|list| args.filters.iter().all(|filter| filter.applies(list)));
+    lists.retain(|list| ls::all(&args.filters, list));
     let mut all: Each<String> = Vec::new();
     for list in lists {
         match networks::remove(&context.host, dir, &list).await {

@@ -1,6 +1,7 @@
 //! Writing an archive, on a thread of its own: packing and writing block.
 //!
-//! Invariant: the same images give the same bytes; a file that could not be finished is not left.
+//! Invariant: the same images give the same bytes; a file that could not be finished is not left, and
+//! what was there before is.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -11,6 +12,8 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use tokio::sync::mpsc;
+
+use crate::sys::draft::Draft;
 
 /// How many pieces may wait.
 const WAITING: usize = 8;
@@ -49,7 +52,7 @@ pub enum Compression {
 /// A tar being written.
 pub struct Output {
     pieces: mpsc::Sender<Bytes>,
-    writer: JoinHandle<io::Result<()>>,
+    writer: JoinHandle<io::Result<Option<Draft>>>,
 }
 
 impl Output {
@@ -58,25 +61,17 @@ impl Output {
     /// # Errors
     /// It cannot be opened.
     pub fn create(target: &Target, compression: Option<Compression>) -> io::Result<Output> {
-        let sink: Box<dyn Write + Send> = match target {
-            Target::Stream(stream) => Box::new(File::from(stream.try_clone()?)),
-            Target::File(path) => Box::new(BufWriter::new(File::create(path)?)),
-        };
-        let partial = match target {
-            Target::File(path) => Some(path.clone()),
-            Target::Stream(_) => None,
+        let (sink, draft): (Box<dyn Write + Send>, _) = match target {
+            Target::Stream(stream) => (Box::new(File::from(stream.try_clone()?)), None),
+            Target::File(path) => {
+                let (file, draft) = Draft::begin(path)?;
+                (Box::new(BufWriter::new(file)), Some(draft))
+            }
         };
         let (pieces, receiver) = mpsc::channel(WAITING);
         let writer = std::thread::Builder::new()
             .name("archive".into())
-            .spawn(move || {
-                let written = write_all(sink, compression, receiver);
-                if let (Err(_), Some(path)) = (&written, partial) {
-                    // What counts is why it could not be written.
-                    drop(std::fs::remove_file(path));
-                }
-                written
-            })?;
+            .spawn(move || write_all(sink, compression, receiver).map(|()| draft))?;
         Ok(Output { pieces, writer })
     }
 
@@ -119,11 +114,17 @@ impl Output {
     /// What the writer met.
     pub async fn finish(self) -> io::Result<()> {
         let trailer = self.data(vec![0; 2 * BLOCK as usize].into()).await;
-        self.stop().and(trailer)
+        let draft = self.end_writing()?;
+        trailer?;
+        draft.map_or(Ok(()), Draft::keep)
     }
 
-    /// Ends it as it is: the writer's own trouble, if it had any.
+    /// Gives it up: the writer's own trouble, if it had any.
     pub fn stop(self) -> io::Result<()> {
+        self.end_writing().map(drop)
+    }
+
+    fn end_writing(self) -> io::Result<Option<Draft>> {
         drop(self.pieces);
         let ended_early = |_| Err(io::Error::other("the thread that writes ended early"));
         self.writer.join().unwrap_or_else(ended_early)

@@ -55,9 +55,6 @@ pub async fn save(
         Err(error @ ArchiveError::Write { .. }) => output.stop().map_err(failed).and(Err(error)),
         Err(error) => {
             drop(output.stop());
-            if let Target::File(path) = target {
-                drop(std::fs::remove_file(path));
-            }
             Err(error)
         }
     }

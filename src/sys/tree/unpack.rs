@@ -2,7 +2,7 @@
 //!
 //! Invariant: an entry is made in the directory that its name leads to inside the root, by its last
 //! name alone, and never through a link that stands there; a file that cannot be written whole does
-//! not stay.
+//! not stay, and what it was to replace does.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{
     Mode, SFlag, UtimensatFlags, fchmod, fstatat, futimens, makedev, mkdirat, mknodat, umask,
     utimensat,
@@ -192,30 +192,70 @@ impl Attributes {
 fn file(
     parent: &OwnedFd,
     name: &OsStr,
+    content: (&mut impl Read, u64),
+    attributes: &Attributes,
+) -> io::Result<()> {
+    if fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT) {
+        return fill(parent, name, content, attributes);
+    }
+    // What is there stays until all of the new content is.
+    let draft = format!(".netrun-{}", std::process::id());
+    let draft = OsStr::new(&draft);
+    remove(parent, draft)?;
+    fill(parent, draft, content, attributes)?;
+    let put = put(parent, draft, name, attributes);
+    if put.is_err() {
+        // The failure is what is told.
+        let _ = remove(parent, draft);
+    }
+    put
+}
+
+/// A new file with this content; one that cannot be written whole does not stay.
+fn fill(
+    parent: &OwnedFd,
+    name: &OsStr,
     (content, size): (&mut impl Read, u64),
     attributes: &Attributes,
 ) -> io::Result<()> {
-    let open = |flags: OFlag| {
-        let flags = flags | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-    };
-    let mut file = File::from(match remove(parent, name) {
-        Ok(()) => open(OFlag::O_CREAT | OFlag::O_EXCL)?,
-        // Something is mounted on it, as on a container's hosts file: it gets the new content.
-        Err(Errno::EBUSY) => open(OFlag::O_TRUNC)?,
-        Err(errno) => return Err(errno.into()),
-    });
-    let written = io::copy(content, &mut file);
-    let written = match written {
+    let mut file = open(
+        parent,
+        name,
+        OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY,
+    )?;
+    let written = match io::copy(content, &mut file) {
         Ok(count) if count < size => Err(io::ErrorKind::UnexpectedEof.into()),
         written => written,
     };
     if written.is_err() {
-        // The failure is what is told.
         let _ = remove(parent, name);
     }
     written?;
     attributes.set(&file)
+}
+
+/// Puts a finished file in the place of what has the name.
+fn put(parent: &OwnedFd, draft: &OsStr, name: &OsStr, to: &Attributes) -> io::Result<()> {
+    match renameat(parent, draft, parent, name) {
+        Err(Errno::EISDIR) => {
+            remove(parent, name)?;
+            Ok(renameat(parent, draft, parent, name)?)
+        }
+        // Something is mounted on it, as on a container's hosts file: it gets the new content.
+        Err(Errno::EBUSY) => {
+            let mut new = open(parent, draft, OFlag::O_RDONLY)?;
+            let mut file = open(parent, name, OFlag::O_TRUNC | OFlag::O_WRONLY)?;
+            io::copy(&mut new, &mut file)?;
+            to.set(&file)?;
+            Ok(remove(parent, draft)?)
+        }
+        renamed => Ok(renamed?),
+    }
+}
+
+fn open(parent: &OwnedFd, name: &OsStr, flags: OFlag) -> nix::Result<File> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
 }
 
 /// Removes whatever has the name; a directory only if it is empty.
