@@ -118,6 +118,9 @@ mod run;
 mod networks_attach;
 
 #[cfg(test)]
+mod networks_crash;
+
+#[cfg(test)]
 mod networks_create;
 
 #[cfg(test)]
@@ -128,6 +131,9 @@ mod networks_names;
 
 #[cfg(test)]
 mod networks_ports;
+
+#[cfg(test)]
+mod networks_resolvers;
 
 /// A file that is not a module of this one would never be compiled, and its tests never run.
 #[cfg(test)]

@@ -67,6 +67,124 @@ fn vlan(host: &FakeHost, set: PluginSet) {
     remove(host, &["one"]);
 }
 
+/// Networks of `network create` that need more of the kernel.
+#[test]
+#[ignore = "scripts/vm runs it"]
+fn made_networks_of_ipvlan_of_vlans_and_with_sctp() {
+    let host = FakeHost::new();
+    let peer = host.peer();
+    for (machine, last) in [(&host, 1), (&peer, 2)] {
+        machine
+            .sh(&format!(
+                "ip link add link wire0 name wire0.10 type vlan id 10
+                 ip addr add 10.97.0.{last}/24 dev wire0.10; ip link set wire0.10 up"
+            ))
+            .ok();
+        machine.announce("* wire0.10*");
+    }
+    host.write("/mnt/server.pl", SCTP_SERVER);
+    peer.write("/mnt/client.pl", SCTP_CLIENT);
+    with_both(&host, |set| {
+        made_ipvlan(&host);
+        made_beside_a_vlan(&host);
+        made_bridge_with_a_vlan(&host, &peer, set);
+        made_with_sctp(&host, &peer);
+    });
+    peer.finish();
+    host.finish();
+}
+
+fn create(host: &FakeHost, line: &str) {
+    let words: Vec<&str> = line.split(' ').collect();
+    host.netrun(&[&["network", "create"], &words[..]].concat())
+        .ok();
+}
+
+fn take_away(host: &FakeHost) {
+    host.sh("netrun rm -f $(netrun ps -aq)").ok();
+    host.netrun(&["network", "prune"]).ok();
+    host.assert_clean();
+}
+
+/// Has the wire's hardware address, reaches who is on the wire, and finds its neighbours by name.
+fn made_ipvlan(host: &FakeHost) {
+    let addresses =
+        "--subnet 10.99.0.0/24 --ip-range 10.99.0.64/27 --subnet fd99::/64 --gateway 10.99.0.2";
+    create(host, &format!("-d ipvlan -o parent=wire0 {addresses} near"));
+    for name in ["one", "two"] {
+        start(host, name, "near");
+    }
+    for far in ["10.99.0.2", "two", "two.near"] {
+        within(host, "one", &ping(far)).ok();
+    }
+    let own = host.sh("cat /sys/class/net/wire0/address").ok();
+    let link = within(host, "one", "cat /sys/class/net/eth0/address").ok();
+    assert_eq!(link.text(), own.text());
+    let asked = ["run", "--rm", "--net", "near:mac=02:00:00:00:00:07"];
+    host.netrun(&[&asked[..], &[ALPINE, "true"]].concat())
+        .fails(125, &["near", "hardware address"]);
+    take_away(host);
+}
+
+/// Beside an interface of a VLAN, what is said goes out with its tag.
+fn made_beside_a_vlan(host: &FakeHost) {
+    for driver in ["macvlan", "ipvlan"] {
+        let addresses = "--subnet 10.97.0.0/24 --ip-range 10.97.0.64/27 --gateway 10.97.0.2";
+        create(
+            host,
+            &format!("-d {driver} -o parent=wire0.10 {addresses} tagged"),
+        );
+        start(host, "one", "tagged");
+        within(host, "one", &ping("10.97.0.2")).ok();
+        within(host, "one", &no_ping("10.99.0.2")).ok();
+        take_away(host);
+    }
+}
+
+/// The ports of the bridge are in the VLAN; the gateway, which has an interface of its own then, is
+/// reached, and behind it the others, though FORWARD drops.
+fn made_bridge_with_a_vlan(host: &FakeHost, peer: &FakeHost, set: PluginSet) {
+    host.sh("iptables -P FORWARD DROP").ok();
+    create(host, "-o vlan=30 --subnet 10.5.0.0/24 a-very-long-name");
+    create(host, "-o vlan=31 --internal --subnet 10.6.0.0/24 inner");
+    start(host, "one", "a-very-long-name");
+    start(host, "two", "a-very-long-name");
+    for far in ["10.5.0.1", "two", "10.99.0.2"] {
+        within(host, "one", &ping(far)).ok();
+    }
+    let vlans = host.sh("bridge vlan show").ok();
+    assert!(vlans.stdout.contains("30 PVID"), "{set:?}: {vlans}");
+    start(host, "in", "inner");
+    within(host, "in", &ping("10.6.0.1")).ok();
+    within(host, "in", &no_ping("10.99.0.2")).ok();
+    peer.sh("ip route add 10.6.0.0/24 via 10.99.0.1").ok();
+    peer.sh("! busybox ping -c 1 -W 1 10.6.0.2").ok();
+    peer.sh("ip route del 10.6.0.0/24").ok();
+    host.sh("iptables -P FORWARD ACCEPT").ok();
+    take_away(host);
+}
+
+/// A port of SCTP is held, so that a conflict says whose it is, and reached from another machine.
+fn made_with_sctp(host: &FakeHost, peer: &FakeHost) {
+    create(host, "lan");
+    let publish = |name| {
+        let run = ["run", "-d", "--name", name, "--net", "lan"];
+        let rest = ["-p", "8099:99/sctp", ALPINE, "sleep", "1000"];
+        host.netrun(&[&run[..], &rest].concat())
+    };
+    publish("one").ok();
+    publish("two").fails(125, &["8099/sctp", "\"one\""]);
+    host.sh("perl -e 'use Socket; socket(my $s, AF_INET, SOCK_STREAM, 132) or exit 2; exit !bind($s, pack_sockaddr_in(8099, INADDR_ANY))'")
+        .code(1);
+    let server = ["netns", "exec", "netrun-one", "perl", "/mnt/server.pl"];
+    let server = host.cmd("ip").args(&server).spawn();
+    server.expect("serving");
+    let client = peer.cmd("perl").args(&["/mnt/client.pl"]).run().ok();
+    assert_eq!(client.text(), "hello by sctp");
+    server.wait().ok();
+    take_away(host);
+}
+
 /// Says hello to the first who comes.
 const SCTP_SERVER: &str = r#"
 use Socket;

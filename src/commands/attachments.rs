@@ -38,6 +38,9 @@ pub enum Impossible {
     /// The same interface twice.
     #[error("interface \"{0}\" is named twice")]
     InterfaceTwice(String),
+    /// The interface that every namespace has.
+    #[error("the interface of a network cannot be \"lo\": every container has one")]
+    Loopback,
     /// The same port of the host twice.
     #[error("port {0} of the host is published twice")]
     PortTwice(String),
@@ -217,14 +220,12 @@ fn joined(
 pub fn attachment(context: &Context<'_>, network: &NamedNetwork) -> Result<Planned, Failure> {
     let NamedNetwork { name, options } = network;
     let dir = &context.settings.cni_conf_dir;
-    let list = match config::load(dir, name) {
-        Ok(list) => list,
-        // `bridge` is docker's word for the network that is there without being made.
-        Err(error) if error.class() == Class::NotFound && is_default(name) => {
+    let list = match default::meant(dir, name) {
+        default::NAME => {
             let routes = netlink::route_destinations().map_err(Impossible::Routes)?;
             default::load_or_create(dir, &routes)?
         }
-        Err(error) => return Err(error.into()),
+        name => config::load(dir, name)?,
     };
     let plugin_dirs = context.settings.cni_path.clone();
     let chain = Chain::new(list.clone(), plugin_dirs.clone());
@@ -252,17 +253,16 @@ pub fn attachment(context: &Context<'_>, network: &NamedNetwork) -> Result<Plann
     })
 }
 
-fn is_default(name: &str) -> bool {
-    name == default::NAME || name == "bridge"
-}
-
 fn distinct_interfaces(planned: &[Planned]) -> Result<(), Impossible> {
     let names: Vec<&String> = planned
         .iter()
         .filter_map(|one| one.ifname.as_ref())
         .collect();
     for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) || name.as_str() == "lo" {
+        if name.as_str() == "lo" {
+            return Err(Impossible::Loopback);
+        }
+        if names[..index].contains(name) {
             return Err(Impossible::InterfaceTwice((*name).clone()));
         }
     }

@@ -125,7 +125,7 @@ async fn lock_all() -> Result<Lock, ManageError> {
 /// Makes a network: its file in `dir`, and its rules.
 ///
 /// # Errors
-/// See [`ManageError`]; nothing has been changed then, except for rules that could not all be made.
+/// See [`ManageError`]; nothing has been changed then.
 pub async fn create(
     dir: &Path,
     new: &NewNetwork,
@@ -143,6 +143,9 @@ pub async fn create(
         new.conflist(&around)?
     };
     let path = create::file_of(dir, &new.name);
+    if fs::symlink_metadata(&path).is_ok() {
+        return Err(CreateError::FileTaken(path).into());
+    }
     let written = default::write_once(&path, &text);
     written.map_err(|source| CreateError::Write {
         path: path.clone(),
@@ -150,15 +153,16 @@ pub async fn create(
     })?;
     let list = NetworkConfigList::parse(&text, &path);
     let list = list.expect("a list of ours is well-formed");
-    firewall::settle(dir, &list).await.map_err(|source| {
-        // Half a network is none.
-        let _ = fs::remove_file(&path);
-        ManageError::Rules {
-            name: new.name.clone(),
-            source,
+    match firewall::settle(dir, &list).await {
+        Ok(()) => Ok(list),
+        Err(source) => {
+            // Half a network is none. What cannot be withdrawn now, gc takes away.
+            let _ = firewall::withdraw(dir, &list).await;
+            let _ = fs::remove_file(&path);
+            let name = new.name.clone();
+            Err(ManageError::Rules { name, source })
         }
-    })?;
-    Ok(list)
+    }
 }
 
 fn host_links() -> io::Result<Vec<HostLink>> {
@@ -172,12 +176,14 @@ fn host_links() -> io::Result<Vec<HostLink>> {
     Ok(known.collect())
 }
 
-/// Takes away the rules of networks whose files are gone; says of which.
+/// Takes away the rules of networks whose files are gone, and files that were never finished; says of
+/// which networks.
 ///
 /// # Errors
 /// A program failed.
 pub async fn sweep(dir: &Path) -> Result<Vec<String>, ManageError> {
     let _lock = lock_all().await?;
+    default::sweep_drafts(dir);
     firewall::sweep(dir).await.map_err(ManageError::Sweep)
 }
 
@@ -245,16 +251,16 @@ async fn take_away(dir: &Path, list: &NetworkConfigList) -> Result<(), ManageErr
             source,
         })?;
     let links = routes::links().map_err(ManageError::Host)?;
-    if let Some(bridge) = create::bridge_of(list)
-        && links.iter().any(|link| link.name == bridge)
-    {
-        rules::remove_device(bridge)
-            .await
-            .map_err(|source| ManageError::Bridge {
-                name: name.to_owned(),
-                bridge: bridge.to_owned(),
-                source,
-            })?;
+    for gateway in create::gateways_of(list) {
+        if !links.iter().any(|link| link.name == gateway) {
+            continue;
+        }
+        let removed = rules::remove_device(&gateway).await;
+        removed.map_err(|source| ManageError::Bridge {
+            name: name.to_owned(),
+            bridge: gateway,
+            source,
+        })?;
     }
     let addresses = Path::new(DATA_DIR).join(name);
     gone(fs::remove_dir_all(&addresses), &addresses)?;

@@ -33,6 +33,20 @@ pub fn bridge_of(list: &NetworkConfigList) -> Option<&str> {
     Some(named.filter(|name| !name.is_empty()).unwrap_or("cni0"))
 }
 
+/// The interfaces of the host that packets of a bridge's network come in and go out by: the bridge, and
+/// with a VLAN the interface that the plugin makes for its gateway.
+pub fn gateways_of(list: &NetworkConfigList) -> Vec<String> {
+    let Some(bridge) = bridge_of(list) else {
+        return Vec::new();
+    };
+    let mut plugins = list.plugins().iter();
+    let plugin = plugins.find(|one| one.plugin_type() == "bridge");
+    let vlan = plugin.and_then(|one| one.object().get("vlan")?.as_u64());
+    let of_vlan = vlan.filter(|vlan| *vlan != 0);
+    let of_vlan = of_vlan.map(|vlan| format!("{bridge}.{vlan}"));
+    std::iter::once(bridge.to_owned()).chain(of_vlan).collect()
+}
+
 /// The file that a network of ours lies in.
 pub fn file_of(dir: &Path, name: &str) -> PathBuf {
     dir.join(default::file_name(name))

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::commands::context::Context;
-use crate::commands::values::{Label, parse};
+use crate::commands::values::{Label, Refused, parse};
 use crate::model::class::{Class, Explain, Failure};
 use crate::network::create::{Driver, NewNetwork};
 use crate::network::{config, manage};
@@ -105,7 +105,7 @@ pub enum DriverOption {
 
 /// An option that no driver has.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not an option of a network's driver")]
+#[error("{0:?} is not an option of a network's driver, or not a value of it")]
 pub struct InvalidOption(String);
 
 impl Explain for InvalidOption {
@@ -144,9 +144,25 @@ impl FromStr for DriverOption {
     }
 }
 
+/// A text that is no subnet.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a subnet")]
+struct InvalidSubnet(String);
+
+impl Explain for InvalidSubnet {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("write an address and the length of its prefix, such as 10.5.0.0/16 or fd05::/64; repeat the option for both families".to_owned())
+    }
+}
+
 /// Parses a subnet, keeping the address as it was typed.
-fn subnet(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
-    text.parse()
+fn subnet(text: &str) -> Result<IpNet, Refused> {
+    let invalid = |_| Refused::of(InvalidSubnet(text.to_owned()));
+    text.parse().map_err(invalid)
 }
 
 /// Makes the network; gives its name.
