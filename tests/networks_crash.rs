@@ -99,6 +99,24 @@ fn a_change_whose_client_is_killed_too_is_done_or_undone() {
 }
 
 #[test]
+fn a_network_is_used_or_removed_and_never_both() {
+    let host = FakeHost::new();
+    host.sh("iptables -P FORWARD DROP").ok();
+    for pause in [
+        "0.01", "0.03", "0.05", "0.07", "0.09", "0.11", "0.13", "0.15",
+    ] {
+        create(&host, "lan");
+        let race = format!(
+            "netrun run -d --name web --net lan alpine:3.14 sleep 1000 & sleep {pause}
+            if netrun network rm lan; then wait $!; [ $? = 125 ]; else wait $!; fi"
+        );
+        host.sh(&race).ok();
+        host.sh("netrun rm -f web; netrun network rm -f lan").ok();
+        host.assert_clean();
+    }
+}
+
+#[test]
 fn networks_whose_making_and_removing_is_killed_leave_nothing() {
     let host = FakeHost::new();
     host.sh("iptables -P FORWARD DROP").ok();

@@ -15,6 +15,7 @@ use super::cache::{CacheError, CachedAttachment};
 use super::chain::{Callee, Chain};
 use super::config::NetworkConfigList;
 use super::locks::LockError;
+use super::ours::is_gone;
 use super::plugin::{CniError, PluginError};
 use super::request;
 use super::result::CniResult;
@@ -56,6 +57,12 @@ pub enum AttachError {
     /// A lock could not be taken; nothing was done.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The network was removed; nothing was done.
+    #[error("network \"{network}\" is gone")]
+    Gone {
+        /// Its name.
+        network: String,
+    },
     /// A program of the chain is missing; nothing was done.
     #[error("network \"{network}\" ({}) cannot be used", file.display())]
     Unusable {
@@ -133,7 +140,7 @@ impl Explain for AttachError {
         match self {
             Self::Parameter(error) => error.class(),
             Self::Netns { .. } => Class::InvalidInput,
-            Self::NoNetns { .. } => Class::NotFound,
+            Self::NoNetns { .. } | Self::Gone { .. } => Class::NotFound,
             Self::AlreadyAttached { .. } => Class::AlreadyExists,
             Self::Lock(error) => error.class(),
             Self::Unusable { source, .. } => source.class(),
@@ -150,6 +157,9 @@ impl Explain for AttachError {
             }
             Self::NoNetns { .. } | Self::Netns { .. } => {
                 Some("name one that ip netns lists, by its path: /run/netns/NAME".to_owned())
+            }
+            Self::Gone { network } => {
+                Some(format!("make it again: netrun network create {network}"))
             }
             Self::Parameter(error) => error.hint(),
             Self::Lock(_) => None,
@@ -173,6 +183,12 @@ impl Chain {
             .locks
             .attach(name, || self.cache.has_any_of(name))
             .await?;
+        // Whoever removes it holds the lock until the file is gone. Its bridge would come back, and be
+        // left to nobody.
+        if is_gone(&self.list) {
+            let network = name.to_owned();
+            return Err(AttachError::Gone { network });
+        }
         if let Some(there) = self.cache.find(&conf.container_id, &conf.ifname) {
             return Err(AttachError::AlreadyAttached {
                 network: there.network_name,

@@ -12,6 +12,7 @@ use super::apart::{is, is_apart, is_kept_apart, keep_apart, table};
 use super::config::{self, NetworkConfigList};
 use super::create::{gateways_of, is_ours};
 use super::locks;
+use super::ours::is_gone;
 use super::rules::{RulesError, run};
 use crate::sys::lock::Lock;
 
@@ -73,6 +74,12 @@ pub async fn settle_for_attachment(
     let looked = || fs::metadata(&mark).and_then(|mark| mark.modified());
     let fresh = |at: SystemTime| at.elapsed().is_ok_and(|age| age < LOOK_AGAIN);
     if looked().is_ok_and(fresh) {
+        return Ok(());
+    }
+    // While it is held the network cannot be removed; afterwards its rules would be left to nobody.
+    let path = mark.with_file_name(format!("net-{}", list.name()));
+    let _network = Lock::shared(&path).await.ok();
+    if is_gone(list) {
         return Ok(());
     }
     let _lock = lock().await;

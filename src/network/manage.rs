@@ -12,6 +12,8 @@ use super::config::{self, NetworkConfigList};
 use super::create::{self, DATA_DIR, NewNetwork};
 use super::create_error::CreateError;
 use super::firewall::{self, FirewallError};
+use super::ours::is_gone;
+use super::pool::Pool;
 use super::rules::{self, RulesError};
 use super::subnets::{HostLink, SubnetPool, Surroundings};
 use super::{default, locks};
@@ -214,7 +216,7 @@ pub async fn remove(
         });
     }
     let _lock = lock_all().await?;
-    let path = Path::new(locks::DEFAULT_DIR).join(format!("net-{name}"));
+    let path = lock_of(name);
     let taken = Lock::exclusive(&path).await;
     let own = taken.map_err(|source| ManageError::Lock {
         path: path.clone(),
@@ -233,16 +235,45 @@ pub async fn remove(
             users: in_use,
         });
     }
-    take_away(dir, list).await?;
-    for mark in ["used", "rules"] {
-        let mark = path.with_file_name(format!("net-{name}:{mark}"));
-        gone(fs::remove_file(&mark), &mark)?;
-    }
-    let unlocked = own.remove(&path);
-    gone(unlocked, &path)
+    take_away(dir, list, own).await
 }
 
-async fn take_away(dir: &Path, list: &NetworkConfigList) -> Result<(), ManageError> {
+/// Takes away what a network of ours left whose file was removed by hand, once nobody is attached to
+/// it any more.
+///
+/// # Errors
+/// See [`ManageError`].
+pub async fn abandon(list: &NetworkConfigList) -> Result<(), ManageError> {
+    if !is_gone(list) {
+        return Ok(());
+    }
+    let _lock = lock_all().await?;
+    let path = lock_of(list.name());
+    let taken = Lock::try_exclusive(&path);
+    let taken = taken.map_err(|source| ManageError::Lock { path, source })?;
+    let dir = list.source().parent().unwrap_or(Path::new("/"));
+    let networks = config::scan(dir).networks;
+    let heir = |other: &NetworkConfigList| create::bridge_of(other) == create::bridge_of(list);
+    let is_used = || {
+        let given = Pool::of(list).is_some_and(|pool| !pool.taken().is_empty());
+        given || !attached(list.name()).is_empty()
+    };
+    match taken {
+        // Whoever has the lock, or made it again, sees to it.
+        Some(own) if is_gone(list) && !is_used() && !networks.iter().any(heir) => {
+            take_away(dir, list, own).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The lock that every attachment to a network holds.
+fn lock_of(network: &str) -> PathBuf {
+    Path::new(locks::DEFAULT_DIR).join(format!("net-{network}"))
+}
+
+/// `own` is the network's lock, which goes, too.
+async fn take_away(dir: &Path, list: &NetworkConfigList, own: Lock) -> Result<(), ManageError> {
     let name = list.name();
     firewall::withdraw(dir, list)
         .await
@@ -273,7 +304,14 @@ async fn take_away(dir: &Path, list: &NetworkConfigList) -> Result<(), ManageErr
         // A note of what is gone, no more.
         let _ = cache.remove(name, &stale.container_id, &stale.if_name);
     }
-    gone(fs::remove_file(list.source()), list.source())
+    gone(fs::remove_file(list.source()), list.source())?;
+    let path = lock_of(name);
+    for mark in ["used", "rules"] {
+        let mark = path.with_file_name(format!("net-{name}:{mark}"));
+        gone(fs::remove_file(&mark), &mark)?;
+    }
+    let unlocked = own.remove(&path);
+    gone(unlocked, &path)
 }
 
 fn gone(outcome: io::Result<()>, path: &Path) -> Result<(), ManageError> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::config::NetworkConfigList;
+use super::config::{self, ConfigError, NetworkConfigList};
 use super::default;
 
 /// The key of a list that holds what netrun keeps of a network.
@@ -15,6 +15,20 @@ pub const KEY: &str = "netrun";
 /// Whether a list is one that netrun made.
 pub fn is_ours(list: &NetworkConfigList) -> bool {
     list.object().get(KEY).is_some_and(Value::is_object)
+}
+
+/// Whether a list is one of ours that was removed since: neither its file is there nor, in its directory,
+/// another with the network.
+pub fn is_gone(list: &NetworkConfigList) -> bool {
+    if !is_ours(list) || list.source().exists() {
+        return false;
+    }
+    let dir = list.source().parent().unwrap_or(Path::new("/"));
+    let found = config::load(dir, list.name());
+    matches!(
+        found,
+        Err(ConfigError::NoConfigs { .. } | ConfigError::NotFound { .. })
+    )
 }
 
 /// A word or flag that netrun keeps of a network of ours.
