@@ -214,6 +214,10 @@ fn the_mtu_follows_the_default_route() {
         .ok();
     assert_eq!(shown.text(), "1400");
     host.netrun(&["network", "rm", "lan"]).ok();
+    let eth0 = "/sys/class/net/eth0/mtu";
+    let by_default = host.netrun(&["run", "--rm", ALPINE, "cat", eth0]).ok();
+    assert_eq!(by_default.text(), "1400");
+    host.netrun(&["network", "rm", "netrun"]).ok();
     host.netrun(&["network", "create", "-o", "mtu=1300", "lan"])
         .ok();
     let shown = host
@@ -270,85 +274,85 @@ fn a_network_beside_an_interface_of_the_host() {
     host.assert_clean();
 }
 
+/// Options of `network create`, and words of the refusal.
+const REFUSED: &[(&[&str], &[&str])] = &[
+    (&["--subnet", "10.10.5.0/24", "x"], &["overlaps", "mynet"]),
+    (&["--subnet", "10.66.0.0/16", "x"], &["overlaps", "route"]),
+    (
+        &["--subnet", "10.5.0.1/24", "x"],
+        &["10.5.0.1/24", "10.5.0.0/24"],
+    ),
+    (&["--subnet", "10.5.0.0/33", "x"], &["10.5.0.0/33"]),
+    (&["--subnet", "10.5.0.0/31", "x"], &["10.5.0.0/31"]),
+    (
+        &["--subnet", "10.5.0.0/24", "--gateway", "10.6.0.1", "x"],
+        &["10.6.0.1", "gateway"],
+    ),
+    (
+        &["--subnet", "10.5.0.0/24", "--ip-range", "10.6.0.0/28", "x"],
+        &["10.6.0.0/28"],
+    ),
+    (
+        &[
+            "-d",
+            "macvlan",
+            "-o",
+            "parent=nope",
+            "--subnet",
+            "10.5.0.0/24",
+            "x",
+        ],
+        &["nope", "taken0"],
+    ),
+    (&["-d", "macvlan", "x"], &["subnet"]),
+    (&["-o", "bridge=taken0", "x"], &["taken0", "taken by"]),
+    (&["-o", "bridge=cni0", "x"], &["cni0", "mynet"]),
+    (&["-o", "bridge=br+", "x"], &["br+", "letters"]),
+    (&["-o", "bridge=a%d", "x"], &["a%d"]),
+    (&["-o", "bridge=0123456789abcdef", "x"], &["15 bytes"]),
+    (
+        &["-o", "bridge=br-01234567", "-o", "vlan=1000", "x"],
+        &["15 bytes"],
+    ),
+    (
+        &[
+            "-d",
+            "macvlan",
+            "-o",
+            "parent=lo",
+            "--subnet",
+            "10.5.0.0/24",
+            "x",
+        ],
+        &["\"lo\""],
+    ),
+    (
+        &["--subnet", "10.5.0.0/24", "--ip-range", "10.5.0.1/32", "x"],
+        &["10.5.0.1/32", "none of it"],
+    ),
+    (
+        &["--subnet", "10.5.0.0/24", "--ip-range", "10.5.0.9/28", "x"],
+        &["10.5.0.9/28", "10.5.0.0/28"],
+    ),
+    (&["--subnet", "224.0.0.0/24", "x"], &["set aside"]),
+    (&["--subnet", "10.5.0.0", "x"], &["10.5.0.0", "such as"]),
+    (&["--gateway", "10.5.0.1", "x"], &["10.5.0.1", "--subnet"]),
+    (&["-o", "colour=red", "x"], &["colour"]),
+    (&["-o", "mtu=1", "x"], &["mtu"]),
+    (&["-d", "overlay", "x"], &["overlay"]),
+    (&["mynet"], &["mynet", "already"]),
+    (&["host"], &["host"]),
+    (&["a/b"], &["a/b"]),
+];
+
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_changed() {
     let host = FakeHost::new();
     host.mynet();
     host.sh("ip link add taken0 type bridge; ip addr add 10.66.0.1/24 dev taken0; ip link set taken0 up").ok();
     host.announce("* taken0*");
-    for (options, words) in [
-        (
-            &["--subnet", "10.10.5.0/24", "x"][..],
-            &["overlaps", "mynet"][..],
-        ),
-        (&["--subnet", "10.66.0.0/16", "x"], &["overlaps", "route"]),
-        (
-            &["--subnet", "10.5.0.1/24", "x"],
-            &["10.5.0.1/24", "10.5.0.0/24"],
-        ),
-        (&["--subnet", "10.5.0.0/33", "x"], &["10.5.0.0/33"]),
-        (&["--subnet", "10.5.0.0/31", "x"], &["10.5.0.0/31"]),
-        (
-            &["--subnet", "10.5.0.0/24", "--gateway", "10.6.0.1", "x"],
-            &["10.6.0.1", "gateway"],
-        ),
-        (
-            &["--subnet", "10.5.0.0/24", "--ip-range", "10.6.0.0/28", "x"],
-            &["10.6.0.0/28"],
-        ),
-        (
-            &[
-                "-d",
-                "macvlan",
-                "-o",
-                "parent=nope",
-                "--subnet",
-                "10.5.0.0/24",
-                "x",
-            ],
-            &["nope", "taken0"],
-        ),
-        (&["-d", "macvlan", "x"], &["subnet"]),
-        (&["-o", "bridge=taken0", "x"], &["taken0", "taken by"]),
-        (&["-o", "bridge=cni0", "x"], &["cni0", "mynet"]),
-        (&["-o", "bridge=br+", "x"], &["br+", "letters"]),
-        (&["-o", "bridge=a%d", "x"], &["a%d"]),
-        (&["-o", "bridge=0123456789abcdef", "x"], &["15 bytes"]),
-        (
-            &["-o", "bridge=br-01234567", "-o", "vlan=1000", "x"],
-            &["15 bytes"],
-        ),
-        (
-            &[
-                "-d",
-                "macvlan",
-                "-o",
-                "parent=lo",
-                "--subnet",
-                "10.5.0.0/24",
-                "x",
-            ],
-            &["\"lo\""],
-        ),
-        (
-            &["--subnet", "10.5.0.0/24", "--ip-range", "10.5.0.1/32", "x"],
-            &["10.5.0.1/32", "none of it"],
-        ),
-        (
-            &["--subnet", "10.5.0.0/24", "--ip-range", "10.5.0.9/28", "x"],
-            &["10.5.0.9/28", "10.5.0.0/28"],
-        ),
-        (&["--subnet", "224.0.0.0/24", "x"], &["set aside"]),
-        (&["--subnet", "10.5.0.0", "x"], &["10.5.0.0", "such as"]),
-        (&["--gateway", "10.5.0.1", "x"], &["10.5.0.1", "--subnet"]),
-        (&["-o", "colour=red", "x"], &["colour"]),
-        (&["-o", "mtu=1", "x"], &["mtu"]),
-        (&["-d", "overlay", "x"], &["overlay"]),
-        (&["mynet"], &["mynet", "already"]),
-        (&["host"], &["host"]),
-        (&["a/b"], &["a/b"]),
-    ] {
-        let refused = host.netrun(&[&["network", "create"], options].concat());
+    for (options, words) in REFUSED {
+        let refused = host.netrun(&[&["network", "create"][..], options].concat());
         assert!(
             refused.code == 2 || refused.code == 3 || refused.code == 4,
             "{refused}"

@@ -15,7 +15,7 @@ use crate::model::id::ContainerId;
 use crate::model::port::{ContainerPort, PublishedPort};
 use crate::model::record::{Joined, NetworkMode};
 use crate::network::ask::Asked;
-use crate::network::{Chain, config, default};
+use crate::network::{Chain, NetworkConfigList, config, default, manage};
 use crate::sys::{netlink, netns};
 
 /// Wishes for the network that contradict each other, or the host.
@@ -221,10 +221,7 @@ pub fn attachment(context: &Context<'_>, network: &NamedNetwork) -> Result<Plann
     let NamedNetwork { name, options } = network;
     let dir = &context.settings.cni_conf_dir;
     let list = match default::meant(dir, name) {
-        default::NAME => {
-            let routes = netlink::route_destinations().map_err(Impossible::Routes)?;
-            default::load_or_create(dir, &routes)?
-        }
+        default::NAME => default_network(dir)?,
         name => config::load(dir, name)?,
     };
     let plugin_dirs = context.settings.cni_path.clone();
@@ -251,6 +248,16 @@ pub fn attachment(context: &Context<'_>, network: &NamedNetwork) -> Result<Plann
         aliases: options.aliases.clone(),
         gateway_priority: options.gateway_priority,
     })
+}
+
+/// The network that is there without being made.
+fn default_network(dir: &Path) -> Result<NetworkConfigList, Failure> {
+    if let Ok(list) = config::load(dir, default::NAME) {
+        return Ok(list);
+    }
+    let routes = netlink::route_destinations().map_err(Impossible::Routes)?;
+    let mtu = manage::outward_mtu().map_err(Impossible::Routes)?;
+    Ok(default::load_or_create(dir, &routes, mtu)?)
 }
 
 fn distinct_interfaces(planned: &[Planned]) -> Result<(), Impossible> {

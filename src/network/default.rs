@@ -20,6 +20,9 @@ use crate::model::class::{Class, Explain};
 /// The default network's name.
 pub const NAME: &str = "netrun";
 
+/// What a bridge has where nothing is said.
+const USUAL_MTU: u32 = 1500;
+
 /// docker's word for it.
 pub const WORD: &str = "bridge";
 
@@ -105,10 +108,12 @@ pub fn meant<'n>(dir: &Path, name: &'n str) -> &'n str {
 }
 
 /// Finds the default network in a directory, or makes it, with an address range that is clear of
-/// the host's routes (destination and length of its prefix) and of the other networks there.
+/// the host's routes (destination and length of its prefix) and of the other networks there, and with
+/// packets as large as what leads out can carry (`mtu`).
 pub fn load_or_create(
     dir: &Path,
     routes: &[(IpAddr, u8)],
+    mtu: Option<u32>,
 ) -> Result<NetworkConfigList, DefaultNetworkError> {
     match config::load(dir, NAME) {
         Err(ConfigError::NoConfigs { .. } | ConfigError::NotFound { .. }) => {}
@@ -116,14 +121,14 @@ pub fn load_or_create(
     }
     let networks = config::scan(dir).networks;
     let others: Vec<IpNet> = networks.iter().flat_map(pool::subnets).collect();
-    let text = conflist(routes, &others).ok_or(DefaultNetworkError::NoFreeRange)?;
+    let text = conflist(routes, &others, mtu).ok_or(DefaultNetworkError::NoFreeRange)?;
     let path = dir.join(file_name(NAME));
     write_once(&path, &text).map_err(|source| DefaultNetworkError::Write { path, source })?;
     Ok(config::load(dir, NAME)?)
 }
 
 /// The network's text with the first free range; nothing if none is free.
-fn conflist(routes: &[(IpAddr, u8)], others: &[IpNet]) -> Option<String> {
+fn conflist(routes: &[(IpAddr, u8)], others: &[IpNet], mtu: Option<u32>) -> Option<String> {
     let routed = routes
         .iter()
         .filter(|(_, bits)| *bits >= DEFAULT_ROUTE_BITS)
@@ -135,7 +140,12 @@ fn conflist(routes: &[(IpAddr, u8)], others: &[IpNet]) -> Option<String> {
     };
     let mut ranges = RANGES.iter().filter_map(|range| range.parse().ok());
     let range = ranges.find(free)?;
-    Some(TEMPLATE.replace(RANGES[0], &range.to_string()))
+    let text = TEMPLATE.replace(RANGES[0], &range.to_string());
+    let Some(mtu) = mtu.filter(|mtu| *mtu != USUAL_MTU) else {
+        return Some(text);
+    };
+    let place = "\"isGateway\": true,";
+    Some(text.replace(place, &format!("{place}\n      \"mtu\": {mtu},")))
 }
 
 /// What the name of a file that is being written begins with; its writer's pid follows.
@@ -188,7 +198,7 @@ mod tests {
     fn subnet(routes: &[&str]) -> Option<String> {
         let routes = routes.iter().map(|route| route.parse::<IpNet>().unwrap());
         let routes: Vec<_> = routes.map(|net| (net.addr(), net.prefix_len())).collect();
-        let text = conflist(&routes, &[])?;
+        let text = conflist(&routes, &[], None)?;
         let list = NetworkConfigList::parse(&text, Path::new("x")).unwrap();
         let ipam = &list.plugins()[0].object()["ipam"];
         Some(ipam["ranges"][0][0]["subnet"].as_str().unwrap().to_owned())
@@ -211,12 +221,17 @@ mod tests {
         let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
         assert_eq!(subnet(&private), None);
         let other = ["10.61.128.0/17".parse().unwrap()];
-        assert!(conflist(&[], &other).unwrap().contains("10.62.0.0/16"));
+        assert!(
+            conflist(&[], &other, None)
+                .unwrap()
+                .contains("10.62.0.0/16")
+        );
     }
 
     #[test]
     fn it_is_what_the_engine_relies_on() {
-        let text = conflist(&[], &[]).unwrap();
+        let text = conflist(&[], &[], Some(1450)).unwrap();
+        assert!(text.contains("\"mtu\": 1450,"), "{text}");
         let list = NetworkConfigList::parse(&text, Path::new("x")).unwrap();
         assert_eq!(list.name(), NAME);
         assert_eq!(list.plugin_types(), ["bridge", "portmap"]);
@@ -238,7 +253,7 @@ mod tests {
         let lists: Vec<_> = std::thread::scope(|scope| {
             let make = |routes| {
                 let dir = &dir;
-                scope.spawn(move || load_or_create(dir, routes).unwrap())
+                scope.spawn(move || load_or_create(dir, routes, None).unwrap())
             };
             let all: Vec<_> = (0..8).map(|i| make(&routes[..i % 3])).collect();
             all.into_iter()
@@ -281,7 +296,7 @@ mod tests {
             std::env::temp_dir().join(format!("netrun-default-broken-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join(file_name(NAME)), "{").unwrap();
-        let error = load_or_create(&dir, &[]).unwrap_err();
+        let error = load_or_create(&dir, &[], None).unwrap_err();
         assert!(
             error
                 .to_string()

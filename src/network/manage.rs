@@ -178,6 +178,16 @@ fn host_links() -> io::Result<Vec<HostLink>> {
     Ok(known.collect())
 }
 
+/// The largest packet of the interface that the default route leads through; none if there is none.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn outward_mtu() -> io::Result<Option<u32>> {
+    let links = host_links()?;
+    let outward = links.iter().find(|link| link.is_default);
+    Ok(outward.map(|link| link.mtu))
+}
+
 /// Takes away the rules of networks whose files are gone, and files that were never finished; says of
 /// which networks.
 ///

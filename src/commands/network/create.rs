@@ -16,10 +16,16 @@ use crate::network::{config, manage};
 const EXAMPLES: &str = "\
 Examples:
   netrun network create lan
-  netrun network create --subnet 10.5.0.0/16 --ip-range 10.5.7.0/24 --ipv6 lan
-  netrun network create --driver macvlan --subnet 192.168.1.0/24 --gateway 192.168.1.1 -o parent=eth0 lan
+  netrun network create --ipv6 --label job=42 lan
+  netrun network create --subnet 10.5.0.0/16 --subnet fd05::/64 --ip-range 10.5.7.0/24 lan
+  netrun network create --internal db          reaches nothing outside
+  netrun network create --isolate -o mtu=1400 -o bridge=br-ci ci
+  netrun network create -d macvlan -o parent=eth0 --subnet 192.168.1.0/24 lan
+  netrun network create -d ipvlan -o parent=eth0.10 --subnet 10.9.0.0/24 vlan10
 
-The network is a file of CNI in the directory of networks, which cnitool and ctr can use too.";
+A free subnet is one of subnet_pools in /etc/netrun/netrun.toml that neither a route of this
+host nor another network has. The network is a file of CNI in the directory of networks, which
+cnitool and ctr can use too.";
 
 /// Make a network
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -40,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "SUBNET", value_parser = subnet)]
     pub subnet: Vec<IpNet>,
 
-    /// The gateway, instead of the subnet's first address
+    /// The gateway, instead of the subnet's first address; for macvlan and ipvlan a router of theirs
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Vec<IpAddr>,
 
@@ -60,7 +66,8 @@ pub struct Args {
     #[arg(long)]
     pub isolate: bool,
 
-    /// parent=INTERFACE, mtu=BYTES, vlan=NUMBER, bridge=NAME or isolate=true
+    /// parent=INTERFACE (macvlan, ipvlan), mtu=BYTES, and for a bridge vlan=NUMBER, bridge=NAME,
+    /// isolate=true
     #[arg(short = 'o', long = "opt", value_name = "KEY=VALUE", value_parser = parse::<DriverOption>)]
     pub options: Vec<DriverOption>,
 
