@@ -15,6 +15,9 @@ use super::protocol::MAX_LINE;
 use super::supervise::supervise;
 use crate::sys::channel::Channel;
 
+/// The first word of a supervisor's command line.
+pub const VERB: &str = "supervise";
+
 /// Runs a supervisor whose control socket is standard input.
 ///
 /// # Errors
