@@ -2,16 +2,14 @@
  *
  * resolve                     waits for ever
  * resolve NAME...             a line for each: the name, then its addresses of IPv4, then those of IPv6
- * resolve -w SECONDS NAME...  asks for the names again and again for so long; prints how often a name was
- *                             asked for, and how often one was not found
+ * resolve -u END NAME...      asks for the names again and again until there is an END; prints how often a
+ *                             name was asked for, and how often one was not found
  */
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Prints the addresses of one family unless QUIET; how many there are. */
@@ -38,10 +36,9 @@ int main(int argc, char **argv)
 		for (;;)
 			pause();
 	}
-	if (argc > 3 && strcmp(argv[1], "-w") == 0) {
-		time_t end = time(NULL) + atoi(argv[2]);
+	if (argc > 3 && strcmp(argv[1], "-u") == 0) {
 		long asked = 0, missed = 0;
-		while (time(NULL) < end) {
+		while (ask(argv[2], AF_INET, 1) == 0) {
 			for (int i = 3; i < argc; i++, asked++)
 				missed += ask(argv[i], AF_INET, 1) == 0 || ask(argv[i], AF_INET6, 1) == 0;
 		}
