@@ -133,6 +133,9 @@ mod run;
 mod networks_attach;
 
 #[cfg(test)]
+mod networks_crash;
+
+#[cfg(test)]
 mod networks_create;
 
 #[cfg(test)]
@@ -143,6 +146,9 @@ mod networks_names;
 
 #[cfg(test)]
 mod networks_ports;
+
+#[cfg(test)]
+mod networks_resolvers;
 
 /// A file that is not a module of this one would never be compiled, and its tests never run.
 #[cfg(test)]

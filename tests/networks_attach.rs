@@ -91,6 +91,8 @@ fn what_cannot_be_given_is_refused_before_anything_is_made() {
             &["02:42:0a:0a:00:09", "\"one\""],
         ),
         ("mynet:mac=ff:ff:ff:ff:ff:ff", &["ff:ff:ff:ff:ff:ff"]),
+        ("mynet:ifname=lo", &["\"lo\""]),
+        ("mynet:ifname=eth%d", &["eth%d"]),
         ("mynet:colour=red", &["colour"]),
         ("mynet:ip=10.10.0.256", &["10.10.0.256"]),
         (

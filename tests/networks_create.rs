@@ -120,6 +120,69 @@ fn a_network_in_use_is_inspected_and_not_removed() {
 }
 
 #[test]
+fn a_network_is_in_use_by_what_any_namespace_has() {
+    let host = FakeHost::new();
+    ok(&host, "network create lan");
+    let image = "docker.io/library/alpine:3.14";
+    host.ctr(&["image", "export", "/mnt/alpine.tar", image])
+        .ok();
+    host.ctr(&["-n", "ci", "image", "import", "/mnt/alpine.tar"])
+        .ok();
+    host.announce("*ci*");
+    ok(&host, "-n ci create --name web --net lan alpine:3.14 true");
+    host.netrun(&["network", "rm", "lan"])
+        .fails(4, &["in use", "container \"web\" of namespace \"ci\""]);
+    assert_eq!(ok(&host, "network prune").text(), "");
+    ok(&host, "-n ci rm web");
+    ok(&host, "network rm lan");
+}
+
+#[test]
+fn dockers_word_for_the_default_network() {
+    let host = FakeHost::new();
+    assert_eq!(host.netrun(&["network", "exists", "bridge"]).code, 3);
+    up(&host, "web", "bridge");
+    ok(&host, "network exists bridge");
+    ok(&host, "network disconnect bridge web");
+    ok(&host, "rm -f web");
+    // A network of that very name is itself.
+    let own = r#"{"cniVersion": "1.0.0", "name": "bridge", "plugins": [{"type": "bridge", "bridge": "own0",
+        "ipam": {"type": "host-local", "subnet": "10.77.0.0/24"}}]}"#;
+    host.network("50-own.conflist", own);
+    up(&host, "web", "bridge");
+    let ip = ["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"];
+    assert_eq!(host.netrun(&ip).ok().text(), "10.77.0.2");
+    ok(&host, "network disconnect bridge web");
+    ok(&host, "rm -f web");
+    ok(&host, "network rm netrun");
+    host.assert_clean();
+}
+
+#[test]
+fn no_two_networks_share_an_address() {
+    let host = FakeHost::new();
+    // Nobody is on it, so that no route tells of it.
+    ok(&host, "network create --subnet 10.61.4.0/24 lan");
+    let shown = ["run", "--rm", ALPINE, "ip", "-4", "-o", "addr"];
+    let shown = host.netrun(&shown).ok();
+    assert!(shown.stdout.contains("10.62.0.2/16"), "{shown}");
+    let fixed = r#"{"cniVersion": "1.0.0", "name": "fixed", "plugins": [{"type": "bridge", "bridge": "own0",
+        "ipam": {"type": "static", "addresses": [{"address": "10.64.0.9/24"}]}}]}"#;
+    host.network("50-fixed.conflist", fixed);
+    ok(&host, "network create far");
+    let far = ok(&host, "network inspect far");
+    assert!(far.stdout.contains("10.64.1.0/24"), "{far}");
+    host.netrun(&["network", "create", "--subnet", "10.64.0.0/20", "x"])
+        .fails(2, &["overlaps", "fixed"]);
+    // A file in the way, which holds another network.
+    host.network("zz-netrun-x.conflist", &fixed.replace("fixed", "other"));
+    host.netrun(&["network", "create", "x"])
+        .fails(4, &["zz-netrun-x.conflist", "something else"]);
+    ok(&host, "network rm lan far netrun");
+    host.assert_clean();
+}
+
+#[test]
 fn the_default_network_can_be_taken_away_too() {
     let host = FakeHost::new();
     host.netrun(&["run", "--rm", ALPINE, "true"]).ok();
@@ -151,6 +214,10 @@ fn the_mtu_follows_the_default_route() {
         .ok();
     assert_eq!(shown.text(), "1400");
     host.netrun(&["network", "rm", "lan"]).ok();
+    let eth0 = "/sys/class/net/eth0/mtu";
+    let by_default = host.netrun(&["run", "--rm", ALPINE, "cat", eth0]).ok();
+    assert_eq!(by_default.text(), "1400");
+    host.netrun(&["network", "rm", "netrun"]).ok();
     host.netrun(&["network", "create", "-o", "mtu=1300", "lan"])
         .ok();
     let shown = host
@@ -207,55 +274,85 @@ fn a_network_beside_an_interface_of_the_host() {
     host.assert_clean();
 }
 
+/// Options of `network create`, and words of the refusal.
+const REFUSED: &[(&[&str], &[&str])] = &[
+    (&["--subnet", "10.10.5.0/24", "x"], &["overlaps", "mynet"]),
+    (&["--subnet", "10.66.0.0/16", "x"], &["overlaps", "route"]),
+    (
+        &["--subnet", "10.5.0.1/24", "x"],
+        &["10.5.0.1/24", "10.5.0.0/24"],
+    ),
+    (&["--subnet", "10.5.0.0/33", "x"], &["10.5.0.0/33"]),
+    (&["--subnet", "10.5.0.0/31", "x"], &["10.5.0.0/31"]),
+    (
+        &["--subnet", "10.5.0.0/24", "--gateway", "10.6.0.1", "x"],
+        &["10.6.0.1", "gateway"],
+    ),
+    (
+        &["--subnet", "10.5.0.0/24", "--ip-range", "10.6.0.0/28", "x"],
+        &["10.6.0.0/28"],
+    ),
+    (
+        &[
+            "-d",
+            "macvlan",
+            "-o",
+            "parent=nope",
+            "--subnet",
+            "10.5.0.0/24",
+            "x",
+        ],
+        &["nope", "taken0"],
+    ),
+    (&["-d", "macvlan", "x"], &["subnet"]),
+    (&["-o", "bridge=taken0", "x"], &["taken0", "taken by"]),
+    (&["-o", "bridge=cni0", "x"], &["cni0", "mynet"]),
+    (&["-o", "bridge=br+", "x"], &["br+", "letters"]),
+    (&["-o", "bridge=a%d", "x"], &["a%d"]),
+    (&["-o", "bridge=0123456789abcdef", "x"], &["15 bytes"]),
+    (
+        &["-o", "bridge=br-01234567", "-o", "vlan=1000", "x"],
+        &["15 bytes"],
+    ),
+    (
+        &[
+            "-d",
+            "macvlan",
+            "-o",
+            "parent=lo",
+            "--subnet",
+            "10.5.0.0/24",
+            "x",
+        ],
+        &["\"lo\""],
+    ),
+    (
+        &["--subnet", "10.5.0.0/24", "--ip-range", "10.5.0.1/32", "x"],
+        &["10.5.0.1/32", "none of it"],
+    ),
+    (
+        &["--subnet", "10.5.0.0/24", "--ip-range", "10.5.0.9/28", "x"],
+        &["10.5.0.9/28", "10.5.0.0/28"],
+    ),
+    (&["--subnet", "224.0.0.0/24", "x"], &["set aside"]),
+    (&["--subnet", "10.5.0.0", "x"], &["10.5.0.0", "such as"]),
+    (&["--gateway", "10.5.0.1", "x"], &["10.5.0.1", "--subnet"]),
+    (&["-o", "colour=red", "x"], &["colour"]),
+    (&["-o", "mtu=1", "x"], &["mtu"]),
+    (&["-d", "overlay", "x"], &["overlay"]),
+    (&["mynet"], &["mynet", "already"]),
+    (&["host"], &["host"]),
+    (&["a/b"], &["a/b"]),
+];
+
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_changed() {
     let host = FakeHost::new();
     host.mynet();
     host.sh("ip link add taken0 type bridge; ip addr add 10.66.0.1/24 dev taken0; ip link set taken0 up").ok();
     host.announce("* taken0*");
-    for (options, words) in [
-        (
-            &["--subnet", "10.10.5.0/24", "x"][..],
-            &["overlaps", "mynet"][..],
-        ),
-        (&["--subnet", "10.66.0.0/16", "x"], &["overlaps", "route"]),
-        (
-            &["--subnet", "10.5.0.1/24", "x"],
-            &["10.5.0.1/24", "10.5.0.0/24"],
-        ),
-        (&["--subnet", "10.5.0.0/33", "x"], &["10.5.0.0/33"]),
-        (&["--subnet", "10.5.0.0/31", "x"], &["10.5.0.0/31"]),
-        (
-            &["--subnet", "10.5.0.0/24", "--gateway", "10.6.0.1", "x"],
-            &["10.6.0.1", "gateway"],
-        ),
-        (
-            &["--subnet", "10.5.0.0/24", "--ip-range", "10.6.0.0/28", "x"],
-            &["10.6.0.0/28"],
-        ),
-        (
-            &[
-                "-d",
-                "macvlan",
-                "-o",
-                "parent=nope",
-                "--subnet",
-                "10.5.0.0/24",
-                "x",
-            ],
-            &["nope", "taken0"],
-        ),
-        (&["-d", "macvlan", "x"], &["subnet"]),
-        (&["-o", "bridge=taken0", "x"], &["taken0", "taken by"]),
-        (&["-o", "bridge=cni0", "x"], &["cni0", "mynet"]),
-        (&["-o", "colour=red", "x"], &["colour"]),
-        (&["-o", "mtu=1", "x"], &["mtu"]),
-        (&["-d", "overlay", "x"], &["overlay"]),
-        (&["mynet"], &["mynet", "already"]),
-        (&["host"], &["host"]),
-        (&["a/b"], &["a/b"]),
-    ] {
-        let refused = host.netrun(&[&["network", "create"], options].concat());
+    for (options, words) in REFUSED {
+        let refused = host.netrun(&[&["network", "create"][..], options].concat());
         assert!(
             refused.code == 2 || refused.code == 3 || refused.code == 4,
             "{refused}"

@@ -111,6 +111,22 @@ fn random_ports_ranges_and_one_address() {
 }
 
 #[test]
+fn who_has_no_choice_comes_before_who_has() {
+    let host = FakeHost::new();
+    host.mynet_with_ports();
+    serve(
+        &host,
+        "web",
+        &["--net", "mynet", "-p", "9000-9010:80", "-p", "9000:81"],
+    );
+    let listed = host.netrun(&["port", "web"]).ok();
+    let expected = ["80/tcp -> 0.0.0.0:9001", "81/tcp -> 0.0.0.0:9000"];
+    assert_eq!(listed.lines(), expected);
+    host.netrun(&["rm", "-f", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
 fn a_conflict_is_found_before_anything_starts_and_says_who() {
     let host = FakeHost::new();
     host.mynet_with_ports();

@@ -16,7 +16,7 @@ use crate::model::id::ContainerId;
 use crate::model::port::{ContainerPort, PublishedPort};
 use crate::model::record::{Joined, NetworkMode};
 use crate::network::ask::Asked;
-use crate::network::{Chain, config, default};
+use crate::network::{Chain, NetworkConfigList, config, default, manage};
 use crate::sys::{netlink, netns};
 
 /// Wishes for the network that contradict each other, or the host.
@@ -39,6 +39,9 @@ pub enum Impossible {
     /// The same interface twice.
     #[error("interface \"{0}\" is named twice")]
     InterfaceTwice(String),
+    /// The interface that every namespace has.
+    #[error("the interface of a network cannot be \"lo\": every container has one")]
+    Loopback,
     /// The same port of the host twice.
     #[error("port {0} of the host is published twice")]
     PortTwice(String),
@@ -218,14 +221,9 @@ fn joined(
 pub fn attachment(context: &Context<'_>, network: &NamedNetwork) -> Result<Planned, Failure> {
     let NamedNetwork { name, options, .. } = network;
     let dir = &context.settings.cni_conf_dir;
-    let list = match config::load(dir, name) {
-        Ok(list) => list,
-        // `bridge` is docker's word for the network that is there without being made.
-        Err(error) if error.class() == Class::NotFound && is_default(name) => {
-            let routes = netlink::route_destinations().map_err(Impossible::Routes)?;
-            default::load_or_create(dir, &routes)?
-        }
-        Err(error) => return Err(error.into()),
+    let list = match default::meant(dir, name) {
+        default::NAME => default_network(dir)?,
+        name => config::load(dir, name)?,
     };
     let plugin_dirs = context.settings.cni_path.clone();
     let chain = Chain::new(list.clone(), plugin_dirs.clone());
@@ -253,8 +251,14 @@ pub fn attachment(context: &Context<'_>, network: &NamedNetwork) -> Result<Plann
     })
 }
 
-fn is_default(name: &str) -> bool {
-    name == default::NAME || name == "bridge"
+/// The network that is there without being made.
+fn default_network(dir: &Path) -> Result<NetworkConfigList, Failure> {
+    if let Ok(list) = config::load(dir, default::NAME) {
+        return Ok(list);
+    }
+    let routes = netlink::route_destinations().map_err(Impossible::Routes)?;
+    let mtu = manage::outward_mtu().map_err(Impossible::Routes)?;
+    Ok(default::load_or_create(dir, &routes, mtu)?)
 }
 
 fn distinct_interfaces(planned: &[Planned]) -> Result<(), Impossible> {
@@ -263,7 +267,10 @@ fn distinct_interfaces(planned: &[Planned]) -> Result<(), Impossible> {
         .filter_map(|one| one.ifname.as_ref())
         .collect();
     for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) || name.as_str() == "lo" {
+        if name.as_str() == "lo" {
+            return Err(Impossible::Loopback);
+        }
+        if names[..index].contains(name) {
             return Err(Impossible::InterfaceTwice((*name).clone()));
         }
     }

@@ -91,6 +91,17 @@ impl Client {
         })
     }
 
+    /// The names of all namespaces.
+    ///
+    /// # Errors
+    /// containerd refuses.
+    pub async fn list_namespaces(&self) -> Result<Vec<String>, Error> {
+        let request = api::ListNamespacesRequest::default();
+        let answer = self.namespaces().list(request).await;
+        let all = check("list namespaces", answer)?.namespaces.into_iter();
+        Ok(all.map(|namespace| namespace.name).collect())
+    }
+
     /// The same connection with another deadline for each call; none waits as long as it takes.
     #[must_use]
     pub fn with_deadline(&self, deadline: Option<Duration>) -> Client {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::attachment;
 use super::claim::Claim;
+use super::connect;
 use super::error::Error;
 use super::fifos::Fifos;
 use super::inherit::{self, Inherited};
@@ -131,6 +132,7 @@ async fn take_over(
     let execs = inherit::execs(job, record.id.as_str()).await;
     let known = record.clone();
     complete(record, task);
+    connect::settle(job, record).await;
     if *record != known {
         let update = job.host.update(record);
         job.steps.run(Step::Results, update).await?;
@@ -152,11 +154,6 @@ fn complete(record: &mut Record, task: &Task) {
         let age = process::age(task.pid)?;
         Timestamp::now().checked_sub(age).ok()
     });
-    let known = record.clone();
-    let missing = record.network.attachments.iter_mut();
-    for attachment in missing.filter(|attachment| attachment.result.is_none()) {
-        attachment.result = attachment::cached_result(&known, attachment);
-    }
 }
 
 /// What is not running is taken down: to the last thing if it never ran, or should not stay.

@@ -14,9 +14,8 @@ use super::report::Report;
 use crate::model::id::ContainerId;
 use crate::model::record::{Attachment, Record};
 use crate::network::attach::AttachError;
-use crate::network::create::is_ours;
 use crate::network::firewall;
-use crate::network::manage::ManageError;
+use crate::network::manage::{self, ManageError};
 use crate::network::sweep::{Sweep, Swept};
 use crate::network::{Chain, CniResult, NetworkConfigList, RuntimeConf};
 use crate::sys::netns;
@@ -43,25 +42,14 @@ pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, 
     let failed = |source| attach_error(&record.id, attachment, source);
     let chain = chain(attachment).map_err(failed)?;
     let conf = runtime_conf(record, attachment, netns_path(record));
-    let gone = || Error::NetworkGone {
-        network: attachment.network.clone(),
-    };
-    if is_ours(chain.list()) && !attachment.source.exists() {
-        // It was removed, and making its bridge again would leave that to nobody.
-        return Err(gone());
-    }
     // What a packet filter still drops afterwards is told by `network inspect`.
     let dir = attachment.source.parent().unwrap_or(Path::new("/"));
     let settle = firewall::settle_for_attachment(dir, chain.list());
     let (added, settled) = join(chain.add(&conf), settle).await;
-    let result = match added {
-        Err(AttachError::Gone { .. }) => {
-            // Removed while we waited for it; its rules may have come again meanwhile.
-            let _ = firewall::withdraw(dir, chain.list()).await;
-            return Err(gone());
-        }
-        added => added.map_err(|error| failed(Report::of(&error)))?,
-    };
+    let result = added.map_err(|error| match error {
+        AttachError::Gone { network } => Error::NetworkGone { network },
+        error => failed(Report::of(&error)),
+    })?;
     match settled {
         Err(source) if firewall::is_essential(chain.list()) => {
             // Whoever gives this attachment up must find nothing of it; a DEL that fails is repeated
@@ -133,7 +121,7 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
     sweep.reserved = &reserved;
     let outcome = chain.del(&conf, attachment.result.as_ref()).await;
     if outcome.is_ok() && reachable && !thorough {
-        return Ok(());
+        return abandon(chain.list(), failed).await;
     }
     let swept = sweep_patiently(&sweep).await;
     match (outcome, swept.failures.first()) {
@@ -142,9 +130,18 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
         // A plugin may have failed, but nothing of the attachment is left.
         (_, None) => {
             chain.forget(&conf);
-            Ok(())
+            abandon(chain.list(), failed).await
         }
     }
+}
+
+/// The last one who leaves a network that was removed under him takes away what it left.
+async fn abandon(
+    list: &NetworkConfigList,
+    failed: impl FnOnce(Report) -> Error,
+) -> Result<(), Error> {
+    let done = manage::abandon(list).await;
+    done.map_err(|error| failed(Report::of(&error)))
 }
 
 /// The plugins of a supervisor that was killed go on without it: what they are about to make would

@@ -26,7 +26,10 @@ use crate::sys::lock::Lock;
 /// # Errors
 /// It is attached already, has no network of its own, or ADD fails; nothing has changed then.
 pub async fn connect(host: &Host, id: &ContainerId, attachment: Attachment) -> Result<(), Error> {
-    let request = Request::Connect(Box::new(attachment.clone()));
+    let request = Request::Connect {
+        attachment: Box::new(attachment.clone()),
+        again: false,
+    };
     if reach::ask(host, id, &request).await?.is_some() {
         return Ok(());
     }
@@ -45,6 +48,7 @@ pub async fn connect(host: &Host, id: &ContainerId, attachment: Attachment) -> R
 pub async fn disconnect(host: &Host, id: &ContainerId, network: &str) -> Result<(), Error> {
     let request = Request::Disconnect {
         network: network.to_owned(),
+        again: false,
     };
     if reach::ask(host, id, &request).await?.is_some() {
         return Ok(());
@@ -66,6 +70,8 @@ pub(super) async fn change_stopped(
     id: &ContainerId,
     change: impl FnOnce(&mut Record) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    // A lock would be made for one that there is not.
+    host.record(id).await?;
     let paths = Paths::new(&host.namespace, id);
     let taken = Lock::exclusive(&paths.lock).await;
     let _lock = taken.map_err(Error::file("lock", &paths.lock))?;
@@ -118,15 +124,22 @@ fn fitted(record: &Record, mut attachment: Attachment) -> Result<Attachment, Err
     }
 }
 
-/// [`connect`], by the supervisor of a running container.
+/// [`connect`], by the supervisor of a running container; `again` if one that died may have done it.
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn attach(supervisor: &Supervisor, attachment: Attachment) -> Result<(), Error> {
+pub async fn attach(
+    supervisor: &Supervisor,
+    attachment: Attachment,
+    again: bool,
+) -> Result<(), Error> {
     let _changing = supervisor.publishing.lock().await;
     check_alive(supervisor)?;
     let job = job(supervisor);
     let mut record = supervisor.record.borrow().clone();
+    if again && index_of(&record, &attachment.network).is_ok() {
+        return Ok(());
+    }
     let attachment = fitted(&record, attachment)?;
     record.network.attachments.push(attachment.clone());
     keep(supervisor, &record).await?;
@@ -147,14 +160,15 @@ pub async fn attach(supervisor: &Supervisor, attachment: Attachment) -> Result<(
     if let Some(last) = record.network.attachments.last_mut() {
         last.result = Some(result.to_value());
     }
-    let names = announce(supervisor, &record, &attachment, &result);
+    let names = announce(job, &record, &attachment, &result);
     job.steps.run(Step::Names, names).await?;
     attachment::order_routes(&record).await?;
     keep(supervisor, &record).await
 }
 
+/// Lets the container and the others of a network know of each other.
 async fn announce(
-    supervisor: &Supervisor,
+    job: Job<'_>,
     record: &Record,
     attachment: &Attachment,
     result: &CniResult,
@@ -163,32 +177,39 @@ async fn announce(
     let entry = neighbours::entry(record, attachment, result, false);
     let mut lines = vec![neighbours::entry(record, attachment, result, true)];
     lines.extend(names.join(record, &attachment.network, &entry)?);
-    names.rewrite(&supervisor.paths, &lines, &[]);
+    names.rewrite(job.paths, &lines, &[]);
     Ok(())
 }
 
-/// [`disconnect`], by the supervisor of a running container.
+/// Lets them forget each other.
+async fn silence(job: Job<'_>, record: &Record, attachment: &Attachment) -> Result<(), Error> {
+    let names = neighbours::lock().await?;
+    let network = &attachment.network;
+    let mut lines = names.of_others(record, network);
+    let result = attachment.result.clone().unwrap_or_default();
+    if let Ok(result) = CniResult::from_value(result, "") {
+        lines.push(neighbours::entry(record, attachment, &result, true));
+    }
+    names.leave(&record.namespace, &record.id, network)?;
+    names.rewrite(job.paths, &[], &lines);
+    Ok(())
+}
+
+/// [`disconnect`], by the supervisor of a running container; `again` if one that died may have done it.
 ///
 /// # Errors
 /// As [`disconnect`].
-pub async fn detach(supervisor: &Supervisor, network: &str) -> Result<(), Error> {
+pub async fn detach(supervisor: &Supervisor, network: &str, again: bool) -> Result<(), Error> {
     let _changing = supervisor.publishing.lock().await;
     check_alive(supervisor)?;
     let job = job(supervisor);
     let mut record = supervisor.record.borrow().clone();
-    let index = index_of(&record, network)?;
-    let attachment = record.network.attachments[index].clone();
-    let silence = async {
-        let names = neighbours::lock().await?;
-        let mut lines = names.of_others(&record, network);
-        let result = attachment.result.clone().unwrap_or_default();
-        if let Ok(result) = CniResult::from_value(result, "") {
-            lines.push(neighbours::entry(&record, &attachment, &result, true));
-        }
-        names.leave(&record.namespace, &record.id, network)?;
-        names.rewrite(&supervisor.paths, &[], &lines);
-        Ok(())
+    let index = match index_of(&record, network) {
+        Err(_) if again => return Ok(()),
+        found => found?,
     };
+    let attachment = record.network.attachments[index].clone();
+    let silence = silence(job, &record, &attachment);
     job.steps.run(Step::NamesRemove, silence).await?;
     let del = attachment::del(&record, &attachment, false);
     job.steps.run_on(Step::Detach, network, del).await?;
@@ -199,6 +220,39 @@ pub async fn detach(supervisor: &Supervisor, network: &str) -> Result<(), Error>
         drop::<ports::Reservation>(supervisor.running.ports.take());
     }
     Ok(())
+}
+
+/// Finishes what a supervisor that died was about: an attachment that was not made to its end, or was
+/// being taken away, goes; one that is there is known to the others.
+///
+/// What cannot be finished stays in the record, for `disconnect` and the way down.
+pub async fn settle(job: Job<'_>, record: &mut Record) {
+    for index in (0..record.network.attachments.len()).rev() {
+        let attachment = record.network.attachments[index].clone();
+        let network = attachment.network.as_str();
+        let known = neighbours::is_known_on(record, network);
+        // The result is the last thing written of an attachment, and the names are the first to go.
+        let made = match attachment.result {
+            Some(_) if known => continue,
+            Some(_) => None,
+            None => attachment::cached_result(record, &attachment),
+        };
+        let made = made.and_then(|value| CniResult::from_value(value, "").ok());
+        if let Some(result) = made {
+            record.network.attachments[index].result = Some(result.to_value());
+            let names = announce(job, record, &attachment, &result);
+            let _ = job.steps.run(Step::Names, names).await;
+            continue;
+        }
+        let silence = silence(job, record, &attachment);
+        let silenced = job.steps.run(Step::NamesRemove, silence).await;
+        let del = attachment::del(record, &attachment, true);
+        let gone = job.steps.run_on(Step::Detach, network, del).await;
+        if silenced.is_ok() && gone.is_ok() {
+            forget(record, index);
+        }
+    }
+    let _ = attachment::order_routes(record).await;
 }
 
 fn check_alive(supervisor: &Supervisor) -> Result<(), Error> {

@@ -168,9 +168,14 @@ impl Names {
 
 /// Whether a container is known on any of its networks.
 pub fn is_known(record: &Record) -> bool {
-    let name = note_name(&record.namespace, &record.id);
     let mut networks = record.network.attachments.iter();
-    networks.any(|one| Path::new(NOTES).join(&one.network).join(&name).exists())
+    networks.any(|one| is_known_on(record, &one.network))
+}
+
+/// Whether a container is known on a network.
+pub fn is_known_on(record: &Record, network: &str) -> bool {
+    let name = note_name(&record.namespace, &record.id);
+    Path::new(NOTES).join(network).join(name).exists()
 }
 
 /// Makes a container unknown on all its networks.

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::error::Error;
 use super::host::Host;
 use super::view::{self, View};
-use crate::network::NetworkConfigList;
 use crate::network::manage::{self, ManageError};
+use crate::network::{NetworkConfigList, ask};
 
 /// The containers of the namespace that have a network, the newest first.
 ///
@@ -30,10 +30,24 @@ pub async fn users(host: &Host, network: &str) -> Result<Vec<View>, Error> {
 /// See [`ManageError`].
 pub async fn remove(host: &Host, dir: &Path, list: &NetworkConfigList) -> Result<(), ManageError> {
     // What is attached is seen without containerd as well.
-    let containers = async || {
-        let users = users(host, list.name()).await.unwrap_or_default();
-        let name = |view: &View| format!("container \"{}\"", view.record.id);
-        users.iter().map(name).collect()
-    };
+    let containers = async || users_anywhere(host, list.name()).await.unwrap_or_default();
     manage::remove(dir, list, containers).await
+}
+
+/// The containers of all namespaces that have a network, in the words of
+/// [`crate::network::ask::holder`].
+async fn users_anywhere(host: &Host, network: &str) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for name in host.client().await?.list_namespaces().await? {
+        // What is no name for a namespace of ours has no container of ours.
+        let Ok(namespace) = name.parse() else {
+            continue;
+        };
+        let there = Host::new(host.address.clone(), namespace);
+        for view in users(&there, network).await? {
+            let netns = view.record.id.netns_name(&there.namespace);
+            found.push(ask::holder_of(&netns));
+        }
+    }
+    Ok(found)
 }

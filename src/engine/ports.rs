@@ -137,7 +137,13 @@ fn tell(network: &mut Network) {
 fn choose(ports: &mut [PublishedPort]) -> Result<Reservation, PortError> {
     let published = published();
     let mut held = Vec::new();
-    for port in ports {
+    // Who has less of a choice comes first.
+    let mut order: Vec<&mut PublishedPort> = ports.iter_mut().collect();
+    order.sort_by_key(|port| match port.wanted {
+        (0, _) => u16::MAX,
+        (first, last) => last - first,
+    });
+    for port in order {
         let own = choose_one(port, &published)?;
         held.extend(own);
     }
@@ -343,6 +349,22 @@ mod tests {
         assert_eq!(error.class(), Class::AlreadyExists, "{error}");
         drop((first, second));
         choose(&mut same).unwrap();
+    }
+
+    #[test]
+    fn a_fixed_port_is_not_taken_by_a_range_before_it() {
+        let probe = ports("127.0.0.1::80");
+        let mut all = probe.clone();
+        drop(choose(&mut all).unwrap());
+        let first = all[0].host_port;
+        let mut all = ports(&format!(
+            "127.0.0.1:{first}-{}:80",
+            first.saturating_add(20)
+        ));
+        all.extend(ports(&format!("127.0.0.1:{first}:81")));
+        let _held = choose(&mut all).unwrap();
+        assert_eq!(all[1].host_port, first);
+        assert!(all[0].host_port > first && all[0].container_port == 80);
     }
 
     #[test]

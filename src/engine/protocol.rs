@@ -82,11 +82,18 @@ pub enum Request {
         signal: Option<i32>,
     },
     /// Attach a network; one without an interface's name is given a free one.
-    Connect(Box<Attachment>),
+    Connect {
+        /// What is to be.
+        attachment: Box<Attachment>,
+        /// A supervisor died with this in hand, and may have done it.
+        again: bool,
+    },
     /// Detach a network.
     Disconnect {
         /// Its name.
         network: String,
+        /// As with `Connect`.
+        again: bool,
     },
     /// Have another restart policy.
     Policy {
@@ -114,6 +121,17 @@ pub enum Request {
     CloseStdin,
     /// The client leaves; the process goes on.
     Detach,
+}
+
+impl Request {
+    /// What is asked of the next supervisor, where one died with this in hand.
+    #[must_use]
+    pub fn repeated(mut self) -> Self {
+        if let Self::Connect { again, .. } | Self::Disconnect { again, .. } = &mut self {
+            *again = true;
+        }
+        self
+    }
 }
 
 /// A further process.

@@ -33,8 +33,9 @@ pub async fn reach(
     pipes: PipeEnds,
 ) -> Result<Option<(Session, Event)>, Error> {
     let paths = host.paths(id)?;
+    let mut request = request.clone();
     for _ in 0..TRIES {
-        let session = Session::open(id, &paths, request, pipes.clone()).await?;
+        let session = Session::open(id, &paths, &request, pipes.clone()).await?;
         let heard = session.is_some();
         if let Some(mut session) = session {
             match session.event().await {
@@ -48,7 +49,12 @@ pub async fn reach(
         match supervision(&paths) {
             Supervision::None => return Ok(None),
             Supervision::Dead if heard && matches!(request, Request::Exec(_)) => break,
-            Supervision::Dead => recover::adopt(&host.address, &host.namespace, id).await?,
+            Supervision::Dead => {
+                if heard {
+                    request = request.repeated();
+                }
+                recover::adopt(&host.address, &host.namespace, id).await?;
+            }
             Supervision::Alive => sleep(PAUSE).await,
         }
     }

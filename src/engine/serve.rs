@@ -93,22 +93,22 @@ pub async fn client(
             thaw(supervisor).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
         }
-        Request::Connect(attachment) => match connect::attach(supervisor, *attachment).await {
-            Ok(()) => tell(&channel, &started(supervisor)).await,
-            Err(error) => refuse(&channel, &error).await,
-        },
-        Request::Disconnect { network } => match connect::detach(supervisor, &network).await {
-            Ok(()) => tell(&channel, &started(supervisor)).await,
-            Err(error) => refuse(&channel, &error).await,
-        },
-        Request::Policy { policy } => match policy::apply(supervisor, policy).await {
-            Ok(()) => tell(&channel, &started(supervisor)).await,
-            Err(error) => refuse(&channel, &error).await,
-        },
-        Request::Signal { number } => match kill(supervisor, number).await {
-            Ok(()) => tell(&channel, &started(supervisor)).await,
-            Err(error) => refuse(&channel, &error).await,
-        },
+        Request::Connect { attachment, again } => {
+            let done = connect::attach(supervisor, *attachment, again).await;
+            answer(supervisor, &channel, done).await;
+        }
+        Request::Disconnect { network, again } => {
+            let done = connect::detach(supervisor, &network, again).await;
+            answer(supervisor, &channel, done).await;
+        }
+        Request::Policy { policy } => {
+            let done = policy::apply(supervisor, policy).await;
+            answer(supervisor, &channel, done).await;
+        }
+        Request::Signal { number } => {
+            let done = kill(supervisor, number).await;
+            answer(supervisor, &channel, done).await;
+        }
         // These belong to a session, and there is none.
         Request::Resize { .. } | Request::CloseStdin | Request::Detach => {}
     }
@@ -117,6 +117,14 @@ pub async fn client(
 /// Sends an event to a client that may have gone.
 pub async fn tell(channel: &Channel, event: &Event) {
     let _ = channel.send(event, &[]).await;
+}
+
+/// Says that it was done, or why not.
+async fn answer(supervisor: &Supervisor, channel: &Channel, done: Result<(), Error>) {
+    match done {
+        Ok(()) => tell(channel, &started(supervisor)).await,
+        Err(error) => refuse(channel, &error).await,
+    }
 }
 
 async fn refuse(channel: &Channel, error: &Error) {

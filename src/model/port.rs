@@ -145,7 +145,7 @@ pub enum InvalidPort {
     #[error("{0:?} is not a range of ports")]
     Range(String),
     /// Ranges of different lengths.
-    #[error("{host} ports of the host cannot be given to {container} of the container")]
+    #[error("the host's {host} and the container's {container} ports cannot be paired")]
     Lengths {
         /// How many on the host.
         host: usize,

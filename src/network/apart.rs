@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::config::{self, NetworkConfigList};
-use super::create::{bridge_of, is_ours, kept};
+use super::create::{gateways_of, is_ours, kept};
 use super::rules::{RulesError, nft_json, objects, run};
 
 /// Whether a flag of a network of ours is set.
@@ -53,13 +53,20 @@ pub(super) fn table(dir: &Path) -> String {
     format!("netrun-{short}")
 }
 
+/// Interfaces, as nft takes them.
+fn set(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    format!("{{ {} }}", quoted.join(", "))
+}
+
 /// A drop in any table is final, whatever others accept.
 fn apart(table: &str, lists: &[NetworkConfigList]) -> String {
     // The first makes the second possible where there is no such table.
     let mut script = format!("add table inet {table}\ndelete table inet {table}\n");
     let bridges = |flag: &str| {
         let own = lists.iter().filter(|list| is_ours(list) && is(list, flag));
-        own.filter_map(|list| Some((list.name(), bridge_of(list)?)))
+        let own = own.map(|list| (list.name(), gateways_of(list)));
+        own.filter(|(_, gateways)| !gateways.is_empty())
             .collect::<Vec<_>>()
     };
     let (internal, isolated) = (bridges("internal"), bridges("isolate"));
@@ -70,22 +77,17 @@ fn apart(table: &str, lists: &[NetworkConfigList]) -> String {
     let mut drop = |name: &str, matches: String| {
         let _ = writeln!(rules, "    {matches} drop comment \"{table}:{name}\"");
     };
-    for (name, bridge) in &internal {
-        drop(
-            name,
-            format!("iifname \"{bridge}\" oifname != \"{bridge}\""),
-        );
-        drop(
-            name,
-            format!("iifname != \"{bridge}\" oifname \"{bridge}\""),
-        );
+    for (name, gateways) in &internal {
+        let own = set(gateways);
+        drop(name, format!("iifname {own} oifname != {own}"));
+        drop(name, format!("iifname != {own} oifname {own}"));
     }
-    for (name, bridge) in &isolated {
-        let others = isolated.iter().filter(|(_, other)| other != bridge);
-        let others: Vec<String> = others.map(|(_, other)| format!("\"{other}\"")).collect();
+    for (name, gateways) in &isolated {
+        let others = isolated.iter().filter(|(other, _)| other != name);
+        let others: Vec<String> = others.flat_map(|(_, other)| other.clone()).collect();
         if !others.is_empty() {
-            let others = others.join(", ");
-            drop(name, format!("iifname \"{bridge}\" oifname {{ {others} }}"));
+            let (own, others) = (set(gateways), set(&others));
+            drop(name, format!("iifname {own} oifname {others}"));
         }
     }
     let _ = write!(
@@ -128,11 +130,11 @@ mod tests {
             ],
         );
         assert!(
-            script.contains("iifname \"br-in\" oifname != \"br-in\" drop"),
+            script.contains("iifname { \"br-in\" } oifname != { \"br-in\" } drop"),
             "{script}"
         );
         assert!(
-            script.contains("iifname \"br-a\" oifname { \"br-b\" } drop"),
+            script.contains("iifname { \"br-a\" } oifname { \"br-b\" } drop"),
             "{script}"
         );
         assert!(!script.contains("br-c"), "{script}");

@@ -132,12 +132,21 @@ const READ_MAC: [&str; 3] = ["bridge", "macvlan", "tuning"];
 /// Who has an attachment, in words: a container of ours by its name, others by their id.
 pub fn holder(cached: &CachedAttachment) -> String {
     let netns = cached.netns.rsplit('/').next().unwrap_or_default();
-    match netns.strip_prefix("netrun-") {
-        Some(name) => match name.split_once("--") {
-            Some((namespace, id)) => format!("container \"{id}\" of namespace \"{namespace}\""),
-            None => format!("container \"{name}\""),
-        },
-        None => format!("\"{}\"", cached.container_id),
+    match netns.starts_with(NETNS) {
+        true => holder_of(netns),
+        false => format!("\"{}\"", cached.container_id),
+    }
+}
+
+/// What the name of a network namespace of ours begins with.
+const NETNS: &str = "netrun-";
+
+/// A container of ours in words, by the name of its network namespace.
+pub fn holder_of(netns: &str) -> String {
+    let name = netns.strip_prefix(NETNS).unwrap_or(netns);
+    match name.split_once("--") {
+        Some((namespace, id)) => format!("container \"{id}\" of namespace \"{namespace}\""),
+        None => format!("container \"{name}\""),
     }
 }
 

@@ -15,7 +15,7 @@ use super::cache::{CacheError, CachedAttachment};
 use super::chain::{Callee, Chain};
 use super::config::NetworkConfigList;
 use super::locks::LockError;
-use super::ours::is_ours;
+use super::ours::is_gone;
 use super::plugin::{CniError, PluginError};
 use super::request;
 use super::result::CniResult;
@@ -57,10 +57,10 @@ pub enum AttachError {
     /// A lock could not be taken; nothing was done.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// It is a network of ours that was removed; nothing was done.
+    /// The network was removed; nothing was done.
     #[error("network \"{network}\" is gone")]
     Gone {
-        /// The network.
+        /// Its name.
         network: String,
     },
     /// A program of the chain is missing; nothing was done.
@@ -158,8 +158,10 @@ impl Explain for AttachError {
             Self::NoNetns { .. } | Self::Netns { .. } => {
                 Some("name one that ip netns lists, by its path: /run/netns/NAME".to_owned())
             }
+            Self::Gone { network } => {
+                Some(format!("make it again: netrun network create {network}"))
+            }
             Self::Parameter(error) => error.hint(),
-            Self::Gone { network } => Some(format!("netrun network create {network}")),
             Self::Lock(_) => None,
         }
     }
@@ -181,8 +183,9 @@ impl Chain {
             .locks
             .attach(name, || self.cache.has_any_of(name))
             .await?;
-        // Who removes it holds the lock: what is there now stays until this attachment can be seen.
-        if is_ours(&self.list) && !self.list.source().exists() {
+        // Whoever removes it holds the lock until the file is gone. Its bridge would come back, and be
+        // left to nobody.
+        if is_gone(&self.list) {
             let network = name.to_owned();
             return Err(AttachError::Gone { network });
         }

@@ -11,10 +11,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::config::NetworkConfigList;
-use super::create_error::CreateError;
-pub use super::ours::{KEY, bridge_of, file_of, is_ours, kept};
-use super::pool::hosts;
-use super::subnets::{Surroundings, others, overlap, pick_v4, pick_v6, shown, taken};
+use super::create_error::{CreateError, MAX_NAME};
+pub use super::ours::{KEY, bridge_of, file_of, gateways_of, is_ours, kept};
+use super::subnets::Surroundings;
 use super::validate;
 
 /// Where `host-local` keeps the addresses of our networks: they are given anew after a boot.
@@ -121,6 +120,11 @@ impl NewNetwork {
 
     fn check_name(&self, around: &Surroundings<'_>) -> Result<(), CreateError> {
         validate::network_name(&self.name)?;
+        if self.name.len() > MAX_NAME {
+            return Err(CreateError::LongName {
+                name: self.name.clone(),
+            });
+        }
         if RESERVED.contains(&self.name.as_str()) {
             return Err(CreateError::Reserved(self.name.clone()));
         }
@@ -159,10 +163,16 @@ impl NewNetwork {
             return Err(CreateError::Mtu { mtu, least });
         }
         if let Some(bridge) = &self.bridge {
-            validate::ifname(bridge)?;
+            validate::bridge_name(bridge, self.bridge_most())?;
             self.check_free(bridge, around)?;
         }
         Ok(())
+    }
+
+    /// How long the bridge's name may be: the interface of a gateway in a VLAN is `BRIDGE.VLAN`.
+    fn bridge_most(&self) -> usize {
+        let suffix = self.vlan.map_or(0, |vlan| format!(".{vlan}").len());
+        validate::MAX_IFNAME - suffix
     }
 
     fn has_v6(&self) -> bool {
@@ -185,103 +195,6 @@ impl NewNetwork {
             }),
             false => Ok(()),
         }
-    }
-
-    fn choose_subnets(&self, around: &Surroundings<'_>) -> Result<Vec<IpNet>, CreateError> {
-        for subnet in &self.subnets {
-            self.check_subnet(*subnet, around)?;
-        }
-        let of_family = |v4: bool| {
-            self.subnets
-                .iter()
-                .filter(move |net| net.addr().is_ipv4() == v4)
-        };
-        for v4 in [true, false] {
-            if let Some(second) = of_family(v4).nth(1) {
-                return Err(CreateError::SecondSubnet(*second));
-            }
-        }
-        let mut subnets = self.subnets.clone();
-        if subnets.is_empty() && self.driver != Driver::Bridge {
-            return Err(CreateError::NoSubnet(self.driver.name()));
-        }
-        // Only IPv6 was named: then that is what is wanted.
-        if subnets.is_empty() {
-            subnets
-                .push(pick_v4(around).ok_or_else(|| CreateError::Exhausted(shown(around.pools)))?);
-        }
-        if self.ipv6 && of_family(false).next().is_none() {
-            let picked = pick_v6(&self.name, around);
-            subnets.push(picked.ok_or_else(|| CreateError::Exhausted("fd00::/8".to_owned()))?);
-        }
-        Ok(subnets)
-    }
-
-    fn check_subnet(&self, subnet: IpNet, around: &Surroundings<'_>) -> Result<(), CreateError> {
-        if subnet.addr() != subnet.network() {
-            let proposal = subnet.trunc();
-            return Err(CreateError::HostBits { subnet, proposal });
-        }
-        let address = subnet.addr();
-        let special = address.is_loopback() || address.is_multicast() || address.is_unspecified();
-        if special || hosts(subnet).is_none() {
-            return Err(CreateError::Unusable(subnet));
-        }
-        if let Some((other, name)) = others(around).find(|(other, _)| overlap(&subnet, other)) {
-            let by = format!("network \"{name}\" ({other})");
-            return Err(CreateError::Overlap { subnet, by });
-        }
-        // Beside an interface of the host, its network is just what is wanted.
-        let mut routes = taken(around).filter(|_| self.driver == Driver::Bridge);
-        match routes.find(|route| overlap(&subnet, route)) {
-            Some(route) => Err(CreateError::Overlap {
-                subnet,
-                by: format!("a route of this host ({route})"),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// The plugin's range sets, one for each subnet.
-    fn ranges(&self, subnets: &[IpNet]) -> Result<Vec<Value>, CreateError> {
-        let mut sets = Vec::new();
-        let within = |address: &IpAddr, net: &IpNet| net.contains(address);
-        for gateway in &self.gateways {
-            if !subnets.iter().any(|net| within(gateway, net)) {
-                return Err(CreateError::Gateway(*gateway));
-            }
-        }
-        for range in &self.ip_ranges {
-            if !subnets.iter().any(|net| net.contains(range)) {
-                return Err(CreateError::Range(*range));
-            }
-        }
-        for subnet in subnets {
-            let (first, last) = hosts(*subnet).ok_or(CreateError::Unusable(*subnet))?;
-            let mut gateways = self
-                .gateways
-                .iter()
-                .filter(|gateway| within(gateway, subnet));
-            let gateway = gateways.next().copied().unwrap_or(first);
-            if gateways.next().is_some() || gateway < first || gateway > last {
-                return Err(CreateError::Gateway(gateway));
-            }
-            let mut set = json!({"subnet": subnet, "gateway": gateway});
-            let mut ranges = self
-                .ip_ranges
-                .iter()
-                .filter(|range| subnet.contains(*range));
-            if let Some(range) = ranges.next() {
-                let (start, end) = bounds(range, first, last);
-                set["rangeStart"] = json!(start);
-                set["rangeEnd"] = json!(end);
-            }
-            if let Some(second) = ranges.next() {
-                return Err(CreateError::Range(*second));
-            }
-            sets.push(json!([set]));
-        }
-        Ok(sets)
     }
 
     fn ipam(&self, ranges: &[Value]) -> Value {
@@ -329,10 +242,11 @@ impl NewNetwork {
 
     fn bridge_name(&self, around: &Surroundings<'_>) -> Result<String, CreateError> {
         let plain = format!("br-{}", self.name);
-        if validate::ifname(&plain).is_ok() && self.check_free(&plain, around).is_ok() {
+        let most = self.bridge_most();
+        if validate::bridge_name(&plain, most).is_ok() && self.check_free(&plain, around).is_ok() {
             return Ok(plain);
         }
-        let hashed = format!("br-{}", &hex(&self.name)[..12]);
+        let hashed = format!("br-{}", &hex(&self.name)[..most - "br-".len()]);
         self.check_free(&hashed, around)?;
         Ok(hashed)
     }
@@ -352,6 +266,9 @@ impl NewNetwork {
                 .find(|link| link.is_default)
                 .ok_or(CreateError::NoDefaultParent),
         }?;
+        if parent.name == "lo" {
+            return Err(CreateError::Loopback(parent.name.clone()));
+        }
         if let Some(mtu) = self.mtu.filter(|mtu| *mtu > parent.mtu) {
             let parent = parent.clone();
             return Err(CreateError::MtuOfParent {
@@ -375,11 +292,6 @@ impl NewNetwork {
         plugin.insert("ipam".to_owned(), self.ipam(ranges));
         Ok(Value::Object(plugin))
     }
-}
-
-/// The addresses of a part, without those of the whole that no interface can have.
-fn bounds(range: &IpNet, first: IpAddr, last: IpAddr) -> (IpAddr, IpAddr) {
-    (range.network().max(first), range.broadcast().min(last))
 }
 
 fn hex(text: &str) -> String {

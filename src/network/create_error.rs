@@ -9,12 +9,21 @@ use ipnet::IpNet;
 use super::validate::InvalidParameter;
 use crate::model::class::{Class, Explain};
 
+/// The longest name of a network that we make, in bytes; a container's is as long at most.
+pub const MAX_NAME: usize = 63;
+
 /// Why a network cannot be made. Nothing has been changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The name or the bridge's breaks the rules.
     #[error(transparent)]
     Parameter(#[from] InvalidParameter),
+    /// The name is too long for a host's name in `NAME.NETWORK`.
+    #[error("the name {name:?} has {} bytes, and a network's has {MAX_NAME} at most", name.len())]
+    LongName {
+        /// The name.
+        name: String,
+    },
     /// The name means something else.
     #[error("a network cannot be called \"{0}\": --net {0} means something else")]
     Reserved(String),
@@ -26,6 +35,9 @@ pub enum CreateError {
         /// Its file.
         path: PathBuf,
     },
+    /// The file is another network's, or is broken.
+    #[error("the file {} is there already, and holds something else", .0.display())]
+    FileTaken(PathBuf),
     /// An option of another driver.
     #[error("the driver {driver} has no option {option}")]
     Unfit {
@@ -71,7 +83,17 @@ pub enum CreateError {
         /// What was probably meant.
         proposal: IpNet,
     },
-    /// It has too few addresses, or such as are nobody's.
+    /// It has addresses that cannot be an interface's.
+    #[error(
+        "{subnet} cannot be a network's subnet: it overlaps with {special}, which is set aside"
+    )]
+    Special {
+        /// What was given.
+        subnet: IpNet,
+        /// What it runs into.
+        special: IpNet,
+    },
+    /// It has too few addresses.
     #[error("{0} cannot be a network's subnet: it has no two addresses for interfaces")]
     Unusable(IpNet),
     /// Two of one family.
@@ -101,6 +123,12 @@ pub enum CreateError {
         "{0} cannot be the range of addresses: it is not part of the network, or the second one of its subnet"
     )]
     Range(IpNet),
+    /// A range with nothing in it.
+    #[error("{0} cannot be the range of addresses: none of it is left for a container")]
+    EmptyRange(IpNet),
+    /// The loopback interface.
+    #[error("nothing can be beside interface \"{0}\": it leads nowhere")]
+    Loopback(String),
     /// There is no such interface.
     #[error("there is no interface \"{name}\"; there are: {}", known.join(", "))]
     NoParent {
@@ -125,7 +153,9 @@ pub enum CreateError {
 impl Explain for CreateError {
     fn class(&self) -> Class {
         match self {
-            Self::Exists { .. } | Self::BridgeTaken { .. } => Class::AlreadyExists,
+            Self::Exists { .. } | Self::FileTaken(_) | Self::BridgeTaken { .. } => {
+                Class::AlreadyExists
+            }
             Self::NoParent { .. } => Class::NotFound,
             Self::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Class::Denied
@@ -140,7 +170,11 @@ impl Explain for CreateError {
             Self::Exists { name, .. } => Some(format!(
                 "use it, remove it (netrun network rm {name}), or say --ignore"
             )),
+            Self::FileTaken(path) => Some(format!("look at it, and move it away: mv {} /root", path.display())),
             Self::HostBits { proposal, .. } => Some(format!("try {proposal}")),
+            Self::Gateway(_) | Self::Range(_) | Self::EmptyRange(_) => {
+                Some("name the network's addresses with --subnet, and what lies within with --gateway and --ip-range".to_owned())
+            }
             Self::Overlap { .. } => Some("leave --subnet away to be given a free one".to_owned()),
             Self::NoSubnet(_) => Some("give the parent's network with --subnet, and part of it with --ip-range".to_owned()),
             Self::Exhausted(_) => Some(

@@ -134,6 +134,19 @@ fn names_that_are_too_long_for_a_bridge_are_hashed() {
 }
 
 #[test]
+fn a_bridge_leaves_room_for_its_vlan() {
+    let list = conflist(|new| {
+        new.name = "a-very-long-network".to_owned();
+        new.vlan = Some(4000);
+    });
+    let list = list.unwrap();
+    let gateways = gateways_of(&list);
+    assert_eq!(gateways.len(), 2);
+    assert!(gateways[1].ends_with(".4000") && gateways[1].len() == 15);
+    assert_eq!(gateways_of(&conflist(|_| {}).unwrap()), ["br-lan"]);
+}
+
+#[test]
 fn networks_beside_an_interface() {
     let list = conflist(|new| {
         new.driver = Driver::Macvlan;
@@ -149,6 +162,11 @@ fn networks_beside_an_interface() {
 }
 
 type Change = fn(&mut NewNetwork);
+
+fn ranged(new: &mut NewNetwork, range: &str) {
+    new.subnets = nets(&["10.5.0.0/24"]);
+    new.ip_ranges = nets(&[range]);
+}
 
 const REFUSED: &[(Change, Class)] = &[
     (|new| new.name = "old".to_owned(), Class::AlreadyExists),
@@ -222,6 +240,41 @@ const REFUSED: &[(Change, Class)] = &[
         },
         Class::NotFound,
     ),
+    (
+        |new| new.bridge = Some("br+".to_owned()),
+        Class::InvalidInput,
+    ),
+    (
+        |new| {
+            new.bridge = Some("br-123456789".to_owned());
+            new.vlan = Some(4000);
+        },
+        Class::InvalidInput,
+    ),
+    (|new| new.name = "n".repeat(64), Class::InvalidInput),
+    (
+        |new| {
+            new.driver = Driver::Macvlan;
+            new.parent = Some("lo".to_owned());
+            new.subnets = nets(&["10.5.0.0/16"]);
+        },
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["240.0.0.0/24"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["64.0.0.0/2"]),
+        Class::InvalidInput,
+    ),
+    (
+        |new| new.subnets = nets(&["fe80::/64"]),
+        Class::InvalidInput,
+    ),
+    (|new| ranged(new, "10.5.0.0/32"), Class::InvalidInput),
+    (|new| ranged(new, "10.5.0.1/32"), Class::InvalidInput),
+    (|new| ranged(new, "10.5.0.17/28"), Class::InvalidInput),
     (|new| new.mtu = Some(10), Class::InvalidInput),
     (
         |new| {
@@ -256,4 +309,20 @@ fn pools_can_be_used_up() {
     };
     let error = new(|_| {}).conflist(&around).unwrap_err();
     assert!(matches!(error, CreateError::Exhausted(_)), "{error}");
+    let pools = [SubnetPool {
+        base: "fd07::/63".parse().unwrap(),
+        size: 64,
+    }];
+    let routes = [("fd07::".parse().unwrap(), 64)];
+    let around = Surroundings {
+        routes: &routes,
+        pools: &pools,
+        ..around
+    };
+    let six = |new: &mut NewNetwork| {
+        new.subnets = nets(&["10.5.0.0/24"]);
+        new.ipv6 = true;
+    };
+    let text = new(six).conflist(&around).unwrap();
+    assert!(text.contains("\"fd07:0:0:1::/64\""), "{text}");
 }

@@ -13,11 +13,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ipnet::IpNet;
 
 use super::config::{self, ConfigError, NetworkConfigList};
+use super::pool;
 use super::subnets::DEFAULT_ROUTE_BITS;
 use crate::model::class::{Class, Explain};
 
 /// The default network's name.
 pub const NAME: &str = "netrun";
+
+/// What a bridge has where nothing is said.
+const USUAL_MTU: u32 = 1500;
+
+/// docker's word for it.
+pub const WORD: &str = "bridge";
 
 /// Its configuration, complete but for the choice of addresses: it stands there with the first of
 /// [`RANGES`].
@@ -38,8 +45,8 @@ pub const RANGES: [&str; 5] = [
 /// The default network could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DefaultNetworkError {
-    /// Every range of ours is routed somewhere.
-    #[error("no address range is free for the default network: this host has routes into {}", RANGES.join(", "))]
+    /// Every range of ours is routed somewhere, or another network's.
+    #[error("no address range is free for the default network: routes of this host or other networks lead into {}", RANGES.join(", "))]
     NoFreeRange,
     /// The file cannot be written.
     #[error("cannot write the default network {}", path.display())]
@@ -85,36 +92,79 @@ pub fn file_name(network: &str) -> String {
     format!("zz-netrun-{network}.conflist")
 }
 
+/// The network that is meant by a name: docker's word for the default one is that, unless there is a
+/// network of that very name.
+pub fn meant<'n>(dir: &Path, name: &'n str) -> &'n str {
+    let absent = |error: ConfigError| {
+        matches!(
+            error,
+            ConfigError::NoConfigs { .. } | ConfigError::NotFound { .. }
+        )
+    };
+    match name == WORD && config::load(dir, WORD).is_err_and(absent) {
+        true => NAME,
+        false => name,
+    }
+}
+
 /// Finds the default network in a directory, or makes it, with an address range that is clear of
-/// the host's routes (destination and length of its prefix).
+/// the host's routes (destination and length of its prefix) and of the other networks there, and with
+/// packets as large as what leads out can carry (`mtu`).
 pub fn load_or_create(
     dir: &Path,
     routes: &[(IpAddr, u8)],
+    mtu: Option<u32>,
 ) -> Result<NetworkConfigList, DefaultNetworkError> {
     match config::load(dir, NAME) {
         Err(ConfigError::NoConfigs { .. } | ConfigError::NotFound { .. }) => {}
         other => return Ok(other?),
     }
-    let text = conflist(routes).ok_or(DefaultNetworkError::NoFreeRange)?;
+    let networks = config::scan(dir).networks;
+    let others: Vec<IpNet> = networks.iter().flat_map(pool::subnets).collect();
+    let text = conflist(routes, &others, mtu).ok_or(DefaultNetworkError::NoFreeRange)?;
     let path = dir.join(file_name(NAME));
     write_once(&path, &text).map_err(|source| DefaultNetworkError::Write { path, source })?;
     Ok(config::load(dir, NAME)?)
 }
 
 /// The network's text with the first free range; nothing if none is free.
-fn conflist(routes: &[(IpAddr, u8)]) -> Option<String> {
-    let taken: Vec<IpNet> = routes
+fn conflist(routes: &[(IpAddr, u8)], others: &[IpNet], mtu: Option<u32>) -> Option<String> {
+    let routed = routes
         .iter()
         .filter(|(_, bits)| *bits >= DEFAULT_ROUTE_BITS)
-        .filter_map(|(address, bits)| IpNet::new(*address, *bits).ok())
-        .collect();
+        .filter_map(|(address, bits)| IpNet::new(*address, *bits).ok());
+    let taken: Vec<IpNet> = routed.chain(others.iter().copied()).collect();
     let free = |range: &IpNet| {
         let overlaps = |route: &IpNet| route.contains(range) || range.contains(route);
         !taken.iter().any(overlaps)
     };
     let mut ranges = RANGES.iter().filter_map(|range| range.parse().ok());
     let range = ranges.find(free)?;
-    Some(TEMPLATE.replace(RANGES[0], &range.to_string()))
+    let text = TEMPLATE.replace(RANGES[0], &range.to_string());
+    let Some(mtu) = mtu.filter(|mtu| *mtu != USUAL_MTU) else {
+        return Some(text);
+    };
+    let place = "\"isGateway\": true,";
+    Some(text.replace(place, &format!("{place}\n      \"mtu\": {mtu},")))
+}
+
+/// What the name of a file that is being written begins with; its writer's pid follows.
+const DRAFT: &str = ".netrun-";
+
+/// Removes the files that processes which are gone did not finish.
+pub(super) fn sweep_drafts(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let draft = name
+            .to_str()
+            .filter(|name| name.ends_with(".tmp"))
+            .and_then(|name| name.strip_prefix(DRAFT));
+        let writer = draft.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if writer.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            // Nobody reads it; the next sweep tries again.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Writes a file whole, unless it is there already.
@@ -124,7 +174,7 @@ pub(super) fn write_once(path: &Path, text: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     // No runtime looks at a file with this ending.
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let temporary = dir.join(format!(".netrun-{}-{count}.tmp", std::process::id()));
+    let temporary = dir.join(format!("{DRAFT}{}-{count}.tmp", std::process::id()));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o644);
     let written = options
@@ -148,7 +198,7 @@ mod tests {
     fn subnet(routes: &[&str]) -> Option<String> {
         let routes = routes.iter().map(|route| route.parse::<IpNet>().unwrap());
         let routes: Vec<_> = routes.map(|net| (net.addr(), net.prefix_len())).collect();
-        let text = conflist(&routes)?;
+        let text = conflist(&routes, &[], None)?;
         let list = NetworkConfigList::parse(&text, Path::new("x")).unwrap();
         let ipam = &list.plugins()[0].object()["ipam"];
         Some(ipam["ranges"][0][0]["subnet"].as_str().unwrap().to_owned())
@@ -170,11 +220,18 @@ mod tests {
         assert_eq!(subnet(&["10.0.0.0/8"]).unwrap(), "172.29.240.0/20");
         let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
         assert_eq!(subnet(&private), None);
+        let other = ["10.61.128.0/17".parse().unwrap()];
+        assert!(
+            conflist(&[], &other, None)
+                .unwrap()
+                .contains("10.62.0.0/16")
+        );
     }
 
     #[test]
     fn it_is_what_the_engine_relies_on() {
-        let text = conflist(&[]).unwrap();
+        let text = conflist(&[], &[], Some(1450)).unwrap();
+        assert!(text.contains("\"mtu\": 1450,"), "{text}");
         let list = NetworkConfigList::parse(&text, Path::new("x")).unwrap();
         assert_eq!(list.name(), NAME);
         assert_eq!(list.plugin_types(), ["bridge", "portmap"]);
@@ -196,7 +253,7 @@ mod tests {
         let lists: Vec<_> = std::thread::scope(|scope| {
             let make = |routes| {
                 let dir = &dir;
-                scope.spawn(move || load_or_create(dir, routes).unwrap())
+                scope.spawn(move || load_or_create(dir, routes, None).unwrap())
             };
             let all: Vec<_> = (0..8).map(|i| make(&routes[..i % 3])).collect();
             all.into_iter()
@@ -215,12 +272,31 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_writes_any_more_is_swept() {
+        let dir = std::env::temp_dir().join(format!("netrun-drafts-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let ours = format!(".netrun-{}-0.tmp", std::process::id());
+        for file in [
+            &ours,
+            ".netrun-99999999-0.tmp",
+            ".netrun-x.tmp",
+            "a.conflist",
+        ] {
+            fs::write(dir.join(file), "").unwrap();
+        }
+        sweep_drafts(&dir);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 3);
+        assert!(dir.join(ours).exists());
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
     fn a_file_in_the_way_that_is_broken_is_told() {
         let dir =
             std::env::temp_dir().join(format!("netrun-default-broken-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join(file_name(NAME)), "{").unwrap();
-        let error = load_or_create(&dir, &[]).unwrap_err();
+        let error = load_or_create(&dir, &[], None).unwrap_err();
         assert!(
             error
                 .to_string()

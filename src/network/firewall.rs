@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use super::apart::{is, is_apart, is_kept_apart, keep_apart, table};
 use super::config::{self, NetworkConfigList};
-use super::create::{bridge_of, is_ours};
+use super::create::{gateways_of, is_ours};
 use super::locks;
+use super::ours::is_gone;
 use super::rules::{RulesError, run};
 use crate::sys::lock::Lock;
 
@@ -41,9 +42,10 @@ async fn lock() -> Option<Lock> {
 }
 
 async fn settle_locked(dir: &Path, list: &NetworkConfigList) -> Result<(), FirewallError> {
-    let Some(bridge) = bridge_of(list).filter(|_| is_ours(list)) else {
+    let gateways = gateways_of(list);
+    if gateways.is_empty() || !is_ours(list) {
         return Ok(());
-    };
+    }
     if is_kept_apart(list) {
         keep_apart(dir, None).await?;
     }
@@ -51,7 +53,7 @@ async fn settle_locked(dir: &Path, list: &NetworkConfigList) -> Result<(), Firew
         return Ok(());
     }
     for filter in filters().await? {
-        filter.admit(&mark(dir), list.name(), bridge).await?;
+        filter.admit(&mark(dir), list.name(), &gateways).await?;
     }
     Ok(())
 }
@@ -72,6 +74,12 @@ pub async fn settle_for_attachment(
     let looked = || fs::metadata(&mark).and_then(|mark| mark.modified());
     let fresh = |at: SystemTime| at.elapsed().is_ok_and(|age| age < LOOK_AGAIN);
     if looked().is_ok_and(fresh) {
+        return Ok(());
+    }
+    // While it is held the network cannot be removed; afterwards its rules would be left to nobody.
+    let path = mark.with_file_name(format!("net-{}", list.name()));
+    let _network = Lock::shared(&path).await.ok();
+    if is_gone(list) {
         return Ok(());
     }
     let _lock = lock().await;
@@ -141,30 +149,30 @@ pub async fn sweep(dir: &Path) -> Result<Vec<String>, FirewallError> {
 /// # Errors
 /// A program failed.
 pub async fn advice(list: &NetworkConfigList) -> Result<Vec<String>, FirewallError> {
-    let Some(bridge) = bridge_of(list) else {
-        return Ok(Vec::new());
-    };
+    let gateways = gateways_of(list);
     let mut lines = Vec::new();
+    if gateways.is_empty() {
+        return Ok(lines);
+    }
     for filter in filters().await?.iter().filter(|filter| filter.drops) {
-        if filter
-            .rules
-            .iter()
-            .any(|rule| rule.contains(&format!("-i {bridge} ")))
-        {
-            continue;
-        }
-        for rule in accepting(bridge) {
-            lines.push(format!("{} -I {} {rule}", filter.program, filter.chain));
+        for gateway in &gateways {
+            let named = format!("-i {gateway} ");
+            if filter.rules.iter().any(|rule| rule.contains(&named)) {
+                continue;
+            }
+            let rules = accepting(gateway).into_iter();
+            lines
+                .extend(rules.map(|rule| format!("{} -I {} {rule}", filter.program, filter.chain)));
         }
     }
     Ok(lines)
 }
 
 /// What lets a network's own traffic out, and answers and published ports in.
-fn accepting(bridge: &str) -> [String; 2] {
+fn accepting(gateway: &str) -> [String; 2] {
     [
-        format!("-i {bridge} -j ACCEPT"),
-        format!("-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT"),
+        format!("-i {gateway} -j ACCEPT"),
+        format!("-o {gateway} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT"),
     ]
 }
 
@@ -248,16 +256,23 @@ impl Filter {
     }
 
     /// Adds the pair of rules of a network, unless they stand where they belong.
-    async fn admit(&self, mark: &str, network: &str, bridge: &str) -> Result<(), FirewallError> {
+    async fn admit(
+        &self,
+        mark: &str,
+        network: &str,
+        gateways: &[String],
+    ) -> Result<(), FirewallError> {
         let here = format!("-A {} ", self.chain);
         let own = self
             .rules
             .iter()
             .filter(|rule| marked(rule, mark) == Some(network));
-        let (right, wrong): (Vec<&String>, Vec<&String>) =
-            own.partition(|rule| rule.starts_with(&here) && rule.contains(&format!(" {bridge} ")));
+        let names = |rule: &str, gateway: &String| rule.contains(&format!(" {gateway} "));
+        let (right, wrong): (Vec<&String>, Vec<&String>) = own.partition(|rule| {
+            rule.starts_with(&here) && gateways.iter().any(|gateway| names(rule, gateway))
+        });
         let decides = self.drops || self.chain == DOCKER;
-        if !decides || (right.len() == 2 && wrong.is_empty()) {
+        if !decides || (right.len() == 2 * gateways.len() && wrong.is_empty()) {
             return Ok(());
         }
         let place = self.place(mark, network);
@@ -266,7 +281,7 @@ impl Filter {
             script.push_str(&rule.replacen("-A ", "-D ", 1));
             script.push('\n');
         }
-        for rule in accepting(bridge) {
+        for rule in gateways.iter().flat_map(|gateway| accepting(gateway)) {
             let (matches, target) = rule.split_once(" -j ").unwrap_or((&rule, "ACCEPT"));
             let _ = writeln!(
                 script,

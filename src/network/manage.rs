@@ -12,6 +12,8 @@ use super::config::{self, NetworkConfigList};
 use super::create::{self, DATA_DIR, NewNetwork};
 use super::create_error::CreateError;
 use super::firewall::{self, FirewallError};
+use super::ours::is_gone;
+use super::pool::Pool;
 use super::rules::{self, RulesError};
 use super::subnets::{HostLink, SubnetPool, Surroundings};
 use super::{default, locks};
@@ -125,7 +127,7 @@ async fn lock_all() -> Result<Lock, ManageError> {
 /// Makes a network: its file in `dir`, and its rules.
 ///
 /// # Errors
-/// See [`ManageError`]; nothing has been changed then, except for rules that could not all be made.
+/// See [`ManageError`]; nothing has been changed then.
 pub async fn create(
     dir: &Path,
     new: &NewNetwork,
@@ -143,6 +145,9 @@ pub async fn create(
         new.conflist(&around)?
     };
     let path = create::file_of(dir, &new.name);
+    if fs::symlink_metadata(&path).is_ok() {
+        return Err(CreateError::FileTaken(path).into());
+    }
     let written = default::write_once(&path, &text);
     written.map_err(|source| CreateError::Write {
         path: path.clone(),
@@ -150,15 +155,16 @@ pub async fn create(
     })?;
     let list = NetworkConfigList::parse(&text, &path);
     let list = list.expect("a list of ours is well-formed");
-    firewall::settle(dir, &list).await.map_err(|source| {
-        // Half a network is none.
-        let _ = fs::remove_file(&path);
-        ManageError::Rules {
-            name: new.name.clone(),
-            source,
+    match firewall::settle(dir, &list).await {
+        Ok(()) => Ok(list),
+        Err(source) => {
+            // Half a network is none. What cannot be withdrawn now, gc takes away.
+            let _ = firewall::withdraw(dir, &list).await;
+            let _ = fs::remove_file(&path);
+            let name = new.name.clone();
+            Err(ManageError::Rules { name, source })
         }
-    })?;
-    Ok(list)
+    }
 }
 
 fn host_links() -> io::Result<Vec<HostLink>> {
@@ -172,12 +178,24 @@ fn host_links() -> io::Result<Vec<HostLink>> {
     Ok(known.collect())
 }
 
-/// Takes away the rules of networks whose files are gone; says of which.
+/// The largest packet of the interface that the default route leads through; none if there is none.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn outward_mtu() -> io::Result<Option<u32>> {
+    let links = host_links()?;
+    let outward = links.iter().find(|link| link.is_default);
+    Ok(outward.map(|link| link.mtu))
+}
+
+/// Takes away the rules of networks whose files are gone, and files that were never finished; says of
+/// which networks.
 ///
 /// # Errors
 /// A program failed.
 pub async fn sweep(dir: &Path) -> Result<Vec<String>, ManageError> {
     let _lock = lock_all().await?;
+    default::sweep_drafts(dir);
     firewall::sweep(dir).await.map_err(ManageError::Sweep)
 }
 
@@ -208,7 +226,7 @@ pub async fn remove(
         });
     }
     let _lock = lock_all().await?;
-    let path = Path::new(locks::DEFAULT_DIR).join(format!("net-{name}"));
+    let path = lock_of(name);
     let taken = Lock::exclusive(&path).await;
     let own = taken.map_err(|source| ManageError::Lock {
         path: path.clone(),
@@ -227,16 +245,45 @@ pub async fn remove(
             users: in_use,
         });
     }
-    take_away(dir, list).await?;
-    for mark in ["used", "rules"] {
-        let mark = path.with_file_name(format!("net-{name}:{mark}"));
-        gone(fs::remove_file(&mark), &mark)?;
-    }
-    let unlocked = own.remove(&path);
-    gone(unlocked, &path)
+    take_away(dir, list, own).await
 }
 
-async fn take_away(dir: &Path, list: &NetworkConfigList) -> Result<(), ManageError> {
+/// Takes away what a network of ours left whose file was removed by hand, once nobody is attached to
+/// it any more.
+///
+/// # Errors
+/// See [`ManageError`].
+pub async fn abandon(list: &NetworkConfigList) -> Result<(), ManageError> {
+    if !is_gone(list) {
+        return Ok(());
+    }
+    let _lock = lock_all().await?;
+    let path = lock_of(list.name());
+    let taken = Lock::try_exclusive(&path);
+    let taken = taken.map_err(|source| ManageError::Lock { path, source })?;
+    let dir = list.source().parent().unwrap_or(Path::new("/"));
+    let networks = config::scan(dir).networks;
+    let heir = |other: &NetworkConfigList| create::bridge_of(other) == create::bridge_of(list);
+    let is_used = || {
+        let given = Pool::of(list).is_some_and(|pool| !pool.taken().is_empty());
+        given || !attached(list.name()).is_empty()
+    };
+    match taken {
+        // Whoever has the lock, or made it again, sees to it.
+        Some(own) if is_gone(list) && !is_used() && !networks.iter().any(heir) => {
+            take_away(dir, list, own).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The lock that every attachment to a network holds.
+fn lock_of(network: &str) -> PathBuf {
+    Path::new(locks::DEFAULT_DIR).join(format!("net-{network}"))
+}
+
+/// `own` is the network's lock, which goes, too.
+async fn take_away(dir: &Path, list: &NetworkConfigList, own: Lock) -> Result<(), ManageError> {
     let name = list.name();
     firewall::withdraw(dir, list)
         .await
@@ -245,16 +292,16 @@ async fn take_away(dir: &Path, list: &NetworkConfigList) -> Result<(), ManageErr
             source,
         })?;
     let links = routes::links().map_err(ManageError::Host)?;
-    if let Some(bridge) = create::bridge_of(list)
-        && links.iter().any(|link| link.name == bridge)
-    {
-        rules::remove_device(bridge)
-            .await
-            .map_err(|source| ManageError::Bridge {
-                name: name.to_owned(),
-                bridge: bridge.to_owned(),
-                source,
-            })?;
+    for gateway in create::gateways_of(list) {
+        if !links.iter().any(|link| link.name == gateway) {
+            continue;
+        }
+        let removed = rules::remove_device(&gateway).await;
+        removed.map_err(|source| ManageError::Bridge {
+            name: name.to_owned(),
+            bridge: gateway,
+            source,
+        })?;
     }
     let addresses = Path::new(DATA_DIR).join(name);
     gone(fs::remove_dir_all(&addresses), &addresses)?;
@@ -267,7 +314,14 @@ async fn take_away(dir: &Path, list: &NetworkConfigList) -> Result<(), ManageErr
         // A note of what is gone, no more.
         let _ = cache.remove(name, &stale.container_id, &stale.if_name);
     }
-    gone(fs::remove_file(list.source()), list.source())
+    gone(fs::remove_file(list.source()), list.source())?;
+    let path = lock_of(name);
+    for mark in ["used", "rules"] {
+        let mark = path.with_file_name(format!("net-{name}:{mark}"));
+        gone(fs::remove_file(&mark), &mark)?;
+    }
+    let unlocked = own.remove(&path);
+    gone(unlocked, &path)
 }
 
 fn gone(outcome: io::Result<()>, path: &Path) -> Result<(), ManageError> {

@@ -49,6 +49,7 @@
 //! # }
 //! ```
 
+mod addresses;
 mod apart;
 pub mod ask;
 pub mod attach;

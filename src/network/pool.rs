@@ -128,6 +128,29 @@ impl Pool {
     }
 }
 
+/// All subnets that a network's plugins give addresses from, whichever plugin of addresses they have:
+/// `ranges` and `subnet` (host-local), `addresses` (static), `range` (whereabouts).
+pub fn subnets(list: &NetworkConfigList) -> Vec<IpNet> {
+    let mut found: Vec<IpNet> = Vec::new();
+    for plugin in list.plugins() {
+        let Some(ipam) = plugin.object().get("ipam") else {
+            continue;
+        };
+        let each = |key: &str| {
+            let list = ipam.get(key).and_then(Value::as_array);
+            list.cloned().unwrap_or_default()
+        };
+        let sets = each("ranges").into_iter();
+        let ranges = sets.flat_map(|set| set.as_array().cloned().unwrap_or_default());
+        let mut texts: Vec<Value> = ranges.map(|range| range["subnet"].clone()).collect();
+        texts.extend(each("addresses").iter().map(|one| one["address"].clone()));
+        texts.extend(["subnet", "range"].iter().map(|&key| ipam[key].clone()));
+        let nets = texts.iter().filter_map(Value::as_str);
+        found.extend(nets.filter_map(|text| Some(text.parse::<IpNet>().ok()?.trunc())));
+    }
+    found
+}
+
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits().into(),
@@ -202,6 +225,32 @@ mod tests {
         assert!(pool.range_of("fd00::7".parse().unwrap()).is_some());
         assert_eq!(pool.free(&pool.ranges[0], &[]), 11);
         assert_eq!(Pool::of(&list(&json!({"type": "dhcp"}))), None);
+    }
+
+    #[test]
+    fn the_subnets_of_every_plugin_of_addresses_are_known() {
+        for (ipam, expected) in [
+            (
+                json!({"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}, {"subnet": "10.2.0.0/24"}]]}),
+                "10.1.0.0/24 10.2.0.0/24",
+            ),
+            (
+                json!({"type": "static", "addresses": [{"address": "10.1.0.7/24"}, {"address": "fd00::7/64"}]}),
+                "10.1.0.0/24 fd00::/64",
+            ),
+            (
+                json!({"type": "whereabouts", "range": "10.3.0.0/16"}),
+                "10.3.0.0/16",
+            ),
+            (
+                json!({"type": "host-local", "subnet": "10.1.2.3/24"}),
+                "10.1.2.0/24",
+            ),
+            (json!({"type": "dhcp", "subnet": 7}), ""),
+        ] {
+            let found: Vec<String> = subnets(&list(&ipam)).iter().map(IpNet::to_string).collect();
+            assert_eq!(found.join(" "), expected);
+        }
     }
 
     #[test]

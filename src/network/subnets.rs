@@ -5,24 +5,63 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv6Net};
 use sha2::{Digest, Sha256};
 
 use super::config::Scan;
-use super::pool::{Pool, hosts};
+use super::pool::{self, hosts};
 
 /// A route to less than this many fixed bits is a default route, whole or in parts (a VPN's
 /// 0.0.0.0/1 and 128.0.0.0/1), and takes no range away.
 pub(super) const DEFAULT_ROUTE_BITS: u8 = 8;
 
+/// How many subnets of a pool are tried: a pool of IPv6 has more than can be.
+const MAX_LOOKED_AT: usize = 1 << 20;
+
 /// A part of the address space that subnets are picked from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "TypedPool")]
 pub struct SubnetPool {
     /// The part.
     pub base: IpNet,
     /// The length of a subnet's prefix.
     pub size: u8,
+}
+
+/// A pool as it is typed.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypedPool {
+    base: IpNet,
+    size: u8,
+}
+
+/// A pool that has no subnets.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+enum InvalidPool {
+    /// Bits of a host are set.
+    #[error("{0} is not a subnet: bits of a host are set in it")]
+    HostBits(IpNet),
+    /// The length of the prefix.
+    #[error("{base} has no subnets of size {size}: from {} to {most} they are", base.prefix_len())]
+    Size { base: IpNet, size: u8, most: u8 },
+}
+
+impl TryFrom<TypedPool> for SubnetPool {
+    type Error = InvalidPool;
+
+    fn try_from(typed: TypedPool) -> Result<Self, InvalidPool> {
+        let TypedPool { base, size } = typed;
+        // Below it there are no two addresses for interfaces.
+        let most = base.max_prefix_len() - 2;
+        if base.trunc() != base {
+            return Err(InvalidPool::HostBits(base));
+        }
+        match (base.prefix_len()..=most).contains(&size) {
+            true => Ok(Self { base, size }),
+            false => Err(InvalidPool::Size { base, size, most }),
+        }
+    }
 }
 
 /// The pools unless the configuration names others; clear of the defaults of Docker, podman,
@@ -59,6 +98,24 @@ pub struct Surroundings<'a> {
     pub pools: &'a [SubnetPool],
 }
 
+/// What no network may have a part of: this host, everybody (multicast, reserved, broadcast), a
+/// single link, and IPv4 in the dress of IPv6.
+const SPECIAL: [&str; 7] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "224.0.0.0/3",
+    "::/127",
+    "::ffff:0:0/96",
+    "fe80::/10",
+    "ff00::/8",
+];
+
+/// What of [`SPECIAL`] a subnet runs into.
+pub(super) fn special(subnet: &IpNet) -> Option<IpNet> {
+    let all = SPECIAL.iter().filter_map(|net| net.parse().ok());
+    all.into_iter().find(|net| overlap(subnet, net))
+}
+
 pub(super) fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(b) || b.contains(a)
 }
@@ -77,8 +134,8 @@ pub(super) fn others<'s>(
     around: &'s Surroundings<'_>,
 ) -> impl Iterator<Item = (IpNet, &'s str)> + 's {
     around.networks.networks.iter().flat_map(|list| {
-        let ranges = Pool::of(list).map(|pool| pool.ranges).unwrap_or_default();
-        ranges.into_iter().map(|range| (range.subnet, list.name()))
+        let subnets = pool::subnets(list).into_iter();
+        subnets.map(|subnet| (subnet, list.name()))
     })
 }
 
@@ -88,24 +145,24 @@ fn is_free(subnet: &IpNet, around: &Surroundings<'_>) -> bool {
 }
 
 pub(super) fn pick_v4(around: &Surroundings<'_>) -> Option<IpNet> {
-    let of_pool = |pool: &SubnetPool| match pool.base {
-        IpNet::V4(base) => subnets_v4(base, pool.size),
-        IpNet::V6(_) => Vec::new(),
-    };
-    let all = around.pools.iter().flat_map(of_pool);
-    all.map(IpNet::V4)
+    pick(around, |base| base.addr().is_ipv4())
+}
+
+/// The first free subnet of the pools of a family.
+fn pick(around: &Surroundings<'_>, family: impl Fn(&IpNet) -> bool) -> Option<IpNet> {
+    let pools = around.pools.iter().filter(|pool| family(&pool.base));
+    let all = pools.filter_map(|pool| pool.base.subnets(pool.size).ok());
+    all.flat_map(|subnets| subnets.take(MAX_LOOKED_AT))
         .find(|subnet| hosts(*subnet).is_some() && is_free(subnet, around))
 }
 
-fn subnets_v4(base: Ipv4Net, size: u8) -> Vec<Ipv4Net> {
-    base.subnets(size)
-        .map(Iterator::collect)
-        .unwrap_or_default()
-}
-
-/// A unique local network (RFC 4193); its random part is made of the network's name and the routes
-/// that there are, so that two hosts rarely have the same.
+/// Of the pools of IPv6; where there are none a unique local network (RFC 4193), whose random part is
+/// made of the network's name and the routes that there are, so that two hosts rarely have the same.
 pub(super) fn pick_v6(name: &str, around: &Surroundings<'_>) -> Option<IpNet> {
+    let of_pool = |pool: &SubnetPool| pool.base.addr().is_ipv6();
+    if around.pools.iter().any(of_pool) {
+        return pick(around, |base| base.addr().is_ipv6());
+    }
     let host = format!("{:?}", around.routes);
     (0..1000).find_map(|attempt| {
         let digest = Sha256::digest(format!("{name}\n{host}\n{attempt}"));
@@ -117,7 +174,36 @@ pub(super) fn pick_v6(name: &str, around: &Surroundings<'_>) -> Option<IpNet> {
     })
 }
 
-pub(super) fn shown(pools: &[SubnetPool]) -> String {
-    let pools: Vec<String> = pools.iter().map(|pool| pool.base.to_string()).collect();
-    pools.join(", ")
+/// The pools of a family in words.
+pub(super) fn shown(pools: &[SubnetPool], v4: bool) -> String {
+    let own = pools.iter().filter(|pool| pool.base.addr().is_ipv4() == v4);
+    let own: Vec<String> = own.map(|pool| pool.base.to_string()).collect();
+    match own.is_empty() {
+        true => "subnet_pools, which name none of this family".to_owned(),
+        false => own.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_has_subnets() {
+        let pool = |base: &str, size| {
+            let base = base.parse().unwrap();
+            SubnetPool::try_from(TypedPool { base, size })
+        };
+        assert!(pool("10.0.0.0/8", 24).is_ok() && pool("fd00::/48", 64).is_ok());
+        assert!(pool("10.0.0.0/24", 24).is_ok());
+        for (base, size) in [
+            ("10.0.0.0/16", 8),
+            ("10.0.0.0/16", 31),
+            ("10.0.0.0/16", 64),
+            ("10.0.0.1/16", 24),
+            ("fd00::/48", 127),
+        ] {
+            assert!(pool(base, size).is_err(), "{base} {size}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use crate::model::class::{Class, Explain};
 
 /// The longest interface name that Linux takes, in bytes.
-const MAX_IFNAME: usize = 15;
+pub const MAX_IFNAME: usize = 15;
 
 /// A parameter that breaks the specification's rules.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -65,14 +65,30 @@ pub fn ifname(text: &str) -> Result<(), InvalidParameter> {
         "it is empty"
     } else if text.len() > MAX_IFNAME {
         "it has more than 15 bytes"
-    } else if text == "." || text == ".." {
+    } else if [".", "..", "all", "default"].contains(&text) {
         "the kernel reserves it"
+    } else if text.contains('%') {
+        "it holds \"%\", which the kernel replaces by a number"
     } else if text.contains(|c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace()) {
         "it holds \"/\", \":\" or white space"
     } else {
         return Ok(());
     };
     Err(invalid("interface name", text, rule, 4))
+}
+
+/// Checks the name of a bridge of ours: the kernel's rules, and those of the packet filters that name
+/// it, for which other characters are patterns and quotes. `most` is how many bytes it may have.
+pub fn bridge_name(text: &str, most: usize) -> Result<(), InvalidParameter> {
+    ifname(text)?;
+    let bridge = |rule| Err(invalid("interface name", text, rule, 4));
+    if text.len() > most {
+        return bridge("with its VLAN behind it, it has more than 15 bytes");
+    }
+    match word("interface name", text, 4, 4) {
+        Err(_) => bridge(WORD_RULE),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Checks a plugin's type, which is the file name of its program. Code 7.
@@ -145,9 +161,21 @@ mod tests {
             "a\u{a0}b",
             "a\n",
             "abcdefghijklmnop",
+            "eth%d",
+            "all",
+            "default",
         ] {
             assert_eq!(ifname(bad).unwrap_err().code(), 4, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_bridge_is_no_pattern_of_a_packet_filter() {
+        assert!(bridge_name("br-lan.1_2", MAX_IFNAME).is_ok());
+        for bad in ["br+", "br*", "-x", "a\"b", "a,b", "br é"] {
+            assert!(bridge_name(bad, MAX_IFNAME).is_err(), "{bad:?}");
+        }
+        assert!(bridge_name("br-lan", 5).is_err());
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub fn require_tools() {
             ("nft", "nftables"),
             ("iptables", "iptables"),
             ("jq", "jq"),
+            ("musl-gcc", "musl-tools"),
+            ("cc", "gcc libc6-dev"),
             ("zstd", "zstd"),
             ("tini-static", "tini"),
             ("dnsmasq", "dnsmasq-base"),

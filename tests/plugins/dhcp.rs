@@ -85,6 +85,37 @@ fn a_lease_is_taken_renewed_and_released() {
 }
 
 #[test]
+fn a_server_that_has_no_lease_left_is_told_of() {
+    let host = FakeHost::new();
+    let peer = host.peer();
+    peer.announce("file /tmp/*");
+    let one = SERVER.replace("10.99.0.110", "10.99.0.100");
+    let server = peer.sh_cmd(&one).spawn();
+    eventually(Duration::from_secs(10), "the server is ready", || {
+        peer.path("/tmp/dnsmasq.log").exists().then_some(())
+    });
+    host.announce("dir /run/cni");
+    host.use_plugins(PluginSet::Newer);
+    let daemon = daemon(&host, PluginSet::Newer);
+    let macvlan =
+        json!([{"type": "macvlan", "master": "wire0", "mode": "bridge", "ipam": {"type": "dhcp"}}]);
+    network(&host, PluginSet::Newer, "leased", &macvlan);
+    start(&host, "one", "leased");
+    let run = ["run", "--rm", "--net", "leased", ALPINE, "true"];
+    let second = host.netrun_cmd(&run).patience(Duration::from_secs(180));
+    second
+        .run()
+        .fails(124, &["leased", "did not end its ADD", "hint: see what"]);
+    within(&host, "one", &ping("10.99.0.2")).ok();
+    remove(&host, &["one"]);
+    drop(daemon);
+    host.sh("rm /run/cni/dhcp.sock").ok();
+    drop(server);
+    peer.finish();
+    host.finish();
+}
+
+#[test]
 fn without_the_daemon_the_reason_is_told() {
     let host = FakeHost::new();
     host.sh("ip link add wire0 type veth peer name wire1; ip link set wire0 up")

@@ -96,10 +96,7 @@ pub async fn connect(context: &Context<'_>, args: &Args) -> Result<(), Failure> 
 /// # Errors
 /// There is no such container, it is not attached, or something is left behind.
 pub async fn disconnect(context: &Context<'_>, args: &DisconnectArgs) -> Result<(), Failure> {
-    let name = match args.network.as_str() {
-        "bridge" => default::NAME,
-        name => name,
-    };
+    let name = default::meant(&context.settings.cni_conf_dir, &args.network);
     connect::disconnect(&context.host, &args.container, name).await?;
     Ok(())
 }

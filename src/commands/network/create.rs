@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::commands::context::Context;
-use crate::commands::values::{Label, parse};
+use crate::commands::values::{Label, Refused, parse};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ScopeName;
 use crate::model::scope::LABEL;
@@ -18,10 +18,16 @@ use crate::network::{config, manage};
 const EXAMPLES: &str = "\
 Examples:
   netrun network create lan
-  netrun network create --subnet 10.5.0.0/16 --ip-range 10.5.7.0/24 --ipv6 lan
-  netrun network create --driver macvlan --subnet 192.168.1.0/24 --gateway 192.168.1.1 -o parent=eth0 lan
+  netrun network create --ipv6 --label job=42 lan
+  netrun network create --subnet 10.5.0.0/16 --subnet fd05::/64 --ip-range 10.5.7.0/24 lan
+  netrun network create --internal db          reaches nothing outside
+  netrun network create --isolate -o mtu=1400 -o bridge=br-ci ci
+  netrun network create -d macvlan -o parent=eth0 --subnet 192.168.1.0/24 lan
+  netrun network create -d ipvlan -o parent=eth0.10 --subnet 10.9.0.0/24 vlan10
 
-The network is a file of CNI in the directory of networks, which cnitool and ctr can use too.";
+A free subnet is one of subnet_pools in /etc/netrun/netrun.toml that neither a route of this
+host nor another network has. The network is a file of CNI in the directory of networks, which
+cnitool and ctr can use too.";
 
 /// Make a network
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -42,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "SUBNET", value_parser = subnet)]
     pub subnet: Vec<IpNet>,
 
-    /// The gateway, instead of the subnet's first address
+    /// The gateway, instead of the subnet's first address; for macvlan and ipvlan a router of theirs
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Vec<IpAddr>,
 
@@ -62,7 +68,8 @@ pub struct Args {
     #[arg(long)]
     pub isolate: bool,
 
-    /// parent=INTERFACE, mtu=BYTES, vlan=NUMBER, bridge=NAME or isolate=true
+    /// parent=INTERFACE (macvlan, ipvlan), mtu=BYTES, and for a bridge vlan=NUMBER, bridge=NAME,
+    /// isolate=true
     #[arg(short = 'o', long = "opt", value_name = "KEY=VALUE", value_parser = parse::<DriverOption>)]
     pub options: Vec<DriverOption>,
 
@@ -111,7 +118,7 @@ pub enum DriverOption {
 
 /// An option that no driver has.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not an option of a network's driver")]
+#[error("{0:?} is not an option of a network's driver, or not a value of it")]
 pub struct InvalidOption(String);
 
 impl Explain for InvalidOption {
@@ -150,9 +157,25 @@ impl FromStr for DriverOption {
     }
 }
 
+/// A text that is no subnet.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a subnet")]
+struct InvalidSubnet(String);
+
+impl Explain for InvalidSubnet {
+    fn class(&self) -> Class {
+        Class::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("write an address and the length of its prefix, such as 10.5.0.0/16 or fd05::/64; repeat the option for both families".to_owned())
+    }
+}
+
 /// Parses a subnet, keeping the address as it was typed.
-fn subnet(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
-    text.parse()
+fn subnet(text: &str) -> Result<IpNet, Refused> {
+    let invalid = |_| Refused::of(InvalidSubnet(text.to_owned()));
+    text.parse().map_err(invalid)
 }
 
 /// Makes the network; gives its name.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::commands::context::Context;
 use crate::commands::each::Each;
-use crate::model::class::{Class, Explain, Failure};
+use crate::model::class::Failure;
 use crate::network::cache::CachedAttachment;
 use crate::network::pool::{Pool, Used};
 use crate::network::{
@@ -80,13 +80,7 @@ pub async fn inspect(context: &Context<'_>, args: &Args) -> Each<Inspected> {
 /// There is no such network, or its file is broken.
 pub async fn one(context: &Context<'_>, name: &str) -> Result<Inspected, Failure> {
     let dir = &context.settings.cni_conf_dir;
-    let list = match config::load(dir, name) {
-        // docker's word for the default network.
-        Err(error) if error.class() == Class::NotFound && name == "bridge" => {
-            config::load(dir, default::NAME)?
-        }
-        outcome => outcome?,
-    };
+    let list = config::load(dir, default::meant(dir, name))?;
     let name = list.name();
     let pool = Pool::of(&list).map(|pool| {
         let used = pool.used();
@@ -131,5 +125,6 @@ async fn plugins(context: &Context<'_>, list: &NetworkConfigList) -> Vec<PluginF
 
 /// Whether there is a network of that name.
 pub fn exists(context: &Context<'_>, args: &ExistsArgs) -> bool {
-    config::load(&context.settings.cni_conf_dir, &args.network).is_ok()
+    let dir = &context.settings.cni_conf_dir;
+    config::load(dir, default::meant(dir, &args.network)).is_ok()
 }

@@ -44,7 +44,7 @@ pub async fn rm(context: &Context<'_>, args: &Args) -> Each<String> {
     let dir = &context.settings.cni_conf_dir;
     let mut all: Each<String> = Vec::new();
     for name in &args.networks {
-        let list = match config::load(dir, name) {
+        let list = match config::load(dir, default::meant(dir, name)) {
             Ok(list) => list,
             Err(error) if args.force && error.class() == Class::NotFound => continue,
             Err(error) => {
