@@ -40,6 +40,14 @@ pub enum Error {
         /// Its answer.
         source: Refusal,
     },
+    /// A document is larger than any that is sound.
+    #[error("{digest} has more than {limit} bytes, too many for a manifest or a configuration")]
+    TooLarge {
+        /// Its digest.
+        digest: String,
+        /// The most that is read, bytes.
+        limit: usize,
+    },
     /// An answer lacks what it must hold.
     #[error("containerd answered without {what}")]
     Incomplete {
@@ -87,7 +95,7 @@ impl Explain for Error {
                 Class::Denied
             }
             Error::Connect { .. } | Error::Handshake(_) => Class::Unavailable,
-            Error::Header { .. } => Class::InvalidInput,
+            Error::Header { .. } | Error::TooLarge { .. } => Class::InvalidInput,
             Error::Incomplete { .. } => Class::Failed,
             Error::Call { source, .. } => source.class(),
         }

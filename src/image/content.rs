@@ -21,6 +21,9 @@ use crate::model::class::{Class, Explain};
 /// How much is sent to containerd in one message.
 const MESSAGE: usize = 1 << 20;
 
+/// The largest document that is read, bytes: manifests and configurations are kept in memory.
+pub const MAX_DOCUMENT: usize = 8 << 20;
+
 /// How often we look how far another client is that writes the same content.
 const RECHECK: Duration = Duration::from_millis(50);
 
@@ -30,7 +33,7 @@ pub type Labels = Vec<(String, String)>;
 /// Reads a whole piece of content; for documents, not for layers.
 ///
 /// # Errors
-/// Class `NotFound` if it is not there.
+/// Class `NotFound` if it is not there; [`Error::TooLarge`].
 pub async fn read(client: &Client, digest: &str) -> Result<Vec<u8>, Error> {
     let operation = format!("read content {digest}");
     let request = api::ReadContentRequest {
@@ -41,6 +44,12 @@ pub async fn read(client: &Client, digest: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     while let Some(part) = next(&operation, &mut stream).await? {
         bytes.extend_from_slice(&part.data);
+        if bytes.len() > MAX_DOCUMENT {
+            return Err(Error::TooLarge {
+                digest: digest.to_owned(),
+                limit: MAX_DOCUMENT,
+            });
+        }
     }
     Ok(bytes)
 }
