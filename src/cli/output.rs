@@ -101,10 +101,11 @@ pub fn ask(question: &str) {
     io::stderr().write_all(question.as_bytes()).ok();
 }
 
-/// The text without what would command a terminal: control characters become visible, line feeds and
-/// tabs stay. For what others have written: registries, images, plugins.
+/// The text without what would command a terminal or turn its direction: such characters become
+/// visible, line feeds and tabs stay. For what others have written: registries, images, plugins.
 pub fn tame(text: &str) -> String {
-    let keep = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let keep = |c: char| matches!(c, '\n' | '\t') || !c.is_control() && !turns(c);
     if text.chars().all(keep) {
         return text.to_owned();
     }
@@ -161,6 +162,7 @@ mod tests {
     #[test]
     fn what_would_command_a_terminal_is_shown_instead() {
         assert_eq!(tame("a\tb\nä"), "a\tb\nä");
+        assert_eq!(tame("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(tame("\x1b[31mred\r\0\u{9b}"), "\\u{1b}[31mred\\r\\0\\u{9b}");
     }
 

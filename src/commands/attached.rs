@@ -86,6 +86,7 @@ pub struct ProxyArgs {
     #[arg(
         long,
         value_name = "BOOL",
+        action = clap::ArgAction::Set,
         num_args = 0..=1,
         require_equals = true,
         default_value = "true",

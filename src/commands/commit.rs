@@ -39,6 +39,7 @@ pub struct Args {
         short,
         long,
         value_name = "BOOL",
+        action = clap::ArgAction::Set,
         num_args = 0..=1,
         require_equals = true,
         default_value = "true",
@@ -99,4 +100,22 @@ fn without_nulls(mut config: Value) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    #[test]
+    fn it_pauses_unless_told_not_to() {
+        let paused = |words: &[&str]| {
+            let line = ["commit"].iter().chain(words).chain(&["c", "n"]);
+            let matches = Args::augment_args(clap::Command::new("commit")).get_matches_from(line);
+            Args::from_arg_matches(&matches).unwrap().pause
+        };
+        assert!(paused(&[]) && paused(&["-p"]) && paused(&["--pause=true"]));
+        assert!(!paused(&["--pause=false"]) && !paused(&["-p=false"]));
+    }
 }
