@@ -302,6 +302,11 @@ fn a_push_keeps_the_index_and_mounts_what_the_registry_has() {
         .ok();
     let pushed = host.netrun(&["push", to]).ok();
     assert_eq!(pushed.text(), format!("{to}@{whole}"));
+    let said = &pushed.stderr;
+    assert!(
+        said.contains(": pushed (") && !said.contains("fetched"),
+        "{pushed}"
+    );
     // Into another repository of the same registry nothing is sent.
     let other = "127.0.0.1:5000/other/layers:2";
     host.netrun(&["tag", "layers:1", other]).ok();

@@ -13,7 +13,7 @@ use super::content::{self, Labels, from_wire};
 use super::error::ImageError;
 use super::lease::Lease;
 use super::local::{Image, access, document, incomplete, load};
-use super::manifest::Document;
+use super::manifest::{Document, in_oci};
 use super::platform::Machine;
 use super::pull::describe;
 use super::{record, unpack};
@@ -166,7 +166,7 @@ impl Committer<'_> {
                 "digest": super::digest::of(config),
                 "size": config.len(),
             },
-            "layers": self.commit.base.layers.iter().chain([layer]).collect::<Vec<_>>(),
+            "layers": self.commit.base.layers.iter().chain([layer]).map(in_oci).collect::<Vec<_>>(),
         });
         let bytes = manifest.to_string().into_bytes();
         let digest = super::digest::of(&bytes);
