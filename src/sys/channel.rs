@@ -271,9 +271,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn an_endless_line_is_refused() {
-        let (here, mut there) = pair();
+    async fn an_endless_line_is_refused_at_both_ends() {
+        let (mut here, mut there) = pair();
         let text = "x".repeat(2 << 20);
+        let refused = here.send(&text, &[]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        // A peer with another idea of what is too long.
+        here.line_limit = 4 << 20;
         let receive = async {
             let outcome = there.receive::<String>().await;
             drop(there);
