@@ -40,14 +40,9 @@ pub enum Error {
         /// Its answer.
         source: Refusal,
     },
-    /// A document is larger than any that is sound.
-    #[error("{digest} has more than {limit} bytes, too many for a manifest or a configuration")]
-    TooLarge {
-        /// Its digest.
-        digest: String,
-        /// The most that is read, bytes.
-        limit: usize,
-    },
+    /// A document is larger than any that is sound: its digest, and the most that is read, bytes.
+    #[error("{0} has more than {1} bytes, too many for a manifest or a configuration")]
+    TooLarge(String, usize),
     /// An answer lacks what it must hold.
     #[error("containerd answered without {what}")]
     Incomplete {
@@ -95,7 +90,7 @@ impl Explain for Error {
                 Class::Denied
             }
             Error::Connect { .. } | Error::Handshake(_) => Class::Unavailable,
-            Error::Header { .. } | Error::TooLarge { .. } => Class::InvalidInput,
+            Error::Header { .. } | Error::TooLarge(..) => Class::InvalidInput,
             Error::Incomplete { .. } => Class::Failed,
             Error::Call { source, .. } => source.class(),
         }

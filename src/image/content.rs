@@ -14,15 +14,12 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use prost_types::FieldMask;
 use tokio::sync::mpsc;
 
-use super::manifest::ingest_kind;
+use super::manifest::{MAX_DOCUMENT, ingest_kind};
 use crate::containerd::{Client, Error, check};
 use crate::model::class::{Class, Explain};
 
 /// How much is sent to containerd in one message.
 const MESSAGE: usize = 1 << 20;
-
-/// The largest document that is read, bytes: manifests and configurations are kept in memory.
-pub const MAX_DOCUMENT: usize = 8 << 20;
 
 /// How often we look how far another client is that writes the same content.
 const RECHECK: Duration = Duration::from_millis(50);
@@ -45,10 +42,7 @@ pub async fn read(client: &Client, digest: &str) -> Result<Vec<u8>, Error> {
     while let Some(part) = next(&operation, &mut stream).await? {
         bytes.extend_from_slice(&part.data);
         if bytes.len() > MAX_DOCUMENT {
-            return Err(Error::TooLarge {
-                digest: digest.to_owned(),
-                limit: MAX_DOCUMENT,
-            });
+            return Err(Error::TooLarge(digest.to_owned(), MAX_DOCUMENT));
         }
     }
     Ok(bytes)

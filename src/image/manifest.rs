@@ -7,6 +7,9 @@
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
 
+/// The largest document that is read, bytes: manifests and configurations are kept in memory.
+pub const MAX_DOCUMENT: usize = 8 << 20;
+
 /// How deep indexes may stand in indexes.
 pub const MAX_DEPTH: usize = 4;
 
