@@ -26,11 +26,6 @@ use crate::model::id::ContainerId;
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
 pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
-    // A supervisor makes its own event loop, after it has taken leave of its caller.
-    if let Verb::Supervise(args) = &cli.verb {
-        supervise::supervise(args)?;
-        return Ok(0);
-    }
     if let Verb::Netns(netns::Args {
         verb: netns::Verb::Exec(args),
     }) = &cli.verb

@@ -12,8 +12,7 @@ use crate::commands::settings::GlobalArgs;
 use crate::commands::{
     attach, cni, commit, create, exec, gc, history, image_inspect, image_mount, image_prune,
     images, import, info, inspect, kill, load, login, logs, netns, network, port, prune, ps, pull,
-    push, restart, rm, rmi, run, save, start, steps, stop, supervise, system_df, tag, version,
-    wait,
+    push, restart, rm, rmi, run, save, start, steps, stop, system_df, tag, version, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -92,8 +91,6 @@ pub enum Verb {
     Gc(gc::Args),
     #[command(flatten)]
     Further(Further),
-    #[command(hide = true)]
-    Supervise(supervise::Args),
     #[command(hide = true)]
     Steps(steps::Args),
 }

@@ -25,7 +25,7 @@ pub mod usage;
 mod views;
 pub mod words;
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
 use error::Style;
 use exit::Family;
@@ -33,6 +33,8 @@ use format::Format;
 use grammar::Cli;
 use usage::UsageError;
 
+use crate::commands::supervise;
+use crate::engine::daemon;
 use crate::model::class::Explain;
 
 /// Runs the program and says how it ended.
@@ -41,6 +43,9 @@ pub fn main() -> ExitCode {
         Ok(words) => words,
         Err(error) => return ExitCode::from(refuse(&error, &[])),
     };
+    if words.get(1).is_some_and(|word| word == daemon::VERB) {
+        return ExitCode::from(watch(&words));
+    }
     let (cli, format) = match read_request(&words) {
         Ok(request) => request,
         Err(error) => return ExitCode::from(refuse(&error, &words)),
@@ -54,6 +59,20 @@ pub fn main() -> ExitCode {
             exit::code(family, error.class())
         }
     })
+}
+
+/// Becomes a supervisor. Its line is written by netrun itself, and has a grammar of its own: that of
+/// all verbs would take a megabyte in each of them, and time of each start.
+fn watch(words: &[String]) -> u8 {
+    let args = match supervise::Args::try_parse_from(&words[1..]) {
+        Ok(args) => args,
+        Err(error) => return refuse(&error.into(), &[]),
+    };
+    let Err(error) = supervise::supervise(&args) else {
+        return 0;
+    };
+    error::report(error.as_ref(), Style::Text);
+    exit::code(Family::Object, error.class())
 }
 
 /// The words of the command line; what containers get must be UTF-8, so all of it must.

@@ -10,7 +10,8 @@ use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::{ContainerId, Namespace};
 
 /// Watch over one container
-#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[derive(Debug, Clone, PartialEq, clap::Parser)]
+#[command(name = daemon::VERB)]
 pub struct Args {
     /// The containerd namespace
     #[arg(value_name = "NAMESPACE", value_parser = parse::<Namespace>)]

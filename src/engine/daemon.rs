@@ -15,6 +15,9 @@ use super::protocol::MAX_LINE;
 use super::supervise::supervise;
 use crate::sys::channel::Channel;
 
+/// The first word of a supervisor's command line.
+pub const VERB: &str = "supervise";
+
 /// Runs a supervisor whose control socket is standard input.
 ///
 /// # Errors
@@ -22,6 +25,8 @@ use crate::sys::channel::Channel;
 pub fn main(host: Host) -> io::Result<()> {
     // Refused only to a group leader, which is in a session of its own making then.
     let _ = setsid();
+    // We were started as /proc/self/exe: `ps` and `top` would call us "exe".
+    let _ = nix::sys::prctl::set_name(c"netrun");
     close_inherited();
     let control: OwnedFd = dup(io::stdin())?;
     dup2_stdin(File::open("/dev/null")?)?;

@@ -81,7 +81,7 @@ impl Writer {
     /// The disk is full, or broken.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         if self.length > self.rotate_at {
-            std::fs::rename(&self.path, older(&self.path))?;
+            rotate(&self.path)?;
             self.file = open_for_append(&self.path)?;
             self.length = 0;
         }
@@ -106,6 +106,17 @@ pub(super) fn open_for_append(path: &Path) -> io::Result<File> {
         .create(true)
         .mode(0o600)
         .open(path)
+}
+
+/// Makes the newest file the older one.
+fn rotate(path: &Path) -> io::Result<()> {
+    let older = older(path);
+    // A file that is renamed onto another is written to the disk at once, on ext4 for one: a flood
+    // of output would be written for nobody. One that is removed before that never is.
+    match std::fs::remove_file(&older) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::rename(path, older),
+    }
 }
 
 /// The path of the older file.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
+use super::daemon;
 use super::error::Error;
 use super::paths::{Paths, SOCKET};
 use super::protocol::{Event, MAX_LINE, Orders, Request};
@@ -189,7 +190,7 @@ fn spawn(
 ) -> io::Result<()> {
     let child = Command::new("/proc/self/exe")
         .arg0("netrun")
-        .arg("supervise")
+        .arg(daemon::VERB)
         .arg(namespace.as_str())
         .arg(id.as_str())
         .arg(address)

@@ -11,14 +11,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, tee};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::Error;
 use super::fifos::Fifos;
@@ -26,8 +26,15 @@ use super::log::Stream;
 use super::log_driver::LogWriter;
 use crate::sys::ready::Ready;
 
-/// The size asked for FIFOs and pipes: fewer, larger steps for those who write much.
-pub const PIPE_SIZE: i32 = 256 * 1024;
+/// The size asked for FIFOs and pipes, the most that the kernel gives everybody: fewer, larger steps
+/// for those who write much.
+pub const PIPE_SIZE: i32 = 1024 * 1024;
+
+/// A process that writes much in small pieces gets this long to gather some.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// What comes in pieces of this size is not waited for.
+const ENOUGH: usize = 128 * 1024;
 
 /// How much is read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -185,10 +192,16 @@ fn open_fifo(path: &Path) -> io::Result<Ready> {
 
 async fn pump(stream: Stream, fifo: Ready, shared: Rc<Shared>) {
     let mut buffer = Vec::new();
-    // A FIFO that cannot be read any more ends as an empty one does.
-    while let Ok(count) = shared.pass_on(stream, &fifo, &mut buffer).await {
-        if count == 0 {
+    loop {
+        let began = Instant::now();
+        // A FIFO that cannot be read any more ends as an empty one does.
+        let Ok(count @ 1..) = shared.pass_on(stream, &fifo, &mut buffer).await else {
             break;
+        };
+        // Four calls of ours, and as many of the client's, for each line of a flood of lines would
+        // take the time that the process needs to write them.
+        if count < ENOUGH && began.elapsed() < GATHER {
+            shared.unless_ending(sleep(GATHER)).await;
         }
     }
     // A client sees the end of one stream while the other goes on; what is kept for it comes later.

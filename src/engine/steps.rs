@@ -7,8 +7,10 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -244,42 +246,45 @@ impl Steps {
     ///
     /// # Errors
     /// What `work` returns, or [`Error::Injected`].
-    pub async fn run<T>(
-        &self,
+    pub fn run<'a, T: 'a>(
+        &'a self,
         step: Step,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        self.run_on(step, "", work).await
+        work: impl Future<Output = Result<T, Error>> + 'a,
+    ) -> impl Future<Output = Result<T, Error>> + 'a {
+        self.run_on(step, "", work)
     }
 
     /// Takes a step on one of several objects.
     ///
     /// # Errors
     /// As [`Steps::run`].
-    pub async fn run_on<T>(
-        &self,
+    pub fn run_on<'a, T: 'a>(
+        &'a self,
         step: Step,
-        object: &str,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let began = self.epoch.elapsed();
-        let outcome = self.with_faults(step, work).await;
-        let micros =
-            |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.taken.borrow_mut().push(Taken {
-            step,
-            object: object.to_owned(),
-            began: micros(began),
-            took: micros(self.epoch.elapsed().saturating_sub(began)),
-            failed: outcome.is_err(),
-        });
-        outcome
+        object: &'a str,
+        work: impl Future<Output = Result<T, Error>> + 'a,
+    ) -> impl Future<Output = Result<T, Error>> + 'a {
+        // What a step takes is given back after it. A supervisor would keep room for all of them
+        // otherwise, as long as its container runs.
+        let work = work.boxed_local();
+        async move {
+            let began = self.epoch.elapsed();
+            let outcome = self.with_faults(step, work).await;
+            self.taken.borrow_mut().push(Taken {
+                step,
+                object: object.to_owned(),
+                began: micros(began),
+                took: micros(self.epoch.elapsed().saturating_sub(began)),
+                failed: outcome.is_err(),
+            });
+            outcome
+        }
     }
 
     async fn with_faults<T>(
         &self,
         step: Step,
-        work: impl Future<Output = Result<T, Error>>,
+        work: LocalBoxFuture<'_, Result<T, Error>>,
     ) -> Result<T, Error> {
         self.fault_at(step, false)?;
         if *self.abandoned.borrow() && step.leads_up() {
@@ -325,6 +330,10 @@ impl Default for Steps {
     fn default() -> Steps {
         Steps::new()
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -149,9 +149,10 @@ impl Channel {
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
-        let mut chunk = vec![0; CHUNK];
         loop {
             self.stream.readable().await?;
+            // Made only now: most of a connection's life is waiting.
+            let mut chunk = vec![0; CHUNK];
             let fd = self.stream.as_raw_fd();
             match self
                 .stream
