@@ -91,6 +91,18 @@ mod input;
 mod pull;
 
 #[cfg(test)]
+mod images_commit;
+
+#[cfg(test)]
+mod images_hostile;
+
+#[cfg(test)]
+mod images_killed;
+
+#[cfg(test)]
+mod images_others;
+
+#[cfg(test)]
 mod registry;
 
 #[cfg(test)]

@@ -126,6 +126,11 @@ const TABLE: &[(&str, Script, Expect)] = &[
         Fails(1, &["more than 8388608 bytes"]),
     ),
     (
+        "a configuration of nine",
+        large_config,
+        Fails(2, &["too many for a"]),
+    ),
+    (
         "redirects without an end",
         |r, _, _| blob(r).map(|_| Reply::new(307, "").header("location", &r.target)),
         Fails(1, &["redirects without an end"]),
@@ -238,6 +243,19 @@ fn changed_manifest(good: &Good, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut manifest: Value = serde_json::from_slice(&good.blob(digest).unwrap()).unwrap();
     change(&mut manifest);
     manifest.to_string().into_bytes()
+}
+
+/// A configuration of nine megabytes, by a manifest that says so.
+fn large_config(request: &Request, good: &Good, _: usize) -> Option<Reply> {
+    let config = json!({"x": "y".repeat(9 << 20)}).to_string();
+    if blob(request) == Some(&digest_of(config.as_bytes())) {
+        return Some(Reply::new(200, config));
+    }
+    manifest(request)?;
+    Some(document(changed_manifest(good, |manifest| {
+        manifest["config"]["digest"] = json!(digest_of(config.as_bytes()));
+        manifest["config"]["size"] = json!(config.len());
+    })))
 }
 
 fn blobs_asked(requests: &[Request]) -> BTreeMap<&str, usize> {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use crate::host::{ALPINE, FakeHost};
 
 /// A host with a registry, and `layers:1` pulled.
@@ -214,71 +212,6 @@ fn archives_that_are_none_are_refused_and_leave_nothing() {
 }
 
 #[test]
-fn hostile_layers_stay_within_their_snapshot() {
-    let host = FakeHost::with_registry();
-    host.announce("* /tmp/escaped*");
-    let script = r"
-import io, sys, tarfile
-kinds = {
-    'parent': [('../../../../tmp/escaped', None)],
-    'absolute': [('/tmp/escaped', None)],
-    'link': [('out', '/tmp'), ('out/escaped', None)],
-    'relative': [('a', None), ('out', '../../../../../../tmp'), ('out/escaped', None)],
-}
-for name, entries in kinds.items():
-    with tarfile.open('/mnt/' + name + '.tar', 'w') as tar:
-        for path, target in entries:
-            info = tarfile.TarInfo(path)
-            if target:
-                info.type, info.linkname = tarfile.SYMTYPE, target
-                tar.addfile(info)
-            else:
-                info.size = 5
-                tar.addfile(info, io.BytesIO(b'evil\n'))
-";
-    host.write("/mnt/make.py", script);
-    host.cmd("python3").args(&["/mnt/make.py"]).run().ok();
-    for name in ["parent", "absolute", "link", "relative"] {
-        let imported = host.netrun(&["import", &format!("/mnt/{name}.tar"), &format!("{name}:1")]);
-        assert!([0, 1, 2, 4].contains(&imported.code), "{imported}");
-        assert_eq!(
-            host.sh("ls /tmp | grep escaped").text(),
-            "",
-            "{name}: {imported}"
-        );
-        let _ = host.netrun(&["rmi", "-f", &format!("{name}:1")]);
-    }
-    let left = host.settle(Duration::from_secs(20));
-    assert!(left.is_empty(), "{left:#?}");
-}
-
-#[test]
-fn a_full_disk_in_the_middle_is_told_and_leaves_no_image() {
-    let host = FakeHost::with_registry();
-    host.announce_images();
-    host.announce("mount /mnt/small*");
-    host.stop_containerd();
-    host.sh("mkdir -p /mnt/small && mount -t tmpfs -o size=12m tmpfs /mnt/small && rm -rf /mnt/containerd && ln -s small/root /mnt/containerd && mkdir /mnt/small/root").ok();
-    host.start_containerd();
-    // A tar of 30 MB that packs to nothing.
-    host.sh("mkdir -p /mnt/big && head -c 30000000 /dev/zero >/mnt/big/zeros && tar -C /mnt/big -c . | zstd -q >/mnt/big.tar.zst").ok();
-    let full = host.netrun(&["import", "/mnt/big.tar.zst", "big:1"]);
-    assert!(
-        full.code == 1 && full.stderr.contains("no space left"),
-        "{full}"
-    );
-    assert_eq!(host.netrun(&["images", "-q"]).ok().text(), "");
-    // Not even containerd's own databases can be written on a full disk; once there is room, it takes
-    // what was left.
-    host.sh("mount -o remount,size=20m /mnt/small").ok();
-    host.netrun(&["gc"]).ok();
-    let used = host.sh("du -sk /mnt/small | cut -f1").ok();
-    assert!(used.text().parse::<u32>().unwrap() < 1000, "{used}");
-    host.netrun(&["pull", ALPINE]).ok();
-    host.netrun(&["rmi", ALPINE]).ok();
-}
-
-#[test]
 fn names_tags_history_and_documents() {
     let host = with_layers();
     host.netrun(&["tag", "layers:1", "localhost:5000/mine:2"])
@@ -369,6 +302,11 @@ fn a_push_keeps_the_index_and_mounts_what_the_registry_has() {
         .ok();
     let pushed = host.netrun(&["push", to]).ok();
     assert_eq!(pushed.text(), format!("{to}@{whole}"));
+    let said = &pushed.stderr;
+    assert!(
+        said.contains(": pushed (") && !said.contains("fetched"),
+        "{pushed}"
+    );
     // Into another repository of the same registry nothing is sent.
     let other = "127.0.0.1:5000/other/layers:2";
     host.netrun(&["tag", "layers:1", other]).ok();
@@ -492,67 +430,4 @@ fn an_images_files_are_mounted_and_given_back() {
     host.sh("umount /tmp/at").ok();
     host.netrun(&["image", "mount", "layers:1", "/tmp/at"]).ok();
     host.netrun(&["image", "unmount", "/tmp/at"]).ok();
-}
-
-/// SIGKILL in the middle of pulls, loads and pushes; a tenth of the times unless the run is long.
-#[test]
-fn killed_in_the_middle_nothing_stays_that_the_next_does_not_use() {
-    let host = FakeHost::with_registry();
-    host.netrun(&["pull", "layers:1"]).ok();
-    host.netrun(&["save", "-o", "/mnt/layers.tar", "layers:1"])
-        .ok();
-    host.netrun(&["tag", "layers:1", "127.0.0.1:5000/killed:1"])
-        .ok();
-    let times = if std::env::var_os("NETRUN_TEST_LONG").is_some() {
-        10
-    } else {
-        1
-    };
-    for round in 0..times {
-        for (kind, line) in [
-            ("push", vec!["push", "127.0.0.1:5000/killed:1"]),
-            ("pull", vec!["pull", "layers:1"]),
-            ("load", vec!["load", "-i", "/mnt/layers.tar"]),
-        ] {
-            if kind != "push" {
-                let _ = host.netrun(&["rmi", "-f", "layers:1", "127.0.0.1:5000/killed:1"]);
-            }
-            let killed = host.netrun_cmd(&line).spawn();
-            std::thread::sleep(Duration::from_millis(8 + 37 * (round * 3 + 1) % 250));
-            killed.try_signal(Signal::SIGKILL);
-            drop(killed);
-        }
-        let _ = host.netrun(&["rmi", "-f", "layers:1", "127.0.0.1:5000/killed:1"]);
-        host.netrun(&["gc"]).ok();
-        let left = host.settle(Duration::from_secs(10));
-        assert!(left.is_empty(), "round {round}: {left:#?}");
-        host.netrun(&["load", "-i", "/mnt/layers.tar"]).ok();
-        host.netrun(&["tag", "layers:1", "127.0.0.1:5000/killed:1"])
-            .ok();
-    }
-    host.netrun(&["push", "127.0.0.1:5000/killed:1"]).ok();
-    host.announce_images();
-}
-
-#[test]
-fn a_pull_that_is_interrupted_gives_up_its_lease_at_once() {
-    let host = FakeHost::with_registry();
-    let _slow = host.scripted("127.0.0.1:5100", |request, good| {
-        let (_, digest) = request.target.split_once("/blobs/")?;
-        let bytes = good.blob(digest)?;
-        Some(
-            crate::host::scripted::Reply::new(200, bytes)
-                .trickle(20_000, Duration::from_millis(100)),
-        )
-    });
-    let pull = host
-        .netrun_cmd(&["pull", "127.0.0.1:5100/library/layers:1"])
-        .spawn();
-    std::thread::sleep(Duration::from_millis(1500));
-    pull.try_signal(Signal::SIGINT);
-    let ended = pull.wait();
-    assert_ne!(ended.code, 0, "{ended}");
-    host.netrun(&["gc"]).ok();
-    let left = host.settle(Duration::from_secs(10));
-    assert!(left.is_empty(), "{left:#?}");
 }

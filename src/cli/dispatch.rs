@@ -91,7 +91,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
             session::drive(attached, session::Role::Client, session::catch_signals()?).await
         }
         Verb::Gc(_) => show_gc(gc::gc(&context).await?, style),
-        verb @ (Verb::Pull(_) | Verb::Load(_) | Verb::Import(_)) => {
+        verb @ (Verb::Pull(_) | Verb::Load(_) | Verb::Import(_) | Verb::Commit(_)) => {
             let mut signals = session::catch_signals()?;
             let fetch = images::act(&context, verb, format.as_ref());
             interruptible(&context, signals.interrupt(), fetch).await

@@ -43,13 +43,13 @@ pub fn report(error: &dyn Explain, style: Style) {
 }
 
 fn as_text(error: &dyn Explain, error_label: &str, hint_label: &str) -> String {
-    let mut text = format!("{error_label} {error}");
+    let mut text = format!("{error_label} {}", output::tame(&error.to_string()));
     for (number, cause) in causes(error).iter().enumerate() {
-        let indented = cause.trim_end().replace('\n', "\n     ");
+        let indented = output::tame(cause.trim_end()).replace('\n', "\n     ");
         text += &format!("\n  {}: {indented}", number + 1);
     }
     if let Some(hint) = error.hint() {
-        text += &format!("\n{hint_label} {hint}");
+        text += &format!("\n{hint_label} {}", output::tame(&hint));
     }
     text
 }

@@ -101,9 +101,27 @@ pub fn ask(question: &str) {
     io::stderr().write_all(question.as_bytes()).ok();
 }
 
+/// The text without what would command a terminal or turn its direction: such characters become
+/// visible, line feeds and tabs stay. For what others have written: registries, images, plugins.
+pub fn tame(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let keep = |c: char| matches!(c, '\n' | '\t') || !c.is_control() && !turns(c);
+    if text.chars().all(keep) {
+        return text.to_owned();
+    }
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        match keep(c) {
+            true => tamed.push(c),
+            false => tamed.extend(c.escape_debug()),
+        }
+    }
+    tamed
+}
+
 /// Says that something is not as it should be, and that netrun goes on.
 pub fn warning(text: &str) {
-    note(&format!("{} {text}", label("warning:", "33")));
+    note(&format!("{} {}", label("warning:", "33"), tame(text)));
 }
 
 /// A word that begins a diagnostic, coloured (by an ANSI colour number) where that is wanted.
@@ -134,12 +152,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         text += &format!(": {cause}");
         next = cause.source();
     }
-    text
+    tame(&text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_command_a_terminal_is_shown_instead() {
+        assert_eq!(tame("a\tb\nä"), "a\tb\nä");
+        assert_eq!(tame("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(tame("\x1b[31mred\r\0\u{9b}"), "\\u{1b}[31mred\\r\\0\\u{9b}");
+    }
 
     struct Failing(io::ErrorKind);
 

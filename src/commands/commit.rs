@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::changes::Change;
 use super::context::Context;
 use super::values::parse;
+use crate::engine::hold;
 use crate::image::commit::Commit;
 use crate::image::{self, Image};
 use crate::model::class::Failure;
@@ -15,7 +16,9 @@ const EXAMPLES: &str = "\
 Examples:
   netrun commit -m 'curl installed' -c 'CMD [\"curl\"]' web team/curl:1";
 
-/// Make an image of a container; the files of one that runs are taken as they are at that moment
+/// Make an image of a container
+///
+/// One that runs is frozen while its files are read, and goes on even if this command is killed.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -30,6 +33,21 @@ pub struct Args {
     /// What the image says besides, as in a Dockerfile: CMD, ENTRYPOINT, ENV, LABEL, USER, WORKDIR, ...
     #[arg(short, long = "change", value_name = "INSTRUCTION", value_parser = parse::<Change>)]
     pub changes: Vec<Change>,
+
+    /// Freeze it while its files are read
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        hide_default_value = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub pause: bool,
 
     /// The container
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
@@ -65,7 +83,16 @@ pub async fn commit(context: &Context<'_>, args: &Args) -> Result<Image, Failure
         author: args.author.clone(),
         comment: args.message.clone(),
     };
-    Ok(image::commit::commit(&client, &commit, &name).await?)
+    let held = match args.pause {
+        true => hold::hold(&context.host, &args.container).await?,
+        false => None,
+    };
+    let taken = async {
+        if let Some(held) = held {
+            held.release().await;
+        }
+    };
+    Ok(image::commit::commit(&client, &commit, &name, taken).await?)
 }
 
 fn without_nulls(mut config: Value) -> Value {
@@ -73,4 +100,22 @@ fn without_nulls(mut config: Value) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    #[test]
+    fn it_pauses_unless_told_not_to() {
+        let paused = |words: &[&str]| {
+            let line = ["commit"].iter().chain(words).chain(&["c", "n"]);
+            let matches = Args::augment_args(clap::Command::new("commit")).get_matches_from(line);
+            Args::from_arg_matches(&matches).unwrap().pause
+        };
+        assert!(paused(&[]) && paused(&["-p"]) && paused(&["--pause=true"]));
+        assert!(!paused(&["--pause=false"]) && !paused(&["-p=false"]));
+    }
 }

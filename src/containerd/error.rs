@@ -40,6 +40,9 @@ pub enum Error {
         /// Its answer.
         source: Refusal,
     },
+    /// A document is larger than any that is sound: its digest, and the most that is read, bytes.
+    #[error("{0} has more than {1} bytes, too many for a manifest or a configuration")]
+    TooLarge(String, usize),
     /// An answer lacks what it must hold.
     #[error("containerd answered without {what}")]
     Incomplete {
@@ -87,7 +90,7 @@ impl Explain for Error {
                 Class::Denied
             }
             Error::Connect { .. } | Error::Handshake(_) => Class::Unavailable,
-            Error::Header { .. } => Class::InvalidInput,
+            Error::Header { .. } | Error::TooLarge(..) => Class::InvalidInput,
             Error::Incomplete { .. } => Class::Failed,
             Error::Call { source, .. } => source.class(),
         }

@@ -16,6 +16,7 @@ use super::claim::Claim;
 use super::connect;
 use super::error::Error;
 use super::fifos::Fifos;
+use super::hold;
 use super::inherit::{self, Inherited};
 use super::launch::{self, Job, Running};
 use super::log_driver::LogWriter;
@@ -129,6 +130,7 @@ async fn take_over(
     outputs
         .attach(pipes)
         .map_err(Error::file("attach to", job.paths.fifos("")))?;
+    hold::let_go(job, &record.id, task).await;
     let execs = inherit::execs(job, record.id.as_str()).await;
     let known = record.clone();
     complete(record, task);

@@ -76,6 +76,16 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// What a container is to be is more than a supervisor takes.
+    #[error(
+        "container \"{id}\" would have too much environment and command, at most {max} bytes are possible"
+    )]
+    PlanTooLarge {
+        /// Whose.
+        id: ContainerId,
+        /// The limit.
+        max: usize,
+    },
     /// A container was not made by netrun.
     #[error("container \"{id}\" was not made by netrun")]
     Foreign {
@@ -277,7 +287,7 @@ impl Explain for Error {
             Error::WrongState { .. } | Error::Foreign { .. } | Error::Elsewhere { .. } => {
                 Class::WrongState
             }
-            Error::RecordTooLarge { .. } => Class::InvalidInput,
+            Error::RecordTooLarge { .. } | Error::PlanTooLarge { .. } => Class::InvalidInput,
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
             | Error::Image { source, .. } => source.class(),

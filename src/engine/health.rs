@@ -22,6 +22,7 @@ use crate::model::health::{Health, HealthCheck, HealthStatus, OnUnhealthy, Probe
 use crate::model::signal::Signal;
 use crate::sys::channel::Channel;
 use crate::sys::ready::Ready;
+use crate::sys::usage::is_frozen;
 
 /// So much of what a check writes is kept, in bytes.
 const KEPT: usize = 4096;
@@ -68,6 +69,10 @@ pub async fn watch(supervisor: Rc<Supervisor>, adopted: bool) {
         let age = || Duration::try_from(Timestamp::now().duration_since(started));
         sleep(health.pause(&check, age().unwrap_or_default())).await;
         let age = age().unwrap_or_default();
+        if is_frozen(supervisor.running.pid) {
+            // It cannot answer, and is not to be blamed for that.
+            continue;
+        }
         let probe = probe(&supervisor, &check).await;
         if supervisor.going_down.get() {
             return;

@@ -16,6 +16,7 @@ pub mod fifos;
 pub mod files;
 pub mod forgotten;
 pub mod health;
+pub mod hold;
 pub mod host;
 pub mod image_mounts;
 pub mod inherit;

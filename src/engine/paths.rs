@@ -84,6 +84,11 @@ impl Paths {
         self.run.join("shm")
     }
 
+    /// There while it is frozen for a client, see [`super::hold`].
+    pub fn held(&self) -> PathBuf {
+        self.run.join("held")
+    }
+
     /// How its health is, and the last answers of its check.
     pub fn health(&self) -> PathBuf {
         self.state.join("health")

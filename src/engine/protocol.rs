@@ -81,6 +81,8 @@ pub enum Request {
         /// The signal that asks; its own if none.
         signal: Option<i32>,
     },
+    /// Freeze it until this connection ends, or more is said; then say that it goes on.
+    Hold,
     /// Attach a network; one without an interface's name is given a free one.
     Connect {
         /// What is to be.

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::connect;
 use super::error::Error;
 use super::exec;
+use super::hold;
 use super::policy;
 use super::protocol::{Event, Launcher, Request};
 use super::report::Report;
@@ -58,11 +59,12 @@ pub async fn client(
     pipes: Vec<OwnedFd>,
 ) {
     match request {
-        Request::Attach | Request::Exec(_) if supervisor.ended() => {
+        Request::Attach | Request::Exec(_) | Request::Hold if supervisor.ended() => {
             refuse(&channel, &Error::not_running(&supervisor.id())).await;
         }
         Request::Attach => attach(supervisor, &mut channel, pipes).await,
         Request::Exec(wanted) => exec::serve(supervisor, channel, wanted, pipes).await,
+        Request::Hold => hold::serve(supervisor, channel).await,
         Request::Wait => {
             session(supervisor, &mut channel).await;
         }

@@ -86,12 +86,18 @@ impl Session {
     /// Gives a supervisor its orders.
     ///
     /// # Errors
-    /// [`Error::SupervisorGone`] if it died.
+    /// [`Error::SupervisorGone`] if it died, [`Error::PlanTooLarge`].
     pub async fn order(&self, orders: &Orders, pipes: PipeEnds) -> Result<(), Error> {
         let ends: Vec<_> = pipes.0.iter().map(AsFd::as_fd).collect();
         let sent = self.channel.send(orders, &ends).await;
-        sent.map_err(|_| Error::SupervisorGone {
-            id: self.id.clone(),
+        sent.map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => Error::PlanTooLarge {
+                id: self.id.clone(),
+                max: MAX_LINE,
+            },
+            _ => Error::SupervisorGone {
+                id: self.id.clone(),
+            },
         })
     }
 

@@ -61,6 +61,8 @@ pub struct Supervisor {
     pub appointed: Cell<bool>,
     /// How many execs there were: their names come from it.
     pub execs: Cell<u64>,
+    /// For how many clients it is frozen now.
+    pub holders: Mutex<usize>,
     /// Held for reading while a client has output of an exec to take.
     pub delivering: RwLock<()>,
 }
@@ -92,6 +94,7 @@ impl Supervisor {
             again: Cell::new(false),
             appointed: Cell::new(false),
             execs: Cell::new(0),
+            holders: Mutex::new(0),
             delivering: RwLock::new(()),
         }
     }

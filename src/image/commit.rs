@@ -13,7 +13,7 @@ use super::content::{self, Labels, from_wire};
 use super::error::ImageError;
 use super::lease::Lease;
 use super::local::{Image, access, document, incomplete, load};
-use super::manifest::Document;
+use super::manifest::{Document, in_oci};
 use super::platform::Machine;
 use super::pull::describe;
 use super::{record, unpack};
@@ -40,7 +40,8 @@ pub struct Commit {
     pub comment: Option<String>,
 }
 
-/// Makes an image of what a container's files are now.
+/// Makes an image of what a container's files are now. `taken` is awaited once they have been read,
+/// and need not stay as they are any more.
 ///
 /// # Errors
 /// [`ImageError`]; then there is no image.
@@ -48,6 +49,7 @@ pub async fn commit(
     client: &Client,
     commit: &Commit,
     name: &Reference,
+    taken: impl Future<Output = ()>,
 ) -> Result<Image, ImageError> {
     let name = name.to_string();
     let refused = |source| access("commit", &name, source);
@@ -57,7 +59,7 @@ pub async fn commit(
         commit,
         name: &name,
     };
-    let outcome = committer.run().await;
+    let outcome = committer.run(taken).await;
     let released = lease.release(outcome.is_err()).await.map_err(refused);
     let image = outcome?;
     released.map(|()| image)
@@ -70,8 +72,10 @@ struct Committer<'a> {
 }
 
 impl Committer<'_> {
-    async fn run(&self) -> Result<Image, ImageError> {
-        let layer = self.layer().await.map_err(|source| self.refused(source))?;
+    async fn run(&self, taken: impl Future<Output = ()>) -> Result<Image, ImageError> {
+        let layer = self.layer().await;
+        taken.await;
+        let layer = layer.map_err(|source| self.refused(source))?;
         let digest = layer.digest().to_string();
         let labels = content::labels(self.client, &digest).await;
         let labels = labels.map_err(|source| self.refused(source))?;
@@ -162,7 +166,7 @@ impl Committer<'_> {
                 "digest": super::digest::of(config),
                 "size": config.len(),
             },
-            "layers": self.commit.base.layers.iter().chain([layer]).collect::<Vec<_>>(),
+            "layers": self.commit.base.layers.iter().chain([layer]).map(in_oci).collect::<Vec<_>>(),
         });
         let bytes = manifest.to_string().into_bytes();
         let digest = super::digest::of(&bytes);

@@ -14,7 +14,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use prost_types::FieldMask;
 use tokio::sync::mpsc;
 
-use super::manifest::ingest_kind;
+use super::manifest::{MAX_DOCUMENT, ingest_kind};
 use crate::containerd::{Client, Error, check};
 use crate::model::class::{Class, Explain};
 
@@ -30,7 +30,7 @@ pub type Labels = Vec<(String, String)>;
 /// Reads a whole piece of content; for documents, not for layers.
 ///
 /// # Errors
-/// Class `NotFound` if it is not there.
+/// Class `NotFound` if it is not there; [`Error::TooLarge`].
 pub async fn read(client: &Client, digest: &str) -> Result<Vec<u8>, Error> {
     let operation = format!("read content {digest}");
     let request = api::ReadContentRequest {
@@ -41,6 +41,9 @@ pub async fn read(client: &Client, digest: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     while let Some(part) = next(&operation, &mut stream).await? {
         bytes.extend_from_slice(&part.data);
+        if bytes.len() > MAX_DOCUMENT {
+            return Err(Error::TooLarge(digest.to_owned(), MAX_DOCUMENT));
+        }
     }
     Ok(bytes)
 }

@@ -4,8 +4,11 @@
 //! Invariant: a document is what its fields say, whatever media type it came with; one that could
 //! be read either way is refused.
 
-use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
+
+/// The largest document that is read, bytes: manifests and configurations are kept in memory.
+pub const MAX_DOCUMENT: usize = 8 << 20;
 
 /// How deep indexes may stand in indexes.
 pub const MAX_DEPTH: usize = 4;
@@ -53,6 +56,20 @@ struct Shape {
     manifests: Option<Vec<serde::de::IgnoredAny>>,
     config: Option<serde::de::IgnoredAny>,
     layers: Option<Vec<serde::de::IgnoredAny>>,
+}
+
+/// A layer's descriptor as an OCI manifest has it: docker's media types have OCI's of the same bytes, and
+/// some tools refuse a mixture.
+pub fn in_oci(layer: &Descriptor) -> Descriptor {
+    let mut layer = layer.clone();
+    let docker = layer.media_type().to_string();
+    if let Some((_, own)) = LAYERS
+        .iter()
+        .find(|(docker_type, _)| *docker_type == docker)
+    {
+        layer.set_media_type(MediaType::from(*own));
+    }
+    layer
 }
 
 impl Document {
@@ -122,6 +139,30 @@ impl Document {
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Docker's media types of layers, and OCI's.
+const LAYERS: [(&str, &str); 5] = [
+    (
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.oci.image.layer.v1.tar",
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+    ),
+    (
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    ),
+    (
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    ),
+];
+
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 

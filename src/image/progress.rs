@@ -57,6 +57,10 @@ pub enum BlobState {
     Fetching(u64),
     /// It is there, verified.
     Fetched,
+    /// It is on its way to a registry.
+    Pushing,
+    /// The registry has it now.
+    Pushed,
     /// The layer is being unpacked.
     Unpacking,
     /// The layer's snapshot is there.

@@ -55,7 +55,6 @@ pub async fn pull(
         .access
         .endpoints(reference, &Access::Pull, progress)
         .await?;
-    lease::sweep(client).await.map_err(ImageError::Leases)?;
     let refused = |source| access("pull", &name, source);
     let lease = Lease::acquire(client).await.map_err(refused)?;
     let pull = Pull {
@@ -72,8 +71,10 @@ pub async fn pull(
     };
     let outcome = pull.run(reference).await;
     let released = lease.release(outcome.is_err()).await.map_err(refused);
+    // Only now: what a pull that died had fetched of it was of use.
+    let swept = lease::sweep(client).await.map_err(ImageError::Leases);
     let image = outcome?;
-    released.map(|()| image)
+    released.and(swept).map(|_| image)
 }
 
 struct Pull<'a> {

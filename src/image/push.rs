@@ -219,7 +219,7 @@ impl Pusher<'_> {
         }
         let mut sources = self.came_from(&digest).await?;
         sources.truncate(MAX_SOURCES);
-        self.tell(blob, BlobState::Fetching(0));
+        self.tell(blob, BlobState::Pushing);
         let body = || {
             let (client, digest) = (self.client.clone(), digest.clone());
             let opened = async move { content::stream(&client, &digest).await };
@@ -229,7 +229,7 @@ impl Pusher<'_> {
             .send_blob(&digest, blob.size(), &sources, &body)
             .await;
         self.sent(sent)?;
-        self.tell(blob, BlobState::Fetched);
+        self.tell(blob, BlobState::Pushed);
         Ok(())
     }
 

@@ -70,7 +70,7 @@ impl Channel {
     /// Sends a message, with descriptors.
     ///
     /// # Errors
-    /// The other end is gone.
+    /// The other end is gone; `FileTooLarge`: it would not take so long a line.
     pub async fn send<T: Serialize>(
         &self,
         message: &T,
@@ -78,6 +78,9 @@ impl Channel {
     ) -> io::Result<()> {
         let mut line = serde_json::to_vec(message).map_err(io::Error::other)?;
         line.push(b'\n');
+        if line.len() > self.line_limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let numbers: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let mut sent = 0;
         while sent < line.len() {
@@ -269,9 +272,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn an_endless_line_is_refused() {
-        let (here, mut there) = pair();
+    async fn an_endless_line_is_refused_at_both_ends() {
+        let (mut here, mut there) = pair();
         let text = "x".repeat(2 << 20);
+        let refused = here.send(&text, &[]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        // A peer with another idea of what is too long.
+        here.line_limit = 4 << 20;
         let receive = async {
             let outcome = there.receive::<String>().await;
             drop(there);

@@ -8,6 +8,7 @@ use std::io::Write;
 
 use serde_json::{Map, Value};
 
+use super::output;
 use crate::model::class::{Class, Explain};
 
 mod eval;
@@ -190,7 +191,7 @@ fn table(
         text += &template.render(row)?;
         text.push('\n');
     }
-    Ok(aligned(&text))
+    Ok(aligned(&output::tame(&text)))
 }
 
 /// A row whose fields say their own headers.

@@ -102,6 +102,8 @@ fn advance(bar: &ProgressBar, size: u64, state: BlobState) {
         BlobState::Fetching(bytes) => ("fetching", bytes),
         BlobState::Exists => ("here already", size),
         BlobState::Fetched => ("fetched", size),
+        BlobState::Pushing => ("pushing", 0),
+        BlobState::Pushed => ("pushed", size),
         BlobState::Unpacking => ("unpacking", size),
         BlobState::Unpacked => ("unpacked", size),
     };

@@ -75,6 +75,8 @@ fn object(image: &str, event: &PullEvent<'_>) -> Value {
                 BlobState::Exists => ("exists", *size),
                 BlobState::Fetching(bytes) => ("fetching", *bytes),
                 BlobState::Fetched => ("fetched", *size),
+                BlobState::Pushing => ("pushing", 0),
+                BlobState::Pushed => ("pushed", *size),
                 BlobState::Unpacking => ("unpacking", *size),
                 BlobState::Unpacked => ("unpacked", *size),
             };

@@ -36,7 +36,7 @@ impl Tally {
         let blobs = self.blobs.values();
         blobs.fold((0, 0), |(done, all), (size, state)| match state {
             BlobState::Exists => (done, all),
-            BlobState::Waiting => (done, all + size),
+            BlobState::Waiting | BlobState::Pushing => (done, all + size),
             BlobState::Fetching(bytes) => (done + bytes.min(size), all + size),
             _ => (done + size, all + size),
         })

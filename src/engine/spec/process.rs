@@ -3,6 +3,7 @@
 //! Invariant: no rlimit, no label and no other thing is set that nobody asked for. HOME is the
 //! runtime's: runc and crun set it from the container's passwd where it is missing.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Config, ImageConfiguration};
@@ -205,16 +206,27 @@ fn name_of(entry: &str) -> &str {
 /// Docker's merge: a variable keeps its place and takes the later value; a name without `=`
 /// removes it.
 fn override_env(env: &mut Vec<String>, overrides: &[String]) {
+    let mut merged: Vec<Option<String>> = env.drain(..).map(Some).collect();
+    // An image may have a million of them.
+    let mut places = HashMap::new();
+    for (place, entry) in merged.iter().flatten().enumerate() {
+        places.entry(name_of(entry).to_owned()).or_insert(place);
+    }
     for entry in overrides {
         let name = name_of(entry);
-        let place = env.iter().position(|earlier| name_of(earlier) == name);
-        match (place, entry.contains('=')) {
-            (Some(place), true) => entry.clone_into(&mut env[place]),
-            (Some(place), false) => {
-                env.remove(place);
+        let value = entry.contains('=').then(|| entry.clone());
+        match (places.get(name), value) {
+            (Some(place), Some(value)) => merged[*place] = Some(value),
+            (Some(place), None) => {
+                merged[*place] = None;
+                places.remove(name);
             }
-            (None, true) => env.push(entry.clone()),
-            (None, false) => {}
+            (None, Some(value)) => {
+                places.insert(name.to_owned(), merged.len());
+                merged.push(Some(value));
+            }
+            (None, None) => {}
         }
     }
+    env.extend(merged.into_iter().flatten());
 }

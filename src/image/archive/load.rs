@@ -43,7 +43,6 @@ pub async fn load(
         archive: archive.clone(),
         source,
     })?;
-    lease::sweep(client).await.map_err(ImageError::Leases)?;
     let refused = |source| ArchiveError::Content {
         archive: archive.clone(),
         source,
@@ -57,8 +56,12 @@ pub async fn load(
     };
     let outcome = loader.run(pieces).await;
     let released = lease.release(outcome.is_err()).await.map_err(refused);
+    // Only now: what a load that died had stored of it was of use.
+    let swept = lease::sweep(client).await;
     let names = outcome?;
-    released.map(|()| names)
+    released?;
+    swept.map_err(ImageError::Leases)?;
+    Ok(names)
 }
 
 struct Loader<'a> {

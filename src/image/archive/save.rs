@@ -69,6 +69,9 @@ struct Saver<'a> {
 
 impl Saver<'_> {
     async fn run(&mut self, images: &[Image]) -> Result<(), ArchiveError> {
+        for image in images {
+            self.check_layers(image).await?;
+        }
         self.document("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}))
             .await?;
         let targets: Vec<Value> = images.iter().map(described).collect();
@@ -83,6 +86,18 @@ impl Saver<'_> {
         }
         self.document("manifest.json", &json!(dockers_list(images)))
             .await
+    }
+
+    /// What other machines need may be missing, but not what the image was found by.
+    async fn check_layers(&self, image: &Image) -> Result<(), ArchiveError> {
+        for layer in &image.layers {
+            let digest = layer.digest().as_ref();
+            let size = content::size(self.client, digest).await;
+            if size.map_err(|source| self.refused(source))?.is_none() {
+                return Err(local::incomplete(&image.name, digest).into());
+            }
+        }
+        Ok(())
     }
 
     /// A document and all that it names, as far as it is there.
@@ -181,7 +196,8 @@ fn dockers_list(images: &[Image]) -> Vec<Entry> {
         // docker's readers know no names by digest alone.
         let name = Reference::parse(&image.name).ok();
         let name = name.filter(|name| name.tag().is_some());
-        let name = name.map(|name| name.familiar());
+        // Whole: podman takes a short one for its own.
+        let name = name.map(|name| name.to_string());
         let layers = image
             .layers
             .iter()

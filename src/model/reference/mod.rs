@@ -14,15 +14,30 @@ use super::class::{Class, Explain};
 /// The registry that a name without one means.
 const DOCKER_HUB: &str = "docker.io";
 
+/// How much of a malformed reference is shown, in characters: more than a sound one may have.
+const LONGEST_SHOWN: usize = 300;
+
 /// A text that is no image reference: where, why, and what was perhaps meant.
 #[derive(Debug, thiserror::Error)]
-#[error("image reference \"{given}\" is malformed at character {}: {reason}", .position + 1)]
+#[error(
+    "image reference \"{}\" is malformed at character {}: {reason}",
+    abridged(.given),
+    .position + 1
+)]
 pub struct InvalidReference {
     given: String,
     /// In characters, from 0.
     position: usize,
     reason: String,
     proposal: Option<String>,
+}
+
+/// The beginning of a text that is too long for a message.
+fn abridged(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 impl InvalidReference {
