@@ -13,11 +13,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, tee};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::error::Error;
@@ -44,7 +45,6 @@ const CHUNK: usize = 64 * 1024;
 pub struct Outputs {
     shared: Rc<Shared>,
     pumps: RefCell<Vec<JoinHandle<()>>>,
-    stops: Vec<AbortHandle>,
     deliveries: RefCell<Vec<JoinHandle<()>>>,
 }
 
@@ -52,10 +52,20 @@ pub struct Outputs {
 struct Shared {
     log: RefCell<Option<LogWriter>>,
     clients: RefCell<Vec<Rc<Client>>>,
-    /// The process is gone: no client is waited for any more.
-    ending: watch::Sender<bool>,
+    ending: watch::Sender<Ending>,
     /// Nothing more is read.
     closed: Cell<bool>,
+}
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    /// The process lives.
+    Not,
+    /// It is gone: no client is waited for any more.
+    Begun,
+    /// What is in the FIFOs now is the last.
+    Last,
 }
 
 /// One end of a pipe whose other end a client reads.
@@ -77,7 +87,7 @@ impl Outputs {
         let shared = Rc::new(Shared {
             log: RefCell::new(log),
             clients: RefCell::default(),
-            ending: watch::Sender::new(false),
+            ending: watch::Sender::new(Ending::Not),
             closed: Cell::new(false),
         });
         let mut pumps = Vec::new();
@@ -92,7 +102,6 @@ impl Outputs {
         }
         Ok(Outputs {
             shared,
-            stops: pumps.iter().map(JoinHandle::abort_handle).collect(),
             pumps: RefCell::new(pumps),
             deliveries: RefCell::default(),
         })
@@ -125,17 +134,13 @@ impl Outputs {
     /// Reads to the end of the FIFOs, once the process is gone: no client holds it up any more. What
     /// has not come after `patience` will not: somebody else holds a FIFO open.
     pub async fn drain(&self, patience: Duration) {
-        self.shared.ending.send_replace(true);
-        let pumps = std::mem::take(&mut *self.pumps.borrow_mut());
-        let all = async {
-            for pump in pumps {
-                // A pump that was aborted has nothing more to say.
-                let _ = pump.await;
-            }
-        };
-        // Aborting those that have ended does nothing.
-        let _ = timeout(patience, all).await;
-        self.stops.iter().for_each(AbortHandle::abort);
+        self.shared.ending.send_replace(Ending::Begun);
+        let mut pumps = join_all(self.pumps.take());
+        // What came is not lost, even where we had no time to read it before our patience was over.
+        if timeout(patience, &mut pumps).await.is_err() {
+            self.shared.ending.send_replace(Ending::Last);
+            pumps.await;
+        }
         self.shared.closed.set(true);
         for client in self.shared.clients.take() {
             self.deliver(client);
@@ -192,12 +197,23 @@ fn open_fifo(path: &Path) -> io::Result<Ready> {
 
 async fn pump(stream: Stream, fifo: Ready, shared: Rc<Shared>) {
     let mut buffer = Vec::new();
-    loop {
+    let mut ending = shared.ending.subscribe();
+    // Whoever holds the FIFO open may go on writing.
+    let mut last = usize::try_from(PIPE_SIZE).unwrap_or(CHUNK);
+    while last > 0 {
         let began = Instant::now();
+        let step = tokio::select! {
+            biased;
+            step = shared.pass_on(stream, &fifo, &mut buffer) => step,
+            _ = ending.wait_for(|ending| *ending == Ending::Last) => break,
+        };
         // A FIFO that cannot be read any more ends as an empty one does.
-        let Ok(count @ 1..) = shared.pass_on(stream, &fifo, &mut buffer).await else {
+        let Ok(count @ 1..) = step else {
             break;
         };
+        if *shared.ending.borrow() == Ending::Last {
+            last = last.saturating_sub(count);
+        }
         // Four calls of ours, and as many of the client's, for each line of a flood of lines would
         // take the time that the process needs to write them.
         if count < ENOUGH && began.elapsed() < GATHER {
@@ -298,7 +314,7 @@ impl Shared {
         tokio::select! {
             biased;
             done = wait => Some(done),
-            _ = ending.wait_for(|ending| *ending) => None,
+            _ = ending.wait_for(|ending| *ending != Ending::Not) => None,
         }
     }
 
@@ -343,5 +359,47 @@ async fn wait_for(ready: &Ready, flags: PollFlags) -> io::Result<()> {
     match flags.contains(PollFlags::POLLOUT) {
         true => ready.write(check).await,
         false => ready.read(check).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// A process wrote `bytes` and is gone; a child of it holds the FIFO open. What a client gets when
+    /// there is no time left.
+    fn drained_at_once(bytes: &[u8]) -> Vec<u8> {
+        let dir = std::env::temp_dir().join(format!("netrun-drain-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let fifos = Fifos::new(dir.clone(), false, false);
+        fifos.make().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let mut got = Vec::new();
+        LocalSet::new().block_on(&runtime.unwrap(), async {
+            let outputs = Outputs::open(&fifos, None).unwrap();
+            let (mut reader, writer) = io::pipe().unwrap();
+            outputs.attach(vec![writer.into()]).unwrap();
+            let stdout = fifos.output(Stream::Stdout);
+            let mut held = OpenOptions::new().write(true).open(stdout).unwrap();
+            held.write_all(bytes).unwrap();
+            outputs.drain(Duration::ZERO).await;
+            drop(outputs);
+            reader.read_to_end(&mut got).unwrap();
+        });
+        std::fs::remove_dir_all(&dir).unwrap();
+        got
+    }
+
+    #[test]
+    fn what_came_in_time_is_not_lost_for_want_of_time() {
+        let bytes: Vec<u8> = (0..60_000_u32).flat_map(u32::to_le_bytes).collect();
+        assert!(drained_at_once(&bytes) == bytes);
+        assert!(drained_at_once(b"").is_empty());
     }
 }
