@@ -141,3 +141,42 @@ fn what_is_interrupted_gives_up_its_lease_by_itself() {
         }
     }
 }
+
+#[test]
+fn whoever_clears_up_after_a_job_takes_what_its_killed_pull_held() {
+    let host = FakeHost::with_registry();
+    let _slow = host.scripted("127.0.0.1:5100", |request, good| {
+        let (_, digest) = request.target.split_once("/blobs/")?;
+        let bytes = good.blob(digest)?;
+        Some(Reply::new(200, bytes).trickle(20_000, Duration::from_millis(100)))
+    });
+    let pull = ["pull", "127.0.0.1:5100/library/layers:1"];
+    for line in [
+        &["rm", "-f", "nobody"][..],
+        &["network", "rm", "-f", "none"],
+        &["volume", "rm", "-f", "none"],
+        &["container", "prune", "-f"],
+        &["scope", "end", "none"],
+    ] {
+        let running = host.netrun_cmd(&pull).spawn();
+        eventually(Duration::from_secs(20), "something comes", || {
+            let active = host.ctr(&["content", "active"]).ok();
+            active.stdout.lines().nth(1).map(drop)
+        });
+        running.signal(Signal::SIGKILL);
+        running.wait().code(137);
+        host.netrun(line).ok();
+        let left = host.settle(Duration::from_secs(5));
+        assert!(left.is_empty(), "after {line:?}: {left:#?}");
+    }
+    // Right at the beginning, its lease may be in the making.
+    for moment in 0..40 {
+        let running = host.netrun_cmd(&pull).spawn();
+        std::thread::sleep(Duration::from_millis(2 * moment));
+        running.signal(Signal::SIGTERM);
+        let _ = running.wait();
+    }
+    let left = host.settle(Duration::from_secs(5));
+    assert!(left.is_empty(), "{left:#?}");
+    host.finish();
+}

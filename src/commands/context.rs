@@ -11,7 +11,7 @@ use super::settings::{GlobalArgs, Settings};
 use crate::engine::host::Host;
 use crate::engine::steps::Fault;
 use crate::engine::{recover, scope_end, scopes};
-use crate::image::PullEvent;
+use crate::image::{PullEvent, lease};
 use crate::model::class::Failure;
 
 /// How long a command waits for adoptions that may not concern it.
@@ -72,6 +72,14 @@ impl<'a> Context<'a> {
                     self.audience.warn(&format!("scope {name}: {error}"));
                 }
             }
+        }
+    }
+
+    /// Gives up what killed pulls still hold: whoever clears up after a job finds that gone, too. Where
+    /// containerd cannot be reached, `gc` does it, or the lease expires.
+    pub async fn forget_dead_pulls(&self) {
+        if let Ok(client) = self.host.client().await {
+            let _ = lease::sweep(&client).await;
         }
     }
 

@@ -160,6 +160,7 @@ pub struct Pruned {
 /// # Errors
 /// containerd cannot be reached.
 pub async fn containers(context: &Context<'_>, filters: &[PruneFilter]) -> Result<Pruned, Failure> {
+    context.forget_dead_pulls().await;
     let now = Timestamp::now();
     let mut pruned = Pruned::default();
     for view in view::list(&context.host).await?.own {

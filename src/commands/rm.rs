@@ -1,5 +1,7 @@
 //! `netrun rm`: remove containers and all that was made for them.
 
+use futures_util::future::join;
+
 use super::context::Context;
 use super::each::{Each, each};
 use super::values::parse;
@@ -50,6 +52,7 @@ pub async fn rm(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
         }
         Ok(Some(id))
     });
-    let removed = removed.await.into_iter();
+    let (removed, ()) = join(removed, context.forget_dead_pulls()).await;
+    let removed = removed.into_iter();
     removed.filter_map(Result::transpose).collect()
 }

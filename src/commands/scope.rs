@@ -168,6 +168,7 @@ pub async fn ls(context: &Context<'_>) -> Result<Vec<(ScopeName, Members)>, Fail
 
 /// Ends the scopes, one after the other: what is left of one has an error each.
 pub async fn end(context: &Context<'_>, args: &EndArgs) -> Each<ScopeName> {
+    context.forget_dead_pulls().await;
     let mut all: Each<ScopeName> = Vec::new();
     for name in &args.names {
         let dir = networks_of(context, name);

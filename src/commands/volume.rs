@@ -213,6 +213,7 @@ pub fn inspect(context: &Context<'_>, names: &[VolumeName]) -> Each<Volume> {
 /// # Errors
 /// The store cannot be held, or containerd cannot be reached.
 pub async fn rm(context: &Context<'_>, args: &RmArgs) -> Result<Each<VolumeName>, Failure> {
+    context.forget_dead_pulls().await;
     let store = Store::new(&context.settings.namespace);
     let held = store.hold().await?;
     let users = volumes::users(&context.host).await?;

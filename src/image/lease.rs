@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use containerd_client::services::v1 as api;
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 use crate::containerd::{Client, Error, check};
 use crate::sys::process;
@@ -20,6 +21,9 @@ const OWNER: &str = "netrun.lease.owner";
 
 /// The longest that a pull is thought to take; containerd's own client has the same.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Held while a lease is being made.
+static MAKING: Mutex<()> = Mutex::const_new(());
 
 /// A lease of ours.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ impl Lease {
             id: id.clone(),
             labels: HashMap::from(labels),
         };
-        check("create a lease", client.leases().create(request).await)?;
+        make(client, request).await?;
         let client = client.with_deadline(None).with_lease(&id)?;
         Ok(Lease { client, id })
     }
@@ -113,6 +117,7 @@ pub async fn collect(client: &Client, snapshotter: &str) -> Result<(), Error> {
 /// Any refusal by containerd.
 pub async fn abandon(client: &Client) -> Result<(), Error> {
     let own = owner(std::process::id());
+    let _made = MAKING.lock().await;
     let request = api::ListRequest {
         filters: vec![format!("labels.\"{OWNER}\"==\"{own}\"")],
     };
@@ -121,6 +126,21 @@ pub async fn abandon(client: &Client) -> Result<(), Error> {
         delete(client, &lease.id, true).await?;
     }
     Ok(())
+}
+
+/// Makes a lease, to the end even if whoever waits for it is dropped: containerd would make it all the
+/// same, after [`abandon`] has looked for it.
+async fn make(client: &Client, request: api::CreateRequest) -> Result<(), Error> {
+    let making = MAKING.lock().await;
+    let mut leases = client.leases();
+    let made = tokio::spawn(async move {
+        let made = leases.create(request).await;
+        drop(making);
+        made
+    });
+    let made = made.await;
+    let ended = |_| Err(tonic::Status::cancelled("the event loop has ended"));
+    check("create a lease", made.unwrap_or_else(ended)).map(drop)
 }
 
 async fn delete(client: &Client, id: &str, sync: bool) -> Result<(), Error> {

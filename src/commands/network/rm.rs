@@ -41,6 +41,7 @@ pub struct PruneArgs {
 
 /// Removes the networks, one after the other.
 pub async fn rm(context: &Context<'_>, args: &Args) -> Each<String> {
+    context.forget_dead_pulls().await;
     let dir = &context.settings.cni_conf_dir;
     let mut all: Each<String> = Vec::new();
     for name in &args.networks {
