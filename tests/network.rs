@@ -390,12 +390,39 @@ fn removal_succeeds_though_the_rules_were_flushed() {
         .ok();
     host.netrun(&["rm", "-f", "c"]).ok();
     host.assert_clean();
+    // The chain is where it was; only what led to it is gone.
+    host.netrun(&[
+        "run", "-d", "--name", "c", "--net", "mynet", ALPINE, "sleep", "1000",
+    ])
+    .ok();
+    host.sh("iptables -t nat -F POSTROUTING").ok();
+    host.netrun(&["rm", "-f", "c"]).ok();
+    host.assert_clean();
     host.netrun(&[
         "run", "-d", "--name", "c", "--net", "mynet", ALPINE, "sleep", "1000",
     ])
     .ok();
     host.sh("ip netns del netrun-c; ip link del cni0").ok();
     host.netrun(&["rm", "-f", "c"]).ok();
+    host.assert_clean();
+}
+
+/// The rules of the old iptables are where nothing goes ahead of the plugin's own DEL.
+#[test]
+fn rules_of_the_old_iptables_go_too() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.sh("ln -sf /usr/sbin/iptables-legacy /etc/alternatives/iptables")
+        .ok();
+    host.netrun(&[
+        "run", "-d", "--name", "c", "--net", "mynet", ALPINE, "sleep", "1000",
+    ])
+    .ok();
+    host.sh("iptables-legacy-save | grep -q 'POSTROUTING.*default-c'")
+        .ok();
+    host.netrun(&["rm", "-f", "c"]).ok();
+    let rules = host.sh("iptables-legacy-save -t nat | grep -c CNI");
+    assert_eq!(rules.text(), "0", "{rules}");
     host.assert_clean();
 }
 

@@ -130,6 +130,8 @@ fn facts(
     let facts = HostFacts::read(Wanted {
         devices: args.privileged,
         limits: limits.any(),
+        // Nothing of a privileged container's is filtered.
+        architectures: !args.privileged,
     })?;
     for warning in limits.warnings(&facts) {
         context.audience.warn(&warning);

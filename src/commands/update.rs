@@ -106,8 +106,8 @@ pub async fn update(context: &Context<'_>, args: &Args) -> Result<Each<Container
         return Err(Nothing.into());
     }
     let facts = HostFacts::read(Wanted {
-        devices: false,
         limits: true,
+        ..Wanted::default()
     })?;
     for warning in limits.warnings(&facts) {
         context.audience.warn(&warning);

@@ -119,8 +119,13 @@ pub async fn del(record: &Record, attachment: &Attachment, thorough: bool) -> Re
         None => sweep.reserved(),
     };
     sweep.reserved = &reserved;
-    let outcome = chain.del(&conf, attachment.result.as_ref()).await;
-    if outcome.is_ok() && reachable && !thorough {
+    let del = chain.del(&conf, attachment.result.as_ref());
+    let plain = reachable && !thorough;
+    let (outcome, ahead) = match plain {
+        true => join(del, sweep.ahead()).await,
+        false => (del.await, Ok(())),
+    };
+    if outcome.is_ok() && ahead.is_ok() && plain {
         return abandon(chain.list(), failed).await;
     }
     let swept = sweep_patiently(&sweep).await;

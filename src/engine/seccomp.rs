@@ -95,7 +95,7 @@ pub fn profile(
         .set_architectures(
             profile
                 .architectures
-                .or_else(|| native.and_then(|native| architectures(&profile.arch_map, native))),
+                .or_else(|| architectures(&profile.arch_map, native?, &host.lacking)),
         )
         .set_flags(profile.flags)
         .set_syscalls(Some(
@@ -133,10 +133,13 @@ impl Filter {
     }
 }
 
-fn architectures(map: &[ArchMap], native: Arch) -> Option<Vec<Arch>> {
+/// Rules for system calls that the kernel does not have would keep runc busy for as long as all its
+/// other work takes: libseccomp copies all rules of all architectures for each new one.
+fn architectures(map: &[ArchMap], native: Arch, lacking: &[Arch]) -> Option<Vec<Arch>> {
     let entry = map.iter().find(|entry| entry.architecture == native)?;
     let mut architectures = vec![native];
-    architectures.extend(entry.sub_architectures.iter().flatten());
+    let further = entry.sub_architectures.iter().flatten();
+    architectures.extend(further.filter(|further| !lacking.contains(further)));
     Some(architectures)
 }
 
@@ -177,6 +180,7 @@ mod tests {
             hostname: "host".to_owned(),
             bounding: Vec::new(),
             seccomp: true,
+            lacking: Vec::new(),
             thermal_cpus: Vec::new(),
             devices: Vec::new(),
             limits: None,
@@ -259,6 +263,17 @@ mod tests {
         assert_eq!(
             x86.architectures().as_deref().unwrap(),
             [Arch::ScmpArchX86_64, Arch::ScmpArchX86, Arch::ScmpArchX32]
+        );
+        let without_x32 = HostFacts {
+            lacking: vec![Arch::ScmpArchX32],
+            ..host("x86_64", (6, 1))
+        };
+        assert_eq!(
+            default_profile(&Capabilities::new(), &without_x32)
+                .architectures()
+                .as_deref()
+                .unwrap(),
+            [Arch::ScmpArchX86_64, Arch::ScmpArchX86]
         );
         assert_eq!(rules(&x86, "arch_prctl").len(), 1);
         assert!(rules(&x86, "riscv_flush_icache").is_empty());

@@ -50,6 +50,7 @@
 //! ```
 
 mod addresses;
+pub mod ahead;
 mod apart;
 pub mod ask;
 pub mod attach;

@@ -193,6 +193,26 @@ pub(super) async fn remove_chains(chains: &Chains) -> Result<(), RulesError> {
     Ok(())
 }
 
+/// The chain of `ipMasq` for some addresses of one attachment, in iptables on nftables; the jumps to it
+/// are known without a look.
+pub(super) fn masquerading(
+    program: &str,
+    chain: &str,
+    addresses: &[IpAddr],
+    comment: &str,
+) -> Chains {
+    let quoted = comment.replace('\\', "\\\\").replace('"', "\\\"");
+    let jump = |address: &IpAddr| {
+        format!("POSTROUTING -s {address} -m comment --comment \"{quoted}\" -j {chain}")
+    };
+    Chains {
+        program: program.to_owned(),
+        table: "nat".to_owned(),
+        chains: vec![chain.to_owned()],
+        jumps: addresses.iter().map(jump).collect(),
+    }
+}
+
 fn removal(chains: &Chains) -> String {
     let mut script = format!("*{}\n", chains.table);
     for jump in &chains.jumps {

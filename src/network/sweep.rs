@@ -73,6 +73,14 @@ pub enum SweepError {
     /// Rules of the kernel.
     #[error("cannot sweep the container's network rules")]
     Rules(#[from] RulesError),
+    /// A device of the host.
+    #[error("cannot remove the device {name}")]
+    Device {
+        /// Which.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 impl Explain for SweepError {
@@ -162,13 +170,14 @@ impl Sweep<'_> {
             let mut files = dirs.iter().map(|dir| dir.join(address.to_string()));
             files.any(|file| file.exists() && !self.holds(&file))
         };
-        let result = self.result();
+        let result = self.known_result();
         let told = result.iter().flat_map(CniResult::container_addresses);
         let told = told.map(|one| one.address.addr());
         told.filter(|address| !anothers(address)).collect()
     }
 
-    fn result(&self) -> Option<CniResult> {
+    /// The result, where it is known and can be understood.
+    pub(super) fn known_result(&self) -> Option<CniResult> {
         CniResult::from_value(self.result?.clone(), self.list.cni_version()).ok()
     }
 
@@ -180,7 +189,7 @@ impl Sweep<'_> {
         if types.contains(&"bandwidth") && if_nametoindex(device.as_str()).is_ok() {
             swept.found.push(Leftover::Device(device));
         }
-        let result = self.result();
+        let result = self.known_result();
         let interfaces = result.iter().flat_map(CniResult::interfaces);
         for end in interfaces.filter(|one| one.sandbox.is_none()) {
             let Some(mac) = end.mac.map(|mac| mac.to_lowercase()) else {

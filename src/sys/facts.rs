@@ -9,9 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
-use oci_spec::runtime::{Capability, LinuxDevice};
+use oci_spec::runtime::{Arch, Capability, LinuxDevice};
 
 use super::devices::host_devices;
+use super::kernel_config;
 use crate::model::class::{Class, Explain};
 
 const STATUS: &str = "/proc/self/status";
@@ -32,6 +33,9 @@ pub struct HostFacts {
     pub bounding: Vec<Capability>,
     /// The kernel can filter system calls.
     pub seccomp: bool,
+    /// The architectures whose system calls the kernel could take but was built without; empty
+    /// unless [`Wanted::architectures`].
+    pub lacking: Vec<Arch>,
     /// The CPUs whose thermal counters under `/sys` tell containers what others do.
     pub thermal_cpus: Vec<u32>,
     /// The host's devices; empty unless [`Wanted::devices`].
@@ -47,6 +51,8 @@ pub struct Wanted {
     pub devices: bool,
     /// The cgroup controllers, for a container with limits.
     pub limits: bool,
+    /// What the kernel was built without, for a container whose system calls are filtered.
+    pub architectures: bool,
 }
 
 /// How cgroups are mounted.
@@ -118,6 +124,10 @@ impl HostFacts {
             bounding: bounding(&status),
             // The line is there if and only if the kernel was built with seccomp.
             seccomp: status_field(&status, "Seccomp").is_some(),
+            lacking: match wanted.architectures {
+                true => kernel_config::lacking(std::env::consts::ARCH),
+                false => Vec::new(),
+            },
             thermal_cpus: thermal_cpus(),
             devices: if wanted.devices {
                 host_devices(Path::new("/dev"))?
@@ -367,6 +377,7 @@ mod tests {
         let all = HostFacts::read(Wanted {
             devices: true,
             limits: true,
+            architectures: true,
         })
         .unwrap();
         let null = Path::new("/dev/null");

@@ -11,10 +11,12 @@ pub mod devices;
 pub mod draft;
 pub mod enter;
 pub mod facts;
+mod kernel_config;
 pub mod lock;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod nftables;
 #[expect(
     unsafe_code,
     reason = "no crate in the tree speaks pidfd, nor its ioctl"

@@ -88,6 +88,28 @@ pub fn veth_address(name: &str) -> io::Result<Option<String>> {
     Ok(address.filter(|_| veth))
 }
 
+/// Removes the veth device of this name and hardware address from the calling thread's network
+/// namespace, and with it its other end, wherever that is. What is not there, or another, is left.
+/// The kernel takes its time.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn remove_veth(name: &str, address: &str) -> io::Result<()> {
+    let Ok(index) = if_nametoindex(name) else {
+        return Ok(());
+    };
+    if veth_address(name)?.as_deref() != Some(address) {
+        return Ok(());
+    }
+    let mut doomed = LinkMessage::default();
+    doomed.header.index = index;
+    match talk(RouteNetlinkMessage::DelLink(doomed), NLM_F_ACK) {
+        // Its other end was removed at the same moment.
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(()),
+        outcome => outcome.map(drop),
+    }
+}
+
 /// The destinations of all routes of the calling thread's network namespace, as (address, prefix
 /// length), without default routes.
 ///

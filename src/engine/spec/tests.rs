@@ -56,6 +56,7 @@ impl Fixture {
                 hostname: "machine".to_owned(),
                 bounding: BY_NUMBER.to_vec(),
                 seccomp: true,
+                lacking: Vec::new(),
                 thermal_cpus: vec![0, 1],
                 devices: Vec::new(),
                 limits: None,
