@@ -414,6 +414,7 @@ fn rules_of_the_old_iptables_go_too() {
     host.mynet();
     host.sh("ln -sf /usr/sbin/iptables-legacy /etc/alternatives/iptables")
         .ok();
+    host.announce("* /etc/alternatives*");
     host.netrun(&[
         "run", "-d", "--name", "c", "--net", "mynet", ALPINE, "sleep", "1000",
     ])
