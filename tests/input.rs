@@ -7,7 +7,7 @@ fn malformed_flags_are_told_by_name() {
     let host = FakeHost::new();
     let long = "x".repeat(64);
     for (options, word) in [
-        (&["--no-such-option"][..], "--no-such-option"),
+        (&["--qqq"][..], "usage: netrun run"),
         (&["--name", "has space"], "has space"),
         (&["--name", "../up"], "../up"),
         (&["--name", "a--b"], "a-b"),
@@ -19,6 +19,8 @@ fn malformed_flags_are_told_by_name() {
         (&["--hostname", "two words"], "two words"),
         (&["--stop-signal", "SIGNOPE"], "SIGNOPE"),
         (&["--stop-timeout", "soon"], "soon"),
+        (&["--stop-timeout", "-2"], "-1 to wait"),
+        (&["--cpu-shares", "-1"], "--cpu-shares"),
         (&["--memory", "12x"], "12x"),
         (&["--cpus", "many"], "many"),
         (&["--pids-limit", "few"], "few"),

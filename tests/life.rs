@@ -104,11 +104,20 @@ fn what_was_written_survives_a_restart_and_not_a_removal() {
 fn stop_asks_then_kills() {
     let host = FakeHost::new();
     polite(&host, "p");
-    host.netrun(&["stop", "p"]).ok();
+    // docker's word for as long as it takes.
+    host.netrun(&["stop", "-t", "-1", "p"]).ok();
     assert_eq!(host.waited("p"), 5);
     assert!(host.netrun(&["logs", "p"]).ok().stdout.contains("term"));
     host.netrun(&["stop", "p"]).ok();
     host.netrun(&["rm", "p"]).ok();
+    // One that goes when it ends does not go when it is started again.
+    let args = ["run", "-d", "--rm", "--name", "r", ALPINE, "sleep", "1000"];
+    host.netrun(&args).ok();
+    host.netrun(&["restart", "-t", "0", "r"]).ok();
+    host.netrun(&["exec", "r", "true"]).ok();
+    host.netrun(&["gc"]).ok();
+    host.netrun(&["stop", "-t", "0", "r"]).ok();
+    host.netrun(&["exec", "r", "true"]).fails(125, &["r"]);
     let deaf = "trap '' TERM; echo up; while :; do sleep 0.05; done";
     host.netrun(&["run", "-d", "--name", "d", ALPINE, "sh", "-c", deaf])
         .ok();
@@ -313,6 +322,9 @@ fn removing_by_force_what_is_not_there_is_no_failure() {
     let removed = host.netrun(&["rm", "-f", "nosuch", "c"]).ok();
     assert_eq!(removed.text(), "c");
     assert!(removed.stderr.contains("nosuch"), "{removed}");
-    host.netrun(&["rm", "nosuch"]).fails(3, &["nosuch"]);
+    // Nor does one that is not there leave anything, a lock say.
+    for verb in ["rm", "start", "stop", "restart", "kill", "attach", "logs"] {
+        host.netrun(&[verb, "nosuch"]).fails(3, &["nosuch"]);
+    }
     host.assert_clean();
 }

@@ -39,6 +39,10 @@ fn the_output_of_the_shortest_life_is_there() {
             "x\n"
         );
     }
+    // One file for both streams, and for others: nobody writes over what another wrote.
+    let line = "{ netrun run --rm alpine:3.14 sh -c 'sleep 0.2; echo one'; echo two; } >/tmp/both 2>&1; \
+        cat /tmp/both; rm /tmp/both";
+    assert_eq!(host.sh(line).ok().stdout, "one\ntwo\n");
 }
 
 #[test]

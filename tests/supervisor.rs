@@ -207,6 +207,17 @@ fn a_foreground_run_goes_on_when_its_supervisor_dies() {
 }
 
 #[test]
+fn what_ended_while_its_client_could_not_look_has_its_status() {
+    let host = FakeHost::new();
+    let line = "netrun run --name e alpine:3.14 sh -c 'sleep 3; exit 7' & until netrun exec e true 2>/dev/null; do :; done; \
+        kill -STOP $!; pkill -9 -f '[n]etrun supervise'; sleep 3; netrun wait e; kill -CONT $!; wait $!";
+    let run = host.sh(line);
+    assert_eq!((run.text(), run.code), ("7", 7), "{run}");
+    host.netrun(&["rm", "e"]).ok();
+    host.assert_clean();
+}
+
+#[test]
 fn containers_live_through_a_restart_of_containerd() {
     let host = FakeHost::new();
     host.netrun(&["run", "-d", "--name", "c", ALPINE, "sleep", "1000"])

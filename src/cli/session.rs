@@ -223,10 +223,10 @@ impl Driver {
                     Ok(Event::Exited { exit, steps }) => return Ok(Some((exit, steps))),
                     Ok(Event::Failed(report)) => return Err(report.into()),
                     Ok(Event::Started { .. } | Event::Removed) => continue,
-                    Err(gone) => {
-                        self.go_on(gone).await?;
-                        continue;
-                    }
+                    Err(gone) => match self.go_on(gone).await? {
+                        Some(exit) => return Ok(Some((exit, Vec::new()))),
+                        None => continue,
+                    },
                 },
             };
             if self.obey(news).await {
@@ -239,19 +239,20 @@ impl Driver {
         }
     }
 
-    /// The supervisor died: another one takes over, and we go on with it.
-    async fn go_on(&mut self, gone: Error) -> Result<(), Failure> {
+    /// The supervisor died: another one takes over, and we go on with it; or the process has ended
+    /// in between, and here is how.
+    async fn go_on(&mut self, gone: Error) -> Result<Option<Exit>, Failure> {
         let Some(heir) = &self.heir else {
             return Err(gone.into());
         };
         let Some((session, pipes)) = heir.take_over(self.terminal).await? else {
-            return Err(gone.into());
+            return heir.exit().await.map(Some).ok_or(gone.into());
         };
         self.session = session;
         self.streams +=
             write_outputs(pipes, self.wanted, &self.sender).map_err(prepare("write the output"))?;
         self.resize().await;
-        Ok(())
+        Ok(None)
     }
 
     /// Acts on what a thread says; true if we shall leave.

@@ -93,8 +93,10 @@ fn message(error: &clap::Error) -> String {
 /// What clap proposes, else how to get help.
 fn advice(error: &clap::Error) -> String {
     let text = error.render().to_string();
+    // No name of ours begins with a dash, so that "--" would not help.
     let tips: Vec<&str> = (text.lines())
         .filter_map(|line| line.trim().strip_prefix("tip: "))
+        .filter(|tip| !tip.starts_with("to pass "))
         .collect();
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
     match usage {

@@ -116,6 +116,12 @@ const TABLE: &[(&str, &str)] = &[
     ("run --name run alpine", "run --name run -- alpine"),
     ("run -e -- alpine", "run -e -- -- alpine"),
     ("run -w -d alpine", "run -w -d -- alpine"),
+    ("stop -t -1 web", "stop -t=-1 web"),
+    (
+        "run --name -x alpine -e -y=1",
+        "run --name=-x -e=-y=1 -- alpine",
+    ),
+    ("exec -w --nope web ls", "exec -w=--nope -- web ls"),
     (
         "run --entrypoint '' alpine",
         "run --entrypoint '' -- alpine",

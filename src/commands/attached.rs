@@ -15,6 +15,7 @@ use crate::engine::session::{PipeEnds, Pipes, Session};
 use crate::engine::steps::Taken;
 use crate::model::detach_keys::DetachSequence;
 use crate::model::id::{ContainerId, Namespace};
+use crate::model::record::Exit;
 
 /// A started process.
 #[derive(Debug)]
@@ -144,6 +145,13 @@ impl Heir {
         Ok(reached.and_then(|(session, first)| {
             matches!(first, Event::Started { .. }).then_some((session, pipes))
         }))
+    }
+
+    /// How it ended, where another command saw to its end before we could take over. What it wrote
+    /// meanwhile is in its log.
+    pub async fn exit(&self) -> Option<Exit> {
+        let host = Host::new(self.address.clone(), self.namespace.clone());
+        host.record(&self.id).await.ok()?.exit
     }
 }
 

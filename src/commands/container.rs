@@ -13,7 +13,7 @@ use super::options::process::ProcessArgs;
 use super::options::resources::ResourceArgs;
 use super::options::rights::RightsArgs;
 use super::options::storage::StorageArgs;
-use super::values::{EnvVar, HostEntry, Label, parse};
+use super::values::{EnvVar, HostEntry, Label, parse, patience};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
 use crate::model::id::{ContainerId, Hostname};
@@ -226,8 +226,8 @@ pub struct ContainerArgs {
     #[arg(long, value_name = "SIGNAL", value_parser = parse::<Signal>)]
     pub stop_signal: Option<Signal>,
 
-    /// Seconds between that signal and SIGKILL [default: 10]
-    #[arg(long, value_name = "SECONDS")]
+    /// Seconds between that signal and SIGKILL; -1 to wait as long as it takes [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = patience)]
     pub stop_timeout: Option<u32>,
 
     /// What becomes of it.

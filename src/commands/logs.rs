@@ -86,6 +86,8 @@ impl FromStr for Tail {
     fn from_str(text: &str) -> Result<Self, InvalidTail> {
         match text {
             "all" => Ok(Self::All),
+            // docker's other word for it.
+            negative if negative.parse::<i64>().is_ok_and(|lines| lines < 0) => Ok(Self::All),
             number => number
                 .parse()
                 .map(Self::Lines)
@@ -119,8 +121,9 @@ mod tests {
     #[test]
     fn the_tail_is_a_number_or_all() {
         assert_eq!("all".parse(), Ok(Tail::All));
+        assert_eq!("-1".parse(), Ok(Tail::All));
         assert_eq!("0".parse(), Ok(Tail::Lines(0)));
-        for text in ["", "-1", "many"] {
+        for text in ["", "-", "1.5", "many"] {
             assert_eq!(text.parse::<Tail>(), Err(InvalidTail(text.to_owned())));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::each::{Each, each};
-use super::values::parse;
+use super::values::{parse, patience};
 use crate::engine::control;
 use crate::model::id::ContainerId;
 use crate::model::signal::Signal;
@@ -19,8 +19,14 @@ pub struct Args {
     #[arg(short, long, value_name = "SIGNAL", value_parser = parse::<Signal>)]
     pub signal: Option<Signal>,
 
-    /// Seconds until SIGKILL, instead of the container's own
-    #[arg(short = 't', long, alias = "time", value_name = "SECONDS")]
+    /// Seconds until SIGKILL, instead of the container's own; -1 to wait as long as it takes
+    #[arg(
+        short = 't',
+        long,
+        alias = "time",
+        value_name = "SECONDS",
+        value_parser = patience
+    )]
     pub timeout: Option<u32>,
 
     /// The containers' names
@@ -32,8 +38,8 @@ pub struct Args {
 pub async fn restart(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
     each(&args.containers, async |id| {
         let signal = args.signal.map(Signal::number);
-        control::stop(&context.host, &id, args.timeout, signal).await?;
-        control::start(&context.host, &id, context.fault).await?;
+        let how = (args.timeout, signal);
+        control::restart(&context.host, &id, how, context.fault).await?;
         Ok(id)
     })
     .await

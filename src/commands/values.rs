@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::class::{Class, Explain};
+use crate::model::record::FOR_EVER;
 use crate::model::time::{parse_duration, parse_seconds};
 
 /// Parses an option's value for clap, keeping the hint of a refusal.
@@ -31,6 +32,19 @@ pub fn duration(text: &str) -> Result<Duration, Refused> {
 /// It is neither.
 pub fn seconds(text: &str) -> Result<Duration, Refused> {
     parse_seconds(text).map_err(Refused::of)
+}
+
+/// How many seconds a process gets to end; -1 is for ever, as with docker.
+///
+/// # Errors
+/// It is no number of seconds.
+pub fn patience(text: &str) -> Result<u32, Refused> {
+    match text {
+        "-1" => Ok(FOR_EVER),
+        text => text
+            .parse()
+            .map_err(|_| Refused::of(InvalidValue::NotSeconds(text.to_owned()))),
+    }
 }
 
 /// The refusal of an option's value, in the words of the type that refused it.
@@ -67,6 +81,9 @@ pub enum InvalidValue {
     /// The address of a host entry is none.
     #[error("\"{0}\" is neither an IP address nor host-gateway")]
     NotAddress(String),
+    /// Not so many seconds.
+    #[error("\"{0}\" is no number of seconds")]
+    NotSeconds(String),
 }
 
 impl Explain for InvalidValue {
@@ -80,6 +97,7 @@ impl Explain for InvalidValue {
             Self::NotHostEntry | Self::NotAddress(_) => {
                 "write NAME:ADDRESS, such as db:10.0.0.7, db:fd00::7 or db:host-gateway"
             }
+            Self::NotSeconds(_) => "write a number, or -1 to wait as long as it takes",
         };
         Some(hint.to_owned())
     }
@@ -192,6 +210,15 @@ mod tests {
         assert_eq!(variable(""), Err(InvalidValue::NoName));
         assert_eq!("k".parse::<Label>().unwrap().value, "");
         assert_eq!("k=v".parse::<Label>().unwrap().value, "v");
+    }
+
+    #[test]
+    fn patience_is_a_number_of_seconds_or_endless() {
+        assert_eq!(patience("0").unwrap(), 0);
+        assert_eq!(patience("-1").unwrap(), FOR_EVER);
+        for text in ["", "-2", "1.5", "5s", "4294967296"] {
+            assert!(patience(text).is_err(), "{text}");
+        }
     }
 
     #[test]

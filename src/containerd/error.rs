@@ -97,15 +97,19 @@ impl Explain for Error {
     }
 
     fn hint(&self) -> Option<String> {
-        let Error::Connect { source, .. } = self else {
-            return None;
-        };
-        let hint = match source.kind() {
-            io::ErrorKind::PermissionDenied => "run netrun as root (sudo netrun ...)",
-            _ => {
+        let hint = match (self, self.class()) {
+            (Error::Connect { .. }, Class::Denied) => "run netrun as root (sudo netrun ...)",
+            (Error::Connect { .. }, _) => {
                 "start containerd (systemctl start containerd), or name its socket with \
                  --address or CONTAINERD_ADDRESS"
             }
+            (_, Class::CommandNotFound) => {
+                "the container's files and PATH have no such command: check how it is written"
+            }
+            (_, Class::CommandNotExecutable) => {
+                "give a program that may be executed (chmod +x), or its interpreter before it"
+            }
+            _ => return None,
         };
         Some(hint.to_owned())
     }

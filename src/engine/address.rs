@@ -33,6 +33,11 @@ pub fn elsewhere(paths: &Paths, address: &Path) -> Option<PathBuf> {
     [&paths.run, &paths.state].into_iter().find_map(owner)
 }
 
+/// Whether there is another containerd at `other` than the one at `address`.
+pub fn is_another(other: &Path, address: &Path) -> bool {
+    other.exists() && canonical(other) != canonical(address)
+}
+
 /// One socket has one name, whether containerd listens or not.
 fn canonical(address: &Path) -> PathBuf {
     let parent = address
@@ -65,7 +70,11 @@ mod tests {
         assert_eq!(elsewhere(&paths, &top.join("link/b.sock")), None);
         mark(&paths.state, &here).unwrap();
         mark(&paths.run, &there).unwrap();
-        assert_eq!(elsewhere(&paths, &here), Some(there));
+        assert_eq!(elsewhere(&paths, &here), Some(there.clone()));
+        assert!(!is_another(&there, &here), "nobody is there");
+        fs::write(&there, "").unwrap();
+        assert!(is_another(&there, &here));
+        assert!(!is_another(&top.join("link/b.sock"), &there));
         fs::remove_dir_all(top).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::etc;
 use super::host::Host;
 use super::launch::{self, Job};
-use super::orders::{release, was_written};
+use super::orders::{forget_unowned, release, was_written};
 use super::paths::Paths;
 use super::plan::Plan;
 use super::protocol::{Assignment, Event, Launcher, Orders, Request};
@@ -45,10 +45,11 @@ pub async fn create(host: &Host, mut plan: Plan, fault: Option<Fault>) -> Result
     let mut record = plan.record.clone();
     let error = match make(job, &plan).await {
         Ok(()) => return Ok(()),
-        Err(error @ Error::NameTaken { .. }) => return Err(error),
         Err(error) => error,
     };
-    if !was_written(job, &record).await {
+    // Another's, of the same name, may have been there before.
+    if matches!(error, Error::NameTaken { .. }) || !was_written(job, &record).await {
+        forget_unowned(host, &paths, &record.id, lock).await;
         return Err(error);
     }
     teardown(job, &mut record, Scope::Container, Process::Unknown).await?;
@@ -119,22 +120,78 @@ pub async fn stop(
     timeout: Option<u32>,
     signal: Option<i32>,
 ) -> Result<Option<Exit>, Error> {
+    let keep = false;
+    end(
+        host,
+        id,
+        &Request::Stop {
+            timeout,
+            signal,
+            keep,
+        },
+    )
+    .await
+}
+
+/// Stops a container and starts it again; one that was to be removed when it ends is not, this time.
+///
+/// # Errors
+/// As [`stop`] and [`start`].
+pub async fn restart(
+    host: &Host,
+    id: &ContainerId,
+    (timeout, signal): (Option<u32>, Option<i32>),
+    fault: Option<Fault>,
+) -> Result<(), Error> {
+    let keep = true;
+    end(
+        host,
+        id,
+        &Request::Stop {
+            timeout,
+            signal,
+            keep,
+        },
+    )
+    .await?;
+    start(host, id, fault).await
+}
+
+async fn end(host: &Host, id: &ContainerId, request: &Request) -> Result<Option<Exit>, Error> {
     for _ in 0..TRIES {
-        match ask(host, id, &Request::Stop { timeout, signal }).await? {
+        match ask(host, id, request).await? {
             Some(Event::Exited { exit, .. }) => return Ok(Some(exit)),
             Some(_) => return Ok(None),
             None => {}
         }
-        let mut record = host.record(id).await?;
+        let record = host.record(id).await?;
         if record.restart.is_no() || record.stopped {
             return Ok(record.exit);
         }
-        // Whoever is about to start it again looks here, and can be asked from then on.
-        record.stopped = true;
-        let _lock = lock(&Paths::new(&host.namespace, id)).await?;
-        host.update(&record).await?;
+        note_stop(host, id).await?;
     }
     Err(Error::not_running(id))
+}
+
+/// Says in the record of a container that nobody runs that it was stopped. Whoever is about to start
+/// it again looks there, and can be asked from then on.
+async fn note_stop(host: &Host, id: &ContainerId) -> Result<(), Error> {
+    let paths = Paths::new(&host.namespace, id);
+    let lock = lock(&paths).await?;
+    // A supervisor that starts it again writes the record as well: it is asked itself.
+    if supervision(&paths) == Supervision::Alive {
+        return Ok(());
+    }
+    let note = async {
+        let mut record = host.record(id).await?;
+        record.stopped = true;
+        host.update(&record).await
+    };
+    let noted = note.await;
+    if noted.is_err() {
+        forget_unowned(host, &paths, id, lock).await;
+    }
+    noted
 }
 
 /// Signals a container's process; after SIGKILL it has ended.

@@ -12,14 +12,18 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
+use super::address::is_another;
 use super::error::Error;
 use super::teardown::remove_tree;
 use crate::model::record::Record;
+use crate::sys::cgroup;
 use crate::sys::pidfd::PidFd;
-use crate::sys::process::{Shim, shims};
+use crate::sys::process::{Shim, in_cgroup, shims};
 
-/// containerd's state directory unless its configuration names another; a shim found tells its own.
+/// containerd's state directory unless its configuration names another, and its socket there; a shim
+/// found tells its own.
 const STATE: &str = "/run/containerd";
+const SOCKET: &str = "containerd.sock";
 
 /// Where the bundles of shims lie in the state directory.
 const BUNDLES: &str = "io.containerd.runtime.v2.task";
@@ -27,38 +31,78 @@ const BUNDLES: &str = "io.containerd.runtime.v2.task";
 /// How long a killed shim may take to end.
 const SHIM_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long apart a cgroup is tried to be removed whose processes are on their way.
+const CGROUP_PAUSE: Duration = Duration::from_millis(10);
+
 /// SIGKILL.
 const KILL: i32 = 9;
 
-/// Removes what a broken `Tasks.Create` left: the shim, runc's container, the bundle.
+/// Removes what a broken `Tasks.Create` left: the shim, runc's container, the bundle, the cgroup.
 ///
 /// # Errors
 /// What could not be removed.
 pub async fn remove(record: &Record, address: &Path) -> Result<(), Error> {
     let (namespace, id) = (record.namespace.as_str(), record.id.as_str());
-    let mut bundles = vec![Path::new(STATE).join(BUNDLES).join(namespace).join(id)];
+    let mut states: Vec<PathBuf> = usual_state(address).into_iter().collect();
     for shim in shims(namespace, id) {
-        bundles.extend(shim.bundle.clone());
+        let address_of_shim = shim.address.as_deref();
+        if address_of_shim.is_some_and(|other| is_another(other, address)) {
+            // Another containerd has one of the same name.
+            continue;
+        }
+        states.extend(shim.bundle.as_deref().and_then(state_of));
         end(&shim).await;
     }
-    let root = runc_root(&bundles).join("runc").join(namespace);
-    if root.join(id).exists() {
-        delete_from_runc(&root, id).await?;
+    states.sort();
+    states.dedup();
+    for state in &states {
+        let root = state.join("runc").join(namespace);
+        if root.join(id).exists() {
+            delete_from_runc(&root, id).await?;
+        }
+        let bundle = state.join(BUNDLES).join(namespace).join(id);
+        if bundle.exists() {
+            remove_bundle(&bundle)?;
+        }
     }
-    bundles.dedup();
-    for bundle in bundles
-        .iter()
-        .filter(|bundle| bundle.ends_with(id) && bundle.exists())
-    {
-        remove_bundle(bundle)?;
-    }
-    remove_socket(address, namespace, id)
+    remove_socket(address, namespace, id)?;
+    remove_cgroup(&record.id.netns_name(&record.namespace)).await
 }
 
-/// containerd's state directory: two levels above the bundles of a shim that was found.
-fn runc_root(bundles: &[PathBuf]) -> PathBuf {
-    let found = bundles.last().and_then(|bundle| bundle.ancestors().nth(3));
-    found.unwrap_or(Path::new(STATE)).to_owned()
+/// The usual state directory, unless it is another containerd's.
+fn usual_state(address: &Path) -> Option<PathBuf> {
+    let state = Path::new(STATE);
+    (!is_another(&state.join(SOCKET), address)).then(|| state.to_owned())
+}
+
+/// The state directory of the containerd that made a bundle.
+fn state_of(bundle: &Path) -> Option<PathBuf> {
+    let top = bundle.parent()?.parent()?;
+    top.ends_with(BUNDLES).then_some(top.parent()?.to_owned())
+}
+
+/// runc that died while it made the container has left its cgroup, and perhaps what was to become
+/// its process.
+async fn remove_cgroup(name: &str) -> Result<(), Error> {
+    let deadline = Instant::now() + SHIM_DEADLINE;
+    loop {
+        match cgroup::remove(name) {
+            Err(error) if Instant::now() > deadline => {
+                return Err(Error::file("remove the cgroup", name)(error));
+            }
+            Err(_) => {}
+            Ok(()) => return Ok(()),
+        }
+        for pid in cgroup::processes(name) {
+            // Of one that has ended the number may be another's by now.
+            if let Ok(pidfd) = PidFd::open(pid)
+                && in_cgroup(pid, name)
+            {
+                let _ = pidfd.signal(KILL);
+            }
+        }
+        sleep(CGROUP_PAUSE).await;
+    }
 }
 
 async fn end(shim: &Shim) {
@@ -86,7 +130,8 @@ async fn delete_from_runc(root: &Path, id: &str) -> Result<(), Error> {
     remove_tree(&root.join(id))
 }
 
-/// A shim listens on a socket that is named after containerd's own address, the namespace and the id.
+/// A shim listens on a socket that is named after containerd's own address, the namespace and the id,
+/// wherever containerd's state is.
 fn remove_socket(address: &Path, namespace: &str, id: &str) -> Result<(), Error> {
     let name = address.join(namespace).join(id);
     let digest = Sha256::digest(name.as_os_str().as_encoded_bytes());

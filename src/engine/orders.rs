@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use super::attachment;
 use super::claim::{self, Claim};
 use super::error::Error;
+use super::host::Host;
 use super::inherit::Inherited;
 use super::launch::{self, Job, Root, Running};
+use super::paths::Paths;
 use super::plan::Plan;
 use super::ports::{self, Reservation};
 use super::protocol::Request;
@@ -71,15 +73,15 @@ pub async fn launch_new(
 ) -> Result<Option<Up>, Error> {
     let id = plan.record.id.clone();
     let (claim, lock) = take(job, &id).await?;
-    if let Err(error) = name_is_free(job, &plan.record).await {
-        release(job).await;
-        return Err(error);
-    }
     plan.record.provisional = true;
-    let held = match prepare(job, &mut plan.record).await {
+    let free = async {
+        name_is_free(job, &plan.record).await?;
+        prepare(job, &mut plan.record).await
+    };
+    let held = match free.await {
         Ok(held) => held,
         Err(error) => {
-            release(job).await;
+            give_up(job, &id, lock).await;
             return Err(error);
         }
     };
@@ -87,12 +89,12 @@ pub async fn launch_new(
     let started = match launch::create_record(job, &plan).await {
         Ok(()) => launch::start(job, &mut record, Root::New(&plan), pipes, publish).await,
         Err(error @ Error::NameTaken { .. }) => {
-            release(job).await;
+            give_up(job, &id, lock).await;
             return Err(error);
         }
         Err(error) => {
             if !was_written(job, &record).await {
-                release(job).await;
+                give_up(job, &id, lock).await;
                 return Err(error);
             }
             Err(error)
@@ -192,7 +194,7 @@ async fn launch_again(
     let (mut record, held) = match begun.await {
         Ok(begun) => begun,
         Err(error) => {
-            release(job).await;
+            give_up(job, id, lock).await;
             return Err(error);
         }
     };
@@ -325,10 +327,25 @@ pub async fn release(job: Job<'_>) {
         .await;
 }
 
+/// Gives up before anything was made.
+async fn give_up(job: Job<'_>, id: &ContainerId, lock: Lock) {
+    release(job).await;
+    forget_unowned(job.host, job.paths, id, lock).await;
+}
+
 /// The lock of a container that is gone goes with it.
 pub fn forget_lock(job: Job<'_>, scope: Scope, lock: Option<Lock>) {
     if scope == Scope::Container {
         // A file that stays is an empty one, and is used again by the next of this name.
         let _ = lock.map(|lock| lock.remove(&job.paths.lock));
+    }
+}
+
+/// As [`forget_lock`], after a failure: only if there is no container of ours, whose lock it would be.
+pub async fn forget_unowned(host: &Host, paths: &Paths, id: &ContainerId, lock: Lock) {
+    let known = host.record(id).await;
+    if let Err(Error::NoSuchContainer { .. } | Error::Foreign { .. }) = known {
+        // A file that stays is swept by `gc`.
+        let _ = lock.remove(&paths.lock);
     }
 }

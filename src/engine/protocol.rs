@@ -80,6 +80,9 @@ pub enum Request {
         timeout: Option<u32>,
         /// The signal that asks; its own if none.
         signal: Option<i32>,
+        /// It is started again by who asks, and stays for that though it was to be removed.
+        #[serde(default)]
+        keep: bool,
     },
     /// Freeze it until this connection ends, or more is said; then say that it goes on.
     Hold,

@@ -24,7 +24,7 @@ use super::session::{PipeEnds, Session};
 use super::supervise::CGROUP;
 use super::teardown::remove_tree;
 use crate::model::id::{ContainerId, Namespace};
-use crate::model::netns::NetnsName;
+use crate::model::netns::{NetnsName, OURS};
 use crate::model::record::Record;
 use crate::sys::lock::Lock;
 use crate::sys::{cgroup, netns};
@@ -217,14 +217,14 @@ async fn finish(host: &Host, record: Record, swept: &mut Swept) {
     }
 }
 
-/// Removes state, locks and namespaces that belong to no record.
+/// Removes state, locks, namespaces and cgroups that belong to no record.
 async fn sweep_state(host: &Host, known: &BTreeSet<String>, swept: &mut Swept) {
     for (namespace, id) in directories(Path::new(STATE)) {
         if namespace == host.namespace && !known.contains(id.as_str()) {
             remove_unowned(host, &id, swept).await;
         }
     }
-    let named = named_netns(&host.namespace);
+    let named = named(&host.namespace);
     for id in named.into_iter().chain(locked(&host.namespace)) {
         if !known.contains(id.as_str()) {
             remove_unowned(host, &id, swept).await;
@@ -252,16 +252,21 @@ async fn remove_unowned(host: &Host, id: &ContainerId, swept: &mut Swept) {
         source,
     });
     let removed = removed.and_then(|()| remove_tree(&paths.state));
+    let name = id.netns_name(&host.namespace);
+    let removed = removed.and_then(|()| cgroup::remove(&name).map_err(Error::file("remove", name)));
     let unlocked = |source| Error::file("remove", &paths.lock)(source);
     let removed = removed.and_then(|()| lock.remove(&paths.lock).map_err(unlocked));
     swept.note(format!("{id}: removed files without a container"), removed);
 }
 
-/// The ids whose namespaces' names are ours.
-fn named_netns(namespace: &Namespace) -> Vec<ContainerId> {
+/// The ids whose network namespaces are there, or cgroups that nobody is in.
+fn named(namespace: &Namespace) -> BTreeSet<ContainerId> {
     let names = netns::names().unwrap_or_default().into_iter();
+    let left = cgroup::names().into_iter();
+    let left = left.filter(|name| name.starts_with(OURS) && cgroup::processes(name).is_empty());
     names
-        .filter_map(|name| netns_owner(&name, namespace))
+        .chain(left)
+        .filter_map(|name| owner(&name, namespace))
         .collect()
 }
 
@@ -279,7 +284,7 @@ fn locked(namespace: &Namespace) -> Vec<ContainerId> {
         .collect()
 }
 
-fn netns_owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {
+fn owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {
     let (owner, id) = name.parse::<NetnsName>().ok()?.container()?;
     (owner == *namespace).then_some(id)
 }

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::claim::Claim;
 use super::error::Error;
@@ -26,6 +26,9 @@ use crate::model::record::{Exit, Record};
 use crate::model::restart::{LONG_RUN, pause};
 use crate::sys::channel::{Channel, accept};
 use crate::sys::lock::Lock;
+
+/// How long a client that has connected may take to say what it wants.
+const ASKING: Duration = Duration::from_secs(1);
 
 /// Somebody who asked while the container waited to be started again, to be answered after.
 #[derive(Debug)]
@@ -124,7 +127,9 @@ pub async fn rest(job: Job<'_>, id: &ContainerId, quick: u32) -> Result<Option<R
                 Err(_) => continue,
             },
         };
-        let Ok(Some((request, pipes))) = channel.receive::<Request>().await else {
+        // Whoever connects asks at once; one that does not must not hold up the start.
+        let Ok(Ok(Some((request, pipes)))) = timeout(ASKING, channel.receive::<Request>()).await
+        else {
             continue;
         };
         let asker = Early {

@@ -75,8 +75,13 @@ pub async fn client(
             };
             tell(&channel, &event).await;
         }
-        Request::Stop { timeout, signal } => {
+        Request::Stop {
+            timeout,
+            signal,
+            keep,
+        } => {
             supervisor.stopped.set(true);
+            supervisor.remove.set(supervisor.remove.get() && !keep);
             stop(supervisor, timeout, signal).await;
             let outcome = supervisor.over().await;
             // Without an answer it asks again, and reaches the successor.

@@ -13,7 +13,7 @@ use super::id::{ContainerId, Namespace};
 const MAX_BYTES: usize = 255;
 
 /// What the names of containers' namespaces begin with.
-const OURS: &str = "netrun-";
+pub const OURS: &str = "netrun-";
 
 /// The name of a network namespace: of a file in `/run/netns`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

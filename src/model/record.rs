@@ -227,7 +227,7 @@ pub struct Process {
     pub stdin: bool,
     /// The signal that asks it to stop, by name (`SIGTERM`).
     pub stop_signal: String,
-    /// How many seconds it has between that signal and SIGKILL.
+    /// How many seconds it has between that signal and SIGKILL; perhaps [`FOR_EVER`].
     pub stop_timeout: u32,
     /// How long it may run (`--timeout`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,6 +235,9 @@ pub struct Process {
     /// The OCI runtime (`io.containerd.runc.v2`).
     pub runtime: String,
 }
+
+/// The stop time-out of a process that is never killed for taking its time.
+pub const FOR_EVER: u32 = u32::MAX;
 
 /// Something mounted in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

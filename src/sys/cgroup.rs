@@ -1,8 +1,12 @@
-//! A cgroup of our own: what limits, freezes or kills the caller's cgroup must not meet us.
+//! A cgroup of our own: what limits, freezes or kills the caller's cgroup must not meet us. And those
+//! of containers, where nobody else removes them.
 //!
-//! Invariant: whoever enters leaves again, and the last one to leave removes the cgroup.
+//! Invariant: whoever enters leaves again, and the last one to leave removes the cgroup; the kernel
+//! removes none in which there is a process.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The hierarchies of cgroup v1 in which processes are limited, frozen or killed as a group.
@@ -33,6 +37,80 @@ pub fn remove_empty(name: &str) {
     for root in mounts.lines().filter_map(root_of) {
         // The kernel refuses while there is a process in it.
         let _ = fs::remove_dir(root.join(name));
+    }
+}
+
+/// Removes the cgroup `name` in every hierarchy, with those below it; absence is success.
+///
+/// # Errors
+/// The kernel's refusal: EBUSY while there is a process in it.
+pub fn remove(name: &str) -> io::Result<()> {
+    let mut outcome = Ok(());
+    for cgroup in everywhere(name) {
+        outcome = outcome.and(remove_tree(&cgroup));
+    }
+    outcome
+}
+
+/// The processes in the cgroup `name`, and in those below it, in any hierarchy.
+pub fn processes(name: &str) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    for cgroup in everywhere(name) {
+        gather(&cgroup, &mut found);
+    }
+    found
+}
+
+/// The names of the cgroups directly below the root of any hierarchy.
+pub fn names() -> BTreeSet<String> {
+    let below = |root: PathBuf| children(&root);
+    let names = roots().into_iter().flat_map(below);
+    names
+        .filter_map(|child| child.file_name()?.to_str().map(str::to_owned))
+        .collect()
+}
+
+fn everywhere(name: &str) -> impl Iterator<Item = PathBuf> {
+    roots().into_iter().map(move |root| root.join(name))
+}
+
+/// The roots of all hierarchies, of either version.
+fn roots() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let root = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        let (target, kind) = (words.next()?, words.next()?);
+        matches!(kind, "cgroup" | "cgroup2").then(|| PathBuf::from(target))
+    };
+    mounts.lines().filter_map(root).collect()
+}
+
+/// The cgroups directly below one; everything else in it is a file.
+fn children(cgroup: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cgroup).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn remove_tree(cgroup: &Path) -> io::Result<()> {
+    for child in children(cgroup) {
+        remove_tree(&child)?;
+    }
+    match fs::remove_dir(cgroup) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn gather(cgroup: &Path, found: &mut BTreeSet<u32>) {
+    let text = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    // A process of another pid namespace is told as 0.
+    let pids = text.lines().filter_map(|pid| pid.parse::<u32>().ok());
+    found.extend(pids.filter(|pid| *pid > 0));
+    for child in children(cgroup) {
+        gather(&child, found);
     }
 }
 
@@ -73,6 +151,19 @@ fn root_of(line: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_of_cgroups_is_found_and_removed() {
+        let name = format!("netrun-test-{}", std::process::id());
+        let made: Vec<PathBuf> = everywhere(&name)
+            .filter(|cgroup| fs::create_dir_all(cgroup.join("below/it")).is_ok())
+            .collect();
+        assert_eq!(names().contains(&name), !made.is_empty());
+        assert!(processes(&name).is_empty());
+        remove(&name).unwrap();
+        assert!(!names().contains(&name));
+        remove(&name).unwrap();
+    }
 
     #[test]
     fn only_hierarchies_that_matter_are_entered() {

@@ -1,7 +1,8 @@
 //! Copying all of one descriptor to another, in a thread that may wait.
 //!
 //! Invariant: bytes arrive in order, and none is taken that the other side did not get, unless it
-//! failed; what is a pipe on either side is not copied through memory.
+//! failed; where a pipe can be spliced nothing is copied through memory. A file's position may be
+//! shared with others, who write to it meanwhile.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, splice};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
 
 /// The most that is asked of the kernel in one go, in bytes.
@@ -23,16 +25,27 @@ const BUFFER: usize = 128 * 1024;
 /// Either side's; reading a pipe does not fail, so where `from` is one it is the other's.
 pub fn copy_all(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
     let (from, to) = (from.as_fd(), to.as_fd());
+    if has_position(from) || has_position(to) {
+        return copy_through_memory(from, to);
+    }
     loop {
         match splice(from, None, to, None, STEP, SpliceFFlags::SPLICE_F_MOVE) {
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => wait_for_both(from, to)?,
-            // A terminal, a file opened for appending: not everything can be spliced.
+            // A terminal: not everything can be spliced.
             Err(Errno::EINVAL | Errno::ENOSYS) => return copy_through_memory(from, to),
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Whether it is read or written at a position, which all who have inherited it share (`>log 2>&1`).
+/// A splice notes it, waits for a pipe, and sets it to where the splice has ended: whatever others
+/// wrote in between is written over by whoever comes next. A plain write takes and moves it at once.
+fn has_position(fd: BorrowedFd<'_>) -> bool {
+    let kind = |mode| SFlag::from_bits_truncate(mode) & SFlag::S_IFMT;
+    fstat(fd).is_ok_and(|stat| [SFlag::S_IFREG, SFlag::S_IFBLK].contains(&kind(stat.st_mode)))
 }
 
 fn copy_through_memory(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
@@ -145,6 +158,29 @@ mod tests {
         let got = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(got == pattern());
+    }
+
+    #[test]
+    fn two_streams_in_one_file_do_not_write_over_each_other() {
+        let path = std::env::temp_dir().join(format!("netrun-copy-both-{}", std::process::id()));
+        let mut file = File::create(&path).unwrap();
+        let (quiet, silence) = io::pipe().unwrap();
+        let (from, mut writer) = io::pipe().unwrap();
+        let shares = |file: &File| file.try_clone().unwrap();
+        let copies = [(quiet, shares(&file)), (from, shares(&file))];
+        let copies = copies.map(|(from, to)| std::thread::spawn(move || copy_all(from, to)));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        writer.write_all(b"one\n").unwrap();
+        drop(writer);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(silence);
+        for copy in copies {
+            copy.join().unwrap().unwrap();
+        }
+        file.write_all(b"two\n").unwrap();
+        let got = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(got, "one\ntwo\n");
     }
 
     #[test]

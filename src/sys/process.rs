@@ -14,6 +14,8 @@ pub struct Shim {
     pub pid: u32,
     /// Its working directory: the container's bundle.
     pub bundle: Option<PathBuf>,
+    /// The socket of the containerd that it reports to.
+    pub address: Option<PathBuf>,
 }
 
 /// Finds the shims that were started with `-namespace NAMESPACE -id ID`.
@@ -24,16 +26,15 @@ pub fn shims(namespace: &str, id: &str) -> Vec<Shim> {
     let pids = entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_shim(&arguments(*pid), namespace, id))
-        .map(shim)
-        .collect()
-}
-
-fn shim(pid: u32) -> Shim {
-    Shim {
-        pid,
-        bundle: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
-    }
+    pids.filter_map(|pid| {
+        let arguments = arguments(pid);
+        is_shim(&arguments, namespace, id).then(|| Shim {
+            pid,
+            bundle: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+            address: value_of(&arguments, "address").map(PathBuf::from),
+        })
+    })
+    .collect()
 }
 
 fn arguments(pid: u32) -> Vec<String> {
@@ -49,15 +50,17 @@ fn is_shim(arguments: &[String], namespace: &str, id: &str) -> bool {
         return false;
     };
     let name = program.rsplit('/').next().unwrap_or_default();
-    let value_of = |flag: &str| {
-        let at = arguments
-            .iter()
-            .position(|word| word.trim_start_matches('-') == flag)?;
-        arguments.get(at + 1).map(String::as_str)
-    };
     name.starts_with("containerd-shim")
-        && value_of("namespace") == Some(namespace)
-        && value_of("id") == Some(id)
+        && value_of(arguments, "namespace") == Some(namespace)
+        && value_of(arguments, "id") == Some(id)
+}
+
+/// The word after a flag.
+fn value_of<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
+    let at = arguments
+        .iter()
+        .position(|word| word.trim_start_matches('-') == flag)?;
+    arguments.get(at + 1).map(String::as_str)
 }
 
 /// The version of runc, the first one on the search path; nothing without one.
@@ -162,6 +165,8 @@ mod tests {
     fn a_shim_is_known_by_program_namespace_and_id() {
         let line = "/usr/bin/containerd-shim-runc-v2 -namespace ci -id web -address /run/x.sock";
         assert!(is_shim(&words(line), "ci", "web"));
+        assert_eq!(value_of(&words(line), "address"), Some("/run/x.sock"));
+        assert_eq!(value_of(&words(line), "bundle"), None);
         assert!(!is_shim(&words(line), "default", "web"));
         assert!(!is_shim(&words(line), "ci", "we"));
         assert!(!is_shim(&words("grep -namespace ci -id web"), "ci", "web"));

@@ -51,8 +51,36 @@ const BY_DESIGN: &[(&str, &str)] = &[
         "a lock's file must not be unlinked while another may hold it",
     ),
     (
-        "file /run/netrun/locks/*",
-        "a lock's file must not be unlinked while another may hold it",
+        "file /run/netrun/locks/cni-gc",
+        "a lock of what is no container; a container's goes with it",
+    ),
+    (
+        "file /run/netrun/locks/firewall",
+        "a lock of what is no container; a container's goes with it",
+    ),
+    (
+        "file /run/netrun/locks/names",
+        "a lock of what is no container; a container's goes with it",
+    ),
+    (
+        "file /run/netrun/locks/networks",
+        "a lock of what is no container; a container's goes with it",
+    ),
+    (
+        "file /run/netrun/locks/net-*",
+        "a lock of what is no container; a container's goes with it",
+    ),
+    (
+        "file /run/netrun/locks/scope-*",
+        "a lock of what is no container; a container's goes with it",
+    ),
+    (
+        "file /run/netrun/locks/unpack-*",
+        "a lock of what is no container; a container's goes with it",
+    ),
+    (
+        "file /run/netrun/locks/volumes-*",
+        "a lock of what is no container; a container's goes with it",
     ),
     (
         "dir /run/netrun/default",

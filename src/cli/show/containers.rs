@@ -85,6 +85,7 @@ fn row(listed: &Listed, now: Timestamp, whole: bool) -> Row {
         "Ports": ports.join(", "),
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
+        "LocalVolumes": record.mounts.iter().filter(|mount| mount.volume.is_some()).count().to_string(),
         "Size": size.map_or("0B".to_owned(), |size| {
             format!("{} (virtual {})", decimal(size.own), decimal(size.whole))
         }),
@@ -158,7 +159,7 @@ mod tests {
             ("{{.Command}}", "\"sh -c 'echo hello; …\""),
             ("{{.Networks}} {{.Addresses}}", "mynet 10.10.0.2,fd00::2"),
             ("{{.Labels}} {{.Label \"job\"}}", "job=42 42"),
-            ("{{.Mounts}}{{.Ports}}", "/srv/site"),
+            ("{{.Mounts}}{{.Ports}} {{.LocalVolumes}}", "/srv/site 0"),
             ("{{.Size}}", "1.5kB (virtual 5.6MB)"),
         ] {
             assert_eq!(

@@ -20,7 +20,7 @@ use crate::engine::view::{Status, View};
 use crate::image::Image;
 use crate::model::health::HealthCheck;
 use crate::model::id::Namespace;
-use crate::model::record::{Attachment, LogDriver, Record};
+use crate::model::record::{Attachment, FOR_EVER, LogDriver, Record};
 use crate::model::reference::Reference;
 use crate::network::CniResult;
 
@@ -157,7 +157,10 @@ fn config(view: &View, spec: &Value) -> Value {
         "WorkingDir": spec["process"]["cwd"],
         "Labels": record.labels,
         "StopSignal": process.stop_signal,
-        "StopTimeout": process.stop_timeout,
+        "StopTimeout": match process.stop_timeout {
+            FOR_EVER => json!(-1),
+            seconds => json!(seconds),
+        },
     })
 }
 
