@@ -1,7 +1,7 @@
 //! Copying all of one descriptor to another, in a thread that may wait.
 //!
 //! Invariant: bytes arrive in order, and none is taken that the other side did not get, unless it
-//! failed; what is a pipe on either side is not copied through memory.
+//! failed; what is a pipe on either side is not copied through memory, unless the other is a file.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, splice};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
 
 /// The most that is asked of the kernel in one go, in bytes.
@@ -23,6 +24,9 @@ const BUFFER: usize = 128 * 1024;
 /// Either side's; reading a pipe does not fail, so where `from` is one it is the other's.
 pub fn copy_all(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
     let (from, to) = (from.as_fd(), to.as_fd());
+    if has_position(to)? {
+        return copy_through_memory(from, to);
+    }
     loop {
         match splice(from, None, to, None, STEP, SpliceFFlags::SPLICE_F_MOVE) {
             Ok(0) => return Ok(()),
@@ -33,6 +37,14 @@ pub fn copy_all(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Whether it is a file that is written at a position, which others that have it open may share. Each
+/// splice sets that back to what it was when it began to wait, if nothing came: of `> file 2>&1` what the
+/// other stream had written meanwhile would be overwritten.
+fn has_position(to: BorrowedFd<'_>) -> io::Result<bool> {
+    let kind = SFlag::from_bits_truncate(fstat(to)?.st_mode) & SFlag::S_IFMT;
+    Ok(kind == SFlag::S_IFREG || kind == SFlag::S_IFBLK)
 }
 
 fn copy_through_memory(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
@@ -145,6 +157,36 @@ mod tests {
         let got = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(got == pattern());
+    }
+
+    #[test]
+    fn a_file_that_two_streams_share_gets_what_both_say() {
+        let path = std::env::temp_dir().join(format!("netrun-copy-shared-{}", std::process::id()));
+        let mut file = File::create(&path).unwrap();
+        let (from, mut writer) = io::pipe().unwrap();
+        let (silent, end) = io::pipe().unwrap();
+        let copies: Vec<_> = [from, silent]
+            .into_iter()
+            .map(|from| {
+                let file = file.try_clone().unwrap();
+                std::thread::spawn(move || copy_all(from, file))
+            })
+            .collect();
+        // The silent one waits by now.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        writer.write_all(b"said\n").unwrap();
+        drop(writer);
+        while std::fs::read(&path).unwrap() != b"said\n" {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        drop(end);
+        for copy in copies {
+            copy.join().unwrap().unwrap();
+        }
+        file.write_all(b"afterwards\n").unwrap();
+        let got = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(got, "said\nafterwards\n");
     }
 
     #[test]
