@@ -71,15 +71,18 @@ pub async fn launch_new(
 ) -> Result<Option<Up>, Error> {
     let id = plan.record.id.clone();
     let (claim, lock) = take(job, &id).await?;
-    if let Err(error) = name_is_free(job, &plan.record).await {
-        release(job).await;
-        return Err(error);
-    }
     plan.record.provisional = true;
-    let held = match prepare(job, &mut plan.record).await {
+    let ready = async {
+        name_is_free(job, &plan.record).await?;
+        prepare(job, &mut plan.record).await
+    };
+    let held = match ready.await {
         Ok(held) => held,
         Err(error) => {
             release(job).await;
+            if !matches!(error, Error::NameTaken { .. }) {
+                forget_lock(job, Scope::Container, Some(lock));
+            }
             return Err(error);
         }
     };
@@ -93,6 +96,7 @@ pub async fn launch_new(
         Err(error) => {
             if !was_written(job, &record).await {
                 release(job).await;
+                forget_lock(job, Scope::Container, Some(lock));
                 return Err(error);
             }
             Err(error)
