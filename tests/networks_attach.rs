@@ -141,6 +141,72 @@ fn the_default_route_is_the_first_networks_unless_asked_otherwise() {
         "{shown}"
     );
     assert!(shown.contains("metric 1000"), "{shown}");
+    // docker's other word for the default network.
+    let shown = show(&host, &["--net", "default"], "ip -4 -o addr show eth0");
+    assert!(shown.contains("10.61."), "{shown}");
+    host.assert_clean();
+}
+
+#[test]
+fn default_routes_follow_networks_that_come_and_go() {
+    let host = FakeHost::new();
+    for (name, four, six) in [
+        ("a", "10.5.0.0/24", "fd05::/64"),
+        ("b", "10.6.0.0/24", "fd06::/64"),
+    ] {
+        let subnets = ["--subnet", four, "--subnet", six, name];
+        host.netrun(&[&["network", "create"], &subnets[..]].concat())
+            .ok();
+    }
+    // The kernel makes one of two routes of IPv6 with one metric.
+    let route = "ip route | grep default; ip -6 route | grep default";
+    let shown = show(&host, &["--net", "a", "--net", "b:gw-priority=1"], route);
+    let expected = [
+        "default via 10.6.0.1 dev eth1",
+        "default via 10.5.0.1 dev eth0  metric 1000",
+        "default via fd06::1 dev eth1  metric 1024",
+        "default via fd05::1 dev eth0  metric 2024",
+    ];
+    let lines = |text: &str| {
+        text.lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    };
+    let found: Vec<String> = lines(&shown);
+    assert_eq!(found, expected);
+    let run = ["run", "-d", "--name", "web", "--net", "a", "--net", "b"];
+    host.netrun(&[&run[..], &[ALPINE, "sleep", "1000"]].concat())
+        .ok();
+    let routes = || {
+        let shown = host.netrun(&["exec", "web", "sh", "-c", route]).ok();
+        lines(&shown.stdout) as Vec<String>
+    };
+    let mut expected = vec![
+        "default via 10.5.0.1 dev eth0",
+        "default via 10.6.0.1 dev eth1  metric 1000",
+        "default via fd05::1 dev eth0  metric 1024",
+        "default via fd06::1 dev eth1  metric 2024",
+    ];
+    assert_eq!(routes(), expected);
+    // The other one takes its place, and keeps it.
+    for _ in 0..2 {
+        host.netrun(&["network", "disconnect", "a", "web"]).ok();
+        let alone = [
+            "default via 10.6.0.1 dev eth1",
+            "default via fd06::1 dev eth1  metric 1024",
+        ];
+        assert_eq!(routes(), alone);
+        host.netrun(&["network", "connect", "a", "web"]).ok();
+        expected = vec![
+            "default via 10.6.0.1 dev eth1",
+            "default via 10.5.0.1 dev eth0  metric 1000",
+            "default via fd06::1 dev eth1  metric 1024",
+            "default via fd05::1 dev eth0  metric 2024",
+        ];
+        assert_eq!(routes(), expected);
+    }
+    host.netrun(&["rm", "-f", "web"]).ok();
+    host.netrun(&["network", "rm", "a", "b"]).ok();
     host.assert_clean();
 }
 

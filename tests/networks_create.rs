@@ -271,6 +271,16 @@ fn a_network_beside_an_interface_of_the_host() {
     ])
     .ok();
     host.netrun(&["network", "rm", "lan"]).ok();
+    // Without a subnet of the parent's it has one of the pool's, as with docker.
+    let pooled = ["network", "create", "-d", "macvlan", "-o", "parent=wire0"];
+    let pooled = host.netrun(&[&pooled[..], &["own"]].concat()).ok();
+    assert!(pooled.stderr.contains("10.64.0.0/24"), "{pooled}");
+    up(&host, "one", "own");
+    let ping = ["run", "--rm", "--net", "own", ALPINE, "ping", "-c", "1"];
+    host.netrun(&[&ping[..], &["-w", "5", "one"]].concat()).ok();
+    host.netrun(&["rm", "-f", "one"]).ok();
+    host.netrun(&["network", "rm", "own"]).ok();
+    assert_ne!(host.sh("ls /run/cni").code, 0);
     host.assert_clean();
 }
 
@@ -304,7 +314,24 @@ const REFUSED: &[(&[&str], &[&str])] = &[
         ],
         &["nope", "taken0"],
     ),
-    (&["-d", "macvlan", "x"], &["subnet"]),
+    (&["-d", "macvlan", "x"], &["default route", "-o parent"]),
+    (
+        &["-d", "ipvlan", "-o", "vlan=7", "x"],
+        &["\"vlan\"", "parent"],
+    ),
+    (
+        &[
+            "--subnet",
+            "10.5.0.0/24",
+            "--gateway",
+            "10.5.0.1",
+            "--gateway",
+            "10.5.0.2",
+            "x",
+        ],
+        &["10.5.0.2", "second gateway"],
+    ),
+    (&["default"], &["--net default"]),
     (&["-o", "bridge=taken0", "x"], &["taken0", "taken by"]),
     (&["-o", "bridge=cni0", "x"], &["cni0", "mynet"]),
     (&["-o", "bridge=br+", "x"], &["br+", "letters"]),
@@ -424,6 +451,7 @@ fn networks_come_to_and_go_from_a_running_container() {
     assert_ne!(gone.code, 0, "{gone}");
     host.netrun(&["network", "disconnect", "lan", "web"])
         .fails(3, &["not attached"]);
+    ok(&host, "network disconnect -f lan web");
     ok(&host, "rm -f web peer");
     ok(&host, "network rm lan");
     host.assert_clean();

@@ -141,7 +141,14 @@ fn a_conflict_is_found_before_anything_starts_and_says_who() {
         ALPINE,
         "true",
     ];
+    let files = || {
+        host.sh("find /run/netrun /var/lib/netrun | sort")
+            .ok()
+            .stdout
+    };
+    let before = files();
     host.netrun(&again).fails(125, &["8080", "\"web\""]);
+    assert_eq!(files(), before);
     let listener = host
         .cmd("busybox")
         .args(&["nc", "-l", "-p", "8081"])
@@ -164,6 +171,13 @@ fn a_conflict_is_found_before_anything_starts_and_says_who() {
     host.netrun(&["stop", "-t", "0", "web"]).ok();
     // A container that is stopped holds nothing.
     host.netrun(&again).ok();
+    // Of several at once one has it, and the others say which, though it is only just starting.
+    let at_once = "for n in 1 2 3 4 5 6; do netrun run -d --name r$n --net mynet -p 8080:80 alpine:3.14 sleep 1000 & done; wait";
+    let said = host.sh(at_once).ok();
+    let won = said.text();
+    let refused = format!("taken by container \"{won}\"");
+    assert_eq!(said.stderr.matches(&refused).count(), 5, "{said}");
+    host.netrun(&["rm", "-f", won]).ok();
     host.netrun(&["rm", "web"]).ok();
     host.assert_clean();
 }
@@ -206,6 +220,55 @@ fn who_adopts_a_container_holds_its_ports() {
     eventually(PATIENCE, "the port is held again", || holds().then_some(()));
     fetched(&host, "http://127.0.0.1:8080/");
     host.netrun(&["rm", "-f", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn ports_go_and_come_with_their_network() {
+    let host = FakeHost::new();
+    for (name, subnet) in [("lan", "10.5.0.0/24"), ("six", "fd05::/64")] {
+        host.netrun(&["network", "create", "--subnet", subnet, name])
+            .ok();
+    }
+    let options = ["--net", "lan", "-p", "8080:80", "-p", "81"];
+    serve(&host, "web", &options);
+    fetched(&host, "http://127.0.0.1:8080/");
+    let ports = || host.netrun(&["port", "web"]).ok().stdout;
+    let before = ports();
+    let change = |verb: &str, net: &str| host.netrun(&["network", verb, net, "web"]);
+    let told = change("disconnect", "lan").ok();
+    assert!(told.stderr.contains("not published any more"), "{told}");
+    assert_eq!(ports(), "");
+    // Somebody else may have it meanwhile, and is told of before anything is changed.
+    serve(&host, "thief", &["--net", "lan", "-p", "8080:80"]);
+    change("connect", "lan").fails(4, &["8080", "\"thief\""]);
+    host.netrun(&["rm", "-f", "thief"]).ok();
+    change("connect", "lan").ok();
+    assert_eq!(ports(), before);
+    fetched(&host, "http://127.0.0.1:8080/");
+    // Also of one that does not run; addresses of a family that the network has not lead nowhere.
+    host.netrun(&["stop", "-t", "0", "web"]).ok();
+    change("disconnect", "lan").ok();
+    change("connect", "six").ok();
+    host.netrun(&["start", "web"]).ok();
+    let listed = ports();
+    assert!(listed.starts_with("80/tcp -> [::]:8080\n"), "{listed}");
+    assert!(!listed.contains("0.0.0.0"), "{listed}");
+    host.netrun(&["rm", "-f", "web"]).ok();
+    let warned = host
+        .netrun(&[
+            "run",
+            "--rm",
+            "--net",
+            "six",
+            "-p",
+            "127.0.0.1:80:80",
+            ALPINE,
+            "true",
+        ])
+        .ok();
+    assert!(warned.stderr.contains("\"six\" has no IPv4"), "{warned}");
+    host.netrun(&["network", "prune"]).ok();
     host.assert_clean();
 }
 

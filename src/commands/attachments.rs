@@ -3,6 +3,7 @@
 //! Invariant: every network named exists with all its programs, and can give what is asked of it;
 //! nothing has been made, the files of the default network and of the scope's own excepted.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::container::ContainerArgs;
@@ -16,7 +17,7 @@ use crate::model::id::ContainerId;
 use crate::model::port::{ContainerPort, PublishedPort};
 use crate::model::record::{Joined, NetworkMode};
 use crate::network::ask::Asked;
-use crate::network::{Chain, NetworkConfigList, config, default, manage};
+use crate::network::{Chain, NetworkConfigList, config, default, manage, pool};
 use crate::sys::{netlink, netns};
 
 /// Wishes for the network that contradict each other, or the host.
@@ -48,6 +49,9 @@ pub enum Impossible {
     /// No network of the container publishes ports.
     #[error("no network of the container publishes ports")]
     NoPublisher(#[source] crate::network::ask::AskError),
+    /// There is none that could.
+    #[error("ports are published by a network, and the container has none")]
+    NoNetworks,
     /// The path is no network namespace.
     #[error("{} is not a network namespace", .0.display())]
     NotNetns(PathBuf),
@@ -118,7 +122,8 @@ pub async fn networks(
     }
     distinct_interfaces(&planned)?;
     if wants_ports(args) {
-        give_ports(&mut planned)?;
+        let publisher = give_ports(&mut planned)?;
+        warn_of_families(context, args, publisher);
     }
     Ok(NetworkRequest::Own(planned))
 }
@@ -279,7 +284,7 @@ fn distinct_interfaces(planned: &[Planned]) -> Result<(), Impossible> {
 
 /// The first network that publishes ports does it: one is enough, and two would meet in the host's
 /// rules.
-fn give_ports(planned: &mut [Planned]) -> Result<(), Impossible> {
+fn give_ports(planned: &mut [Planned]) -> Result<&NetworkConfigList, Impossible> {
     let asked = Asked {
         ports: true,
         ..Asked::default()
@@ -289,14 +294,28 @@ fn give_ports(planned: &mut [Planned]) -> Result<(), Impossible> {
         match asked.tell(&one.list) {
             Ok(told) => {
                 one.capability_args.extend(told.capability_args);
-                return Ok(());
+                return Ok(&one.list);
             }
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    match refused {
-        Some(error) => Err(Impossible::NoPublisher(error)),
-        None => Ok(()),
+    Err(refused.map_or(Impossible::NoNetworks, Impossible::NoPublisher))
+}
+
+/// `portmap` passes over an address of a family that the container has none of.
+fn warn_of_families(context: &Context<'_>, args: &ContainerArgs, publisher: &NetworkConfigList) {
+    let subnets = pool::subnets(publisher);
+    let has = |v4: bool| subnets.iter().any(|net| net.addr().is_ipv4() == v4);
+    let addresses = args.publish.iter().flat_map(|spec| &spec.0);
+    let mut deaf: Vec<IpAddr> = addresses.filter_map(|port| port.host_ip).collect();
+    deaf.retain(|address| !subnets.is_empty() && !has(address.is_ipv4()));
+    deaf.dedup();
+    for address in deaf {
+        let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        context.audience.warn(&format!(
+            "what is published on {address} will not be reached: network \"{}\" has no {family}",
+            publisher.name()
+        ));
     }
 }
 

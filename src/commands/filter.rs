@@ -249,10 +249,9 @@ impl Filter {
             }),
             Self::Before(name) => made(name).is_some_and(|made| record.created < made),
             Self::Since(name) => made(name).is_some_and(|made| record.created > made),
-            // docker's word for the default network.
-            Self::Network(name) if name == "bridge" => {
+            Self::Network(name) if default::WORDS.contains(&name.as_str()) => {
                 let networks = view.networks();
-                networks.contains(&"bridge") || networks.contains(&default::NAME)
+                networks.contains(&name.as_str()) || networks.contains(&default::NAME)
             }
             Self::Network(name) => view.networks().contains(&name.as_str()),
             Self::Ancestor(image) => record.image == image.to_string(),

@@ -144,7 +144,7 @@ async fn take_over(
         pid: task.pid,
         fifos,
         outputs: Rc::new(outputs),
-        ports: RefCell::new(ports::hold_again(&record.network.ports)),
+        ports: RefCell::new(ports::hold_again(record.network.published())),
     };
     Ok((running, execs))
 }

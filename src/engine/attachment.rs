@@ -62,13 +62,13 @@ pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, 
     }
 }
 
-/// Gives the default routes to the attachment that is to have them.
+/// Gives the default routes to the attachment that is to have them, and puts the others' behind it.
 ///
 /// # Errors
 /// The kernel's refusal.
 pub async fn order_routes(record: &Record) -> Result<(), Error> {
     let mut attachments: Vec<&Attachment> = record.network.attachments.iter().collect();
-    let (Some(path), true) = (record.network.mode.netns(), attachments.len() > 1) else {
+    let (Some(path), false) = (record.network.mode.netns(), attachments.is_empty()) else {
         return Ok(());
     };
     attachments.sort_by_key(|one| std::cmp::Reverse(one.gateway_priority));
@@ -223,6 +223,11 @@ pub fn is_unfinished(record: &Record) -> bool {
         attachments.any(|attached| may_be_attached(record, attached))
     };
     record.provisional || begun && (record.exit.is_none() || record.auto_remove || attached())
+}
+
+/// Whether any of an attachment's plugins declares a capability.
+pub fn declares(attachment: &Attachment, capability: &str) -> bool {
+    chain(attachment).is_ok_and(|chain| chain.list().declares(capability))
 }
 
 fn chain(attachment: &Attachment) -> Result<Chain, Report> {

@@ -3,6 +3,8 @@
 //! Invariant: an attachment stands in the record before it is made, and until it is gone; the way
 //! down waits until a change is done.
 
+use serde_json::Value;
+
 use super::attachment;
 use super::error::Error;
 use super::host::Host;
@@ -16,6 +18,7 @@ use super::reach;
 use super::steps::Step;
 use super::supervisor::Supervisor;
 use crate::model::id::ContainerId;
+use crate::model::port::PORTS;
 use crate::model::record::{Attachment, NetworkMode, Record};
 use crate::network::CniResult;
 use crate::sys::lock::Lock;
@@ -55,7 +58,7 @@ pub async fn disconnect(host: &Host, id: &ContainerId, network: &str) -> Result<
     }
     change_stopped(host, id, |record| {
         let index = index_of(record, network)?;
-        forget(record, index);
+        record.network.attachments.remove(index);
         Ok(())
     })
     .await
@@ -80,15 +83,6 @@ pub(super) async fn change_stopped(
     host.update(&record).await
 }
 
-/// Takes an attachment out of the record, and the ports with it that it published.
-fn forget(record: &mut Record, index: usize) -> Attachment {
-    let gone = record.network.attachments.remove(index);
-    if gone.capability_args.contains_key("portMappings") {
-        record.network.ports.clear();
-    }
-    gone
-}
-
 fn index_of(record: &Record, network: &str) -> Result<usize, Error> {
     let mut attachments = record.network.attachments.iter();
     let found = attachments.position(|one| one.network == network);
@@ -98,7 +92,8 @@ fn index_of(record: &Record, network: &str) -> Result<usize, Error> {
     })
 }
 
-/// The attachment as it fits beside those that there are.
+/// The attachment as it fits beside those that there are. Ports that nobody publishes, since their
+/// network was disconnected, it publishes if it can.
 fn fitted(record: &Record, mut attachment: Attachment) -> Result<Attachment, Error> {
     let taken = |network: &str| Error::Attached {
         id: record.id.clone(),
@@ -118,10 +113,17 @@ fn fitted(record: &Record, mut attachment: Attachment) -> Result<Attachment, Err
     }
     let same =
         |one: &&Attachment| one.network == attachment.network || one.ifname == attachment.ifname;
-    match own.iter().find(same) {
-        Some(one) => Err(taken(&one.network)),
-        None => Ok(attachment),
+    if let Some(one) = own.iter().find(same) {
+        return Err(taken(&one.network));
     }
+    let unpublished = !record.network.ports.is_empty() && record.network.published().is_empty();
+    if unpublished && attachment::declares(&attachment, PORTS) {
+        let none_yet = Value::Array(Vec::new());
+        attachment
+            .capability_args
+            .insert(PORTS.to_owned(), none_yet);
+    }
+    Ok(attachment)
 }
 
 /// [`connect`], by the supervisor of a running container; `again` if one that died may have done it.
@@ -141,29 +143,67 @@ pub async fn attach(
         return Ok(());
     }
     let attachment = fitted(&record, attachment)?;
-    record.network.attachments.push(attachment.clone());
+    let publishes = attachment.capability_args.contains_key(PORTS);
+    record.network.attachments.push(attachment);
+    let mut held = None;
+    if publishes {
+        let reserve = ports::reserve(job.host, &mut record);
+        held = Some(job.steps.run(Step::Ports, reserve).await?);
+    }
     keep(supervisor, &record).await?;
-    let add = attachment::add(&record, &attachment);
+    let made = make(job, &mut record).await;
+    keep(supervisor, &record).await?;
+    made?;
+    if let Some(held) = held {
+        supervisor.running.ports.replace(held);
+    }
+    Ok(())
+}
+
+/// Makes the last attachment of the record; one that cannot be made is undone and taken out of it. What
+/// cannot be undone stays there, for `disconnect` and the way down.
+async fn make(job: Job<'_>, record: &mut Record) -> Result<(), Error> {
+    let Some(mut attachment) = record.network.attachments.pop() else {
+        return Ok(());
+    };
+    let add = attachment::add(record, &attachment);
     let added = job
         .steps
         .run_on(Step::Attach, &attachment.network, add)
         .await;
-    let result = match added {
-        Ok(result) => result,
-        Err(error) => {
-            // ADD has undone what it did.
-            record.network.attachments.pop();
-            keep(supervisor, &record).await?;
-            return Err(error);
-        }
+    // ADD has undone what it did, if it failed.
+    let result = added?;
+    attachment.result = Some(result.to_value());
+    record.network.attachments.push(attachment.clone());
+    let finished = async {
+        let names = announce(job, record, &attachment, &result);
+        job.steps.run(Step::Names, names).await?;
+        attachment::order_routes(record).await
     };
-    if let Some(last) = record.network.attachments.last_mut() {
-        last.result = Some(result.to_value());
+    let Err(error) = finished.await else {
+        return Ok(());
+    };
+    if take_away(job, record, &attachment, true).await.is_ok() {
+        record.network.attachments.pop();
     }
-    let names = announce(job, &record, &attachment, &result);
-    job.steps.run(Step::Names, names).await?;
-    attachment::order_routes(&record).await?;
-    keep(supervisor, &record).await
+    Err(error)
+}
+
+/// Takes an attachment away, its names first.
+async fn take_away(
+    job: Job<'_>,
+    record: &Record,
+    attachment: &Attachment,
+    thorough: bool,
+) -> Result<(), Error> {
+    let silence = silence(job, record, attachment);
+    let silenced = job.steps.run(Step::NamesRemove, silence).await;
+    let del = attachment::del(record, attachment, thorough);
+    let gone = job
+        .steps
+        .run_on(Step::Detach, &attachment.network, del)
+        .await;
+    silenced.and(gone)
 }
 
 /// Lets the container and the others of a network know of each other.
@@ -209,12 +249,11 @@ pub async fn detach(supervisor: &Supervisor, network: &str, again: bool) -> Resu
         found => found?,
     };
     let attachment = record.network.attachments[index].clone();
-    let silence = silence(job, &record, &attachment);
-    job.steps.run(Step::NamesRemove, silence).await?;
-    let del = attachment::del(&record, &attachment, false);
-    job.steps.run_on(Step::Detach, network, del).await?;
-    let published = attachment.capability_args.contains_key("portMappings");
-    forget(&mut record, index);
+    take_away(job, &record, &attachment, false).await?;
+    let published = attachment.capability_args.contains_key(PORTS);
+    record.network.attachments.remove(index);
+    // It has its routes either way, with higher metrics than they need.
+    let _ = attachment::order_routes(&record).await;
     keep(supervisor, &record).await?;
     if published {
         drop::<ports::Reservation>(supervisor.running.ports.take());
@@ -244,12 +283,8 @@ pub async fn settle(job: Job<'_>, record: &mut Record) {
             let _ = job.steps.run(Step::Names, names).await;
             continue;
         }
-        let silence = silence(job, record, &attachment);
-        let silenced = job.steps.run(Step::NamesRemove, silence).await;
-        let del = attachment::del(record, &attachment, true);
-        let gone = job.steps.run_on(Step::Detach, network, del).await;
-        if silenced.is_ok() && gone.is_ok() {
-            forget(record, index);
+        if take_away(job, record, &attachment, true).await.is_ok() {
+            record.network.attachments.remove(index);
         }
     }
     let _ = attachment::order_routes(record).await;

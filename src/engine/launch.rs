@@ -267,7 +267,9 @@ async fn attach_all(
                 .await?,
         );
     }
-    attachment::order_routes(record).await?;
+    if results.len() > 1 {
+        attachment::order_routes(record).await?;
+    }
     let _ = tell();
     Ok(results)
 }

@@ -6,14 +6,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::error::Error;
 use super::host::{Host, record_of};
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
-use crate::model::port::PublishedPort;
+use crate::model::port::{PORTS, PublishedPort};
 use crate::model::record::{Network, Record};
 use crate::network::ask;
 use crate::network::cache::{self, Cache};
@@ -22,6 +24,10 @@ use crate::sys::ports::{HeldPort, hold, owner};
 
 /// How often the kernel is asked for a port that is free on all addresses at once.
 const TRIES: u32 = 64;
+
+/// How often, and how long apart, the records are looked through for who holds a port.
+const LOOKS: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The ports that a supervisor holds; dropping it gives them back.
 #[derive(Debug, Default)]
@@ -85,10 +91,10 @@ impl Explain for PortError {
 /// # Errors
 /// See [`PortError`]; a container of ours that has the port is named.
 pub async fn reserve(host: &Host, record: &mut Record) -> Result<Reservation, Error> {
-    if record.network.ports.is_empty() {
+    let mut ports = record.network.published().to_vec();
+    if ports.is_empty() {
         return Ok(Reservation::default());
     }
-    let mut ports = record.network.ports.clone();
     let reservation = match choose(&mut ports) {
         Ok(reservation) => reservation,
         Err(error) => {
@@ -128,7 +134,7 @@ fn tell(network: &mut Network) {
     });
     let mappings: Vec<_> = mappings.collect();
     for attachment in &mut network.attachments {
-        if let Some(told) = attachment.capability_args.get_mut("portMappings") {
+        if let Some(told) = attachment.capability_args.get_mut(PORTS) {
             *told = json!(mappings);
         }
     }
@@ -162,7 +168,7 @@ fn published() -> Vec<Published> {
         let mappings = cached
             .capability_args
             .as_ref()
-            .and_then(|args| args.get("portMappings"));
+            .and_then(|args| args.get(PORTS));
         for mapping in mappings
             .and_then(|list| list.as_array())
             .into_iter()
@@ -291,7 +297,7 @@ fn refused(address: SocketAddr, port: &PublishedPort, source: io::Error) -> Port
 }
 
 /// Names the container of ours that has a port, where no table does: one that is only just starting
-/// holds its ports already, and publishes nothing yet.
+/// holds its ports already, and is about to write its record.
 async fn named(
     host: &Host,
     id: &ContainerId,
@@ -304,23 +310,28 @@ async fn named(
     if holder != UNKNOWN {
         return PortError::Taken { port, holder };
     }
-    let containers = match host.client().await {
-        Ok(client) => client.list_containers().await.unwrap_or_default(),
-        Err(_) => Vec::new(),
-    };
+    for _ in 0..LOOKS {
+        if let Some(other) = starting(host, id, ports).await {
+            let holder = format!("container \"{other}\"");
+            return PortError::Taken { port, holder };
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    PortError::Taken { port, holder }
+}
+
+/// Another container of the namespace whose record says that it has one of these ports.
+async fn starting(host: &Host, id: &ContainerId, ports: &[PublishedPort]) -> Option<ContainerId> {
+    let containers = host.client().await.ok()?.list_containers().await.ok()?;
     let records = containers.iter().filter_map(|one| record_of(one).ok());
     let mut others = records.filter(|other| other.id != *id && other.exit.is_none());
     let has = |other: &Record| {
         ports.iter().any(|port| {
-            let mut theirs = other.network.ports.iter();
+            let mut theirs = other.network.published().iter();
             theirs.any(|one| port.clashes(port.wanted.0, one))
         })
     };
-    let holder = match others.find(has) {
-        Some(other) => format!("container \"{}\"", other.id),
-        None => holder,
-    };
-    PortError::Taken { port, holder }
+    others.find(has).map(|other| other.id)
 }
 
 #[cfg(test)]

@@ -223,10 +223,13 @@ impl View {
     }
 
     /// Its published ports, each address of the host by itself; none while it does not run. The
-    /// host's IPv6 addresses lead to containers that have one.
+    /// host's addresses of a family lead to containers that have one of it.
     pub fn ports(&self) -> Vec<(ContainerPort, SocketAddr)> {
-        let six = self.addresses().iter().any(|a| a.address.addr().is_ipv6());
-        let published = self.record.network.ports.iter();
+        let own = self.addresses();
+        let has = |v4: bool| own.iter().any(|a| a.address.addr().is_ipv4() == v4);
+        // What a network did not tell is not known to be missing.
+        let (four, six) = (has(true) || own.is_empty(), has(false));
+        let published = self.record.network.published().iter();
         let live = published.filter(|port| self.state.status.is_live() && port.host_port != 0);
         let mut all: Vec<_> = live
             .flat_map(|port| {
@@ -234,7 +237,8 @@ impl View {
                 let protocol = port.protocol;
                 let own = ContainerPort { number, protocol };
                 let addresses = port.addresses(port.host_port).into_iter();
-                let reached = addresses.filter(|at| at.is_ipv4() || six || port.host_ip.is_some());
+                let leads = |at: &SocketAddr| if at.is_ipv4() { four } else { six };
+                let reached = addresses.filter(|at| leads(at) || port.host_ip.is_some());
                 reached
                     .map(move |address| (own, address))
                     .collect::<Vec<_>>()

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::class::{Class, Explain};
+use super::record::Network;
 
 /// A transport protocol that has ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -128,6 +129,20 @@ impl PublishedPort {
         };
         let same = self.protocol == other.protocol && port == other.host_port;
         same && port != 0 && shared(self.host_ip, other.host_ip)
+    }
+}
+
+/// The capability by which an attachment publishes ports.
+pub const PORTS: &str = "portMappings";
+
+impl Network {
+    /// The ports that an attachment publishes.
+    pub fn published(&self) -> &[PublishedPort] {
+        let mut attachments = self.attachments.iter();
+        match attachments.any(|one| one.capability_args.contains_key(PORTS)) {
+            true => &self.ports,
+            false => &[],
+        }
     }
 }
 

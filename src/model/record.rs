@@ -141,8 +141,9 @@ pub struct Network {
     /// The attachments in the order given: `eth0`, `eth1`, ...
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
-    /// The published ports. The attachment that publishes them has them as capability argument
-    /// `portMappings`, an empty list until the host's ports are chosen.
+    /// The ports to be published. The attachment that publishes them has them as capability argument
+    /// `portMappings`, an empty list until the host's ports are chosen; none does where its network was
+    /// disconnected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,
 }

@@ -31,9 +31,6 @@ impl NewNetwork {
             }
         }
         let mut subnets = self.subnets.clone();
-        if subnets.is_empty() && self.driver != Driver::Bridge {
-            return Err(CreateError::NoSubnet(self.driver.name()));
-        }
         // Only IPv6 was named: then that is what is wanted.
         if subnets.is_empty() {
             let none = || CreateError::Exhausted(shown(around.pools, true));
@@ -99,8 +96,12 @@ impl NewNetwork {
                 .iter()
                 .filter(|gateway| within(gateway, subnet));
             let gateway = gateways.next().copied().unwrap_or(first);
-            if gateways.next().is_some() || gateway < first || gateway > last {
-                return Err(CreateError::Gateway(gateway));
+            if let Some(second) = gateways.next() {
+                return Err(CreateError::SecondGateway(*second));
+            }
+            if gateway < first || gateway > last {
+                let subnet = *subnet;
+                return Err(CreateError::UnusableGateway { gateway, subnet });
             }
             let mut set = json!({"subnet": subnet, "gateway": gateway});
             let mut ranges = self
@@ -118,7 +119,7 @@ impl NewNetwork {
                 set["rangeEnd"] = json!(end);
             }
             if let Some(second) = ranges.next() {
-                return Err(CreateError::Range(*second));
+                return Err(CreateError::SecondRange(*second));
             }
             sets.push(json!([set]));
         }

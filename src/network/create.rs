@@ -20,7 +20,15 @@ use super::validate;
 pub const DATA_DIR: &str = "/run/cni/netrun-ipam";
 
 /// Names that mean something else to `--net`.
-const RESERVED: [&str; 6] = ["none", "host", "bridge", "container", "ns", "scope"];
+const RESERVED: [&str; 7] = [
+    "none",
+    "host",
+    "bridge",
+    "default",
+    "container",
+    "ns",
+    "scope",
+];
 
 /// How a network is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -39,7 +39,7 @@ pub enum CreateError {
     #[error("the file {} is there already, and holds something else", .0.display())]
     FileTaken(PathBuf),
     /// An option of another driver.
-    #[error("the driver {driver} has no option {option}")]
+    #[error("the driver {driver} has no option \"{option}\"")]
     Unfit {
         /// The option.
         option: &'static str,
@@ -107,22 +107,29 @@ pub enum CreateError {
         /// With what.
         by: String,
     },
-    /// The driver cannot do without.
-    #[error("a network of the driver {0} needs a subnet")]
-    NoSubnet(&'static str),
     /// Nothing is left of the pools.
     #[error("no subnet is free in {0}")]
     Exhausted(String),
     /// Not the gateway of any subnet.
-    #[error(
-        "{0} cannot be the gateway: it is not an address of the network, or the second one of its family"
-    )]
+    #[error("{0} cannot be the gateway: it is in no subnet of the network")]
     Gateway(IpAddr),
+    /// The first or the last address of a subnet.
+    #[error("{gateway} cannot be the gateway: no interface in {subnet} can have it")]
+    UnusableGateway {
+        /// What was given.
+        gateway: IpAddr,
+        /// Where it is.
+        subnet: IpNet,
+    },
+    /// Two in one subnet.
+    #[error("{0} is the second gateway of its subnet, which has one at most")]
+    SecondGateway(IpAddr),
     /// Not part of any subnet.
-    #[error(
-        "{0} cannot be the range of addresses: it is not part of the network, or the second one of its subnet"
-    )]
+    #[error("{0} cannot be the range of addresses: it is part of no subnet of the network")]
     Range(IpNet),
+    /// Two in one subnet.
+    #[error("{0} is the second range of its subnet, which has one at most")]
+    SecondRange(IpNet),
     /// A range with nothing in it.
     #[error("{0} cannot be the range of addresses: none of it is left for a container")]
     EmptyRange(IpNet),
@@ -176,7 +183,13 @@ impl Explain for CreateError {
                 Some("name the network's addresses with --subnet, and what lies within with --gateway and --ip-range".to_owned())
             }
             Self::Overlap { .. } => Some("leave --subnet away to be given a free one".to_owned()),
-            Self::NoSubnet(_) => Some("give the parent's network with --subnet, and part of it with --ip-range".to_owned()),
+            Self::Unfit { option: "vlan", .. } => Some(
+                "give an interface in the VLAN as parent: ip link add link eth0 name eth0.10 type vlan id 10".to_owned(),
+            ),
+            Self::Unfit { .. } => Some(
+                "a bridge has mtu, vlan, bridge and isolate; macvlan and ipvlan have parent and mtu".to_owned(),
+            ),
+            Self::NoParent { name, known } => vlan_of(name, known),
             Self::Exhausted(_) => Some(
                 "remove networks (netrun network prune), or add to subnet_pools in /etc/netrun/netrun.toml".to_owned(),
             ),
@@ -184,4 +197,13 @@ impl Explain for CreateError {
             _ => None,
         }
     }
+}
+
+/// How an interface of a VLAN is made whose trunk is there.
+fn vlan_of(name: &str, known: &[String]) -> Option<String> {
+    let (trunk, vlan) = name.rsplit_once('.')?;
+    let vlan: u16 = vlan.parse().ok()?;
+    known.iter().any(|link| link == trunk).then(|| {
+        format!("make it: ip link add link {trunk} name {name} type vlan id {vlan}, and set it up")
+    })
 }

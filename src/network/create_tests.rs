@@ -231,7 +231,20 @@ const REFUSED: &[(Change, Class)] = &[
         |new| new.parent = Some("eth0".to_owned()),
         Class::InvalidInput,
     ),
-    (|new| new.driver = Driver::Macvlan, Class::InvalidInput),
+    (
+        |new| {
+            new.subnets = nets(&["10.5.0.0/16"]);
+            new.gateways = vec!["10.5.0.1".parse().unwrap(), "10.5.0.2".parse().unwrap()];
+        },
+        Class::InvalidInput,
+    ),
+    (
+        |new| {
+            new.subnets = nets(&["10.5.0.0/16"]);
+            new.ip_ranges = nets(&["10.5.1.0/24", "10.5.2.0/24"]);
+        },
+        Class::InvalidInput,
+    ),
     (
         |new| {
             new.driver = Driver::Ipvlan;
@@ -325,4 +338,41 @@ fn pools_can_be_used_up() {
     };
     let text = new(six).conflist(&around).unwrap();
     assert!(text.contains("\"fd07:0:0:1::/64\""), "{text}");
+}
+
+#[test]
+fn networks_beside_an_interface_are_given_a_subnet_too() {
+    let list = conflist(|new| new.driver = Driver::Ipvlan).unwrap();
+    let plugin = list.plugins()[0].object();
+    assert_eq!(plugin["master"], "eth0");
+    assert_eq!(plugin["ipam"]["ranges"][0][0]["subnet"], "10.64.2.0/24");
+}
+
+#[test]
+fn refusals_name_what_is_wrong_and_what_would_do() {
+    let shown = |change: fn(&mut NewNetwork)| {
+        let error = conflist(change).unwrap_err();
+        format!("{error} {}", error.hint().unwrap_or_default())
+    };
+    let second = shown(|new| {
+        new.subnets = nets(&["10.5.0.0/16"]);
+        new.gateways = vec!["10.5.0.1".parse().unwrap(), "10.5.0.2".parse().unwrap()];
+    });
+    assert!(second.starts_with("10.5.0.2 is the second"), "{second}");
+    let vlan = shown(|new| {
+        new.driver = Driver::Macvlan;
+        new.parent = Some("eth0.7".to_owned());
+    });
+    assert!(
+        vlan.contains("link eth0 name eth0.7 type vlan id 7"),
+        "{vlan}"
+    );
+    let unfit = shown(|new| {
+        new.driver = Driver::Macvlan;
+        new.vlan = Some(7);
+    });
+    assert!(
+        unfit.contains("has no option \"vlan\" give an interface"),
+        "{unfit}"
+    );
 }

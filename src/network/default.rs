@@ -23,8 +23,8 @@ pub const NAME: &str = "netrun";
 /// What a bridge has where nothing is said.
 const USUAL_MTU: u32 = 1500;
 
-/// docker's word for it.
-pub const WORD: &str = "bridge";
+/// docker's words for it.
+pub const WORDS: [&str; 2] = ["bridge", "default"];
 
 /// Its configuration, complete but for the choice of addresses: it stands there with the first of
 /// [`RANGES`].
@@ -92,7 +92,7 @@ pub fn file_name(network: &str) -> String {
     format!("zz-netrun-{network}.conflist")
 }
 
-/// The network that is meant by a name: docker's word for the default one is that, unless there is a
+/// The network that is meant by a name: docker's words for the default one are that, unless there is a
 /// network of that very name.
 pub fn meant<'n>(dir: &Path, name: &'n str) -> &'n str {
     let absent = |error: ConfigError| {
@@ -101,7 +101,7 @@ pub fn meant<'n>(dir: &Path, name: &'n str) -> &'n str {
             ConfigError::NoConfigs { .. } | ConfigError::NotFound { .. }
         )
     };
-    match name == WORD && config::load(dir, WORD).is_err_and(absent) {
+    match WORDS.contains(&name) && config::load(dir, name).is_err_and(absent) {
         true => NAME,
         false => name,
     }

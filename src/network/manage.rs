@@ -305,6 +305,12 @@ async fn take_away(dir: &Path, list: &NetworkConfigList, own: Lock) -> Result<()
     }
     let addresses = Path::new(DATA_DIR).join(name);
     gone(fs::remove_dir_all(&addresses), &addresses)?;
+    let mut others = config::scan(dir).networks.into_iter();
+    if !others.any(|other| create::is_ours(&other) && other.name() != name) {
+        // Nobody is about to write there; what others have there keeps it.
+        let mut above = addresses.ancestors().skip(1).take(2);
+        let _ = above.try_for_each(fs::remove_dir);
+    }
     let cache = Cache::new(cache::DEFAULT_DIR);
     for stale in cache
         .list()

@@ -42,6 +42,9 @@ enum InvalidPool {
     /// Bits of a host are set.
     #[error("{0} is not a subnet: bits of a host are set in it")]
     HostBits(IpNet),
+    /// No network can have a part of it.
+    #[error("{base} overlaps with {special}, which is set aside")]
+    Special { base: IpNet, special: IpNet },
     /// The length of the prefix.
     #[error("{base} has no subnets of size {size}: from {} to {most} they are", base.prefix_len())]
     Size { base: IpNet, size: u8, most: u8 },
@@ -56,6 +59,9 @@ impl TryFrom<TypedPool> for SubnetPool {
         let most = base.max_prefix_len() - 2;
         if base.trunc() != base {
             return Err(InvalidPool::HostBits(base));
+        }
+        if let Some(special) = special(&base) {
+            return Err(InvalidPool::Special { base, special });
         }
         match (base.prefix_len()..=most).contains(&size) {
             true => Ok(Self { base, size }),
@@ -202,6 +208,7 @@ mod tests {
             ("10.0.0.0/16", 64),
             ("10.0.0.1/16", 24),
             ("fd00::/48", 127),
+            ("224.0.0.0/8", 24),
         ] {
             assert!(pool(base, size).is_err(), "{base} {size}");
         }

@@ -6,9 +6,9 @@
 use std::io;
 
 use nix::net::if_::if_nametoindex;
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteNextHop};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::talk;
@@ -65,17 +65,16 @@ fn read_link(message: &LinkMessage) -> Link {
 /// # Errors
 /// The kernel's refusal.
 pub fn default_link() -> io::Result<Option<u32>> {
-    let routes = default_routes()?;
+    let ways = default_ways()?;
     let first = |family| {
-        let mut own = routes
-            .iter()
-            .filter(|route| route.header.address_family == family);
-        own.find_map(interface)
+        let mut own = ways.iter().filter(|way| way.family() == family);
+        own.find_map(Way::interface)
     };
     Ok(first(AddressFamily::Inet).or_else(|| first(AddressFamily::Inet6)))
 }
 
-/// Prefers the default routes of the first of these interfaces that has any, for each family.
+/// Orders the default routes of these interfaces by their metrics, for each family: those of the first
+/// that has any have what they came with, and each following one's are higher.
 ///
 /// # Errors
 /// The kernel's refusal.
@@ -84,59 +83,119 @@ pub fn prefer(interfaces: &[String]) -> io::Result<()> {
         .iter()
         .map(|name| if_nametoindex(name.as_str()).unwrap_or(0))
         .collect();
-    let place = |route: &RouteMessage| {
-        let interface = interface(route)?;
-        indices.iter().position(|index| *index == interface)
-    };
-    let routes = default_routes()?;
+    let ways = default_ways()?;
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let own = || {
-            routes
-                .iter()
-                .filter(|route| route.header.address_family == family)
-        };
-        let Some(best) = own().filter_map(place).min() else {
-            continue;
-        };
-        for route in own() {
-            if let Some(behind) = place(route).filter(|place| *place > best) {
-                let behind = u32::try_from(behind - best).unwrap_or(1);
-                demote(route, behind.saturating_mul(STEP))?;
+        let mut highest = None;
+        for index in &indices {
+            let of_it = |way: &&Way| way.family() == family && way.interface() == Some(*index);
+            let own: Vec<&Way> = ways.iter().filter(of_it).collect();
+            let Some(best) = own.iter().min_by_key(|way| way.metric()) else {
+                continue;
+            };
+            let first = best.first_metric();
+            let first = first.saturating_add(above(highest, first));
+            for way in &own {
+                // Several of one interface stay as far from each other as they are.
+                let metric = first.saturating_add(way.metric() - best.metric());
+                way.set_metric(metric)?;
+                highest = highest.max(Some(metric));
             }
         }
     }
     Ok(())
 }
 
-/// The same route with a higher metric; one that has been demoted already stays as it is.
-fn demote(route: &RouteMessage, by: u32) -> io::Result<()> {
-    // The kernel's own for IPv6 is 1024.
-    let usual = match route.header.address_family {
-        AddressFamily::Inet6 => 1024,
+/// The least number of whole steps that lifts a metric above another.
+fn above(other: Option<u32>, metric: u32) -> u32 {
+    match other {
+        Some(other) if other >= metric => ((other - metric) / STEP + 1).saturating_mul(STEP),
         _ => 0,
-    };
-    if metric(route) >= usual + STEP {
-        return Ok(());
     }
-    let mut lower = route.clone();
-    lower.attributes.retain(|one| {
-        !matches!(
-            one,
-            RouteAttribute::Priority(_) | RouteAttribute::CacheInfo(_)
-        )
-    });
-    lower
-        .attributes
-        .push(RouteAttribute::Priority(metric(route) + by));
-    let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
-    talk(RouteNetlinkMessage::NewRoute(lower), flags)?;
-    let mut old = route.clone();
-    old.attributes
-        .retain(|one| !matches!(one, RouteAttribute::CacheInfo(_)));
-    talk(RouteNetlinkMessage::DelRoute(old), NLM_F_ACK).map(drop)
 }
 
-fn default_routes() -> io::Result<Vec<RouteMessage>> {
+/// A default route; of one that leads to several gateways at once, which the kernel makes of two of IPv6
+/// with one metric, the way to one of them.
+#[derive(Debug)]
+struct Way(RouteMessage);
+
+impl Way {
+    /// The ways of a default route.
+    fn of(route: RouteMessage) -> Vec<Way> {
+        let is_split = |one: &RouteAttribute| matches!(one, RouteAttribute::MultiPath(_));
+        let Some(RouteAttribute::MultiPath(hops)) =
+            route.attributes.iter().find(|one| is_split(one))
+        else {
+            return vec![Way(route)];
+        };
+        let way = |hop: &RouteNextHop| {
+            let mut way = route.clone();
+            way.attributes.retain(|one| !is_split(one));
+            way.attributes.extend(hop.attributes.iter().cloned());
+            way.attributes
+                .push(RouteAttribute::Oif(hop.interface_index));
+            Way(way)
+        };
+        hops.iter().map(way).collect()
+    }
+
+    fn family(&self) -> AddressFamily {
+        self.0.header.address_family
+    }
+
+    fn interface(&self) -> Option<u32> {
+        self.0.attributes.iter().find_map(|one| match one {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
+    }
+
+    fn metric(&self) -> u32 {
+        let found = self.0.attributes.iter().find_map(|one| match one {
+            RouteAttribute::Priority(metric) => Some(*metric),
+            _ => None,
+        });
+        found.unwrap_or(0)
+    }
+
+    /// The metric that it came with: whole steps above the usual one are our work.
+    fn first_metric(&self) -> u32 {
+        // The kernel's own for IPv6 is 1024.
+        let usual = match self.family() {
+            AddressFamily::Inet6 => 1024,
+            _ => 0,
+        };
+        let metric = self.metric();
+        match metric.checked_sub(usual) {
+            Some(more) if more.is_multiple_of(STEP) => usual,
+            _ => metric,
+        }
+    }
+
+    /// Gives it this metric. It is there at every moment, and for one twice.
+    fn set_metric(&self, metric: u32) -> io::Result<()> {
+        if self.metric() == metric {
+            return Ok(());
+        }
+        let mut old = self.0.clone();
+        old.header.flags = RouteFlags::empty();
+        old.attributes
+            .retain(|one| !matches!(one, RouteAttribute::CacheInfo(_)));
+        let mut new = old.clone();
+        new.attributes
+            .retain(|one| !matches!(one, RouteAttribute::Priority(_)));
+        new.attributes.push(RouteAttribute::Priority(metric));
+        // Another one of this metric is about to be changed, too, and stays what it is until then.
+        let flags = NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK;
+        match talk(RouteNetlinkMessage::NewRoute(new), flags) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            outcome => drop(outcome?),
+        }
+        talk(RouteNetlinkMessage::DelRoute(old), NLM_F_ACK).map(drop)
+    }
+}
+
+/// The ways out of the main table.
+fn default_ways() -> io::Result<Vec<Way>> {
     let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
     let answers = talk(request, NLM_F_DUMP)?;
     let default = |message| match message {
@@ -146,27 +205,66 @@ fn default_routes() -> io::Result<Vec<RouteMessage>> {
         }
         _ => None,
     };
-    Ok(answers.into_iter().filter_map(default).collect())
-}
-
-fn interface(route: &RouteMessage) -> Option<u32> {
-    route.attributes.iter().find_map(|one| match one {
-        RouteAttribute::Oif(index) => Some(*index),
-        _ => None,
-    })
-}
-
-fn metric(route: &RouteMessage) -> u32 {
-    let found = route.attributes.iter().find_map(|one| match one {
-        RouteAttribute::Priority(metric) => Some(*metric),
-        _ => None,
-    });
-    found.unwrap_or(0)
+    let routes = answers.into_iter().filter_map(default);
+    Ok(routes.flat_map(Way::of).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn way(family: AddressFamily, metric: u32) -> Way {
+        let mut route = RouteMessage::default();
+        route.header.address_family = family;
+        route.attributes.push(RouteAttribute::Priority(metric));
+        Way(route)
+    }
+
+    #[test]
+    fn what_we_added_to_a_metric_is_known() {
+        let first = |family, metric| way(family, metric).first_metric();
+        for (metric, came_with) in [(0, 0), (7, 7), (1000, 0), (3000, 0), (1007, 1007)] {
+            assert_eq!(first(AddressFamily::Inet, metric), came_with);
+        }
+        for (metric, came_with) in [
+            (1024, 1024),
+            (2024, 1024),
+            (5024, 1024),
+            (100, 100),
+            (2000, 2000),
+        ] {
+            assert_eq!(first(AddressFamily::Inet6, metric), came_with);
+        }
+        let lifted = |other, metric| metric + above(other, metric);
+        assert_eq!((lifted(None, 5), lifted(Some(4), 5)), (5, 5));
+        assert_eq!(
+            (
+                lifted(Some(0), 0),
+                lifted(Some(1000), 0),
+                lifted(Some(100), 7)
+            ),
+            (1000, 2000, 1007)
+        );
+    }
+
+    #[test]
+    fn a_route_to_several_gateways_is_several_ways() {
+        let mut whole = way(AddressFamily::Inet6, 1024).0;
+        let hop = |index| {
+            let mut hop = RouteNextHop::default();
+            hop.interface_index = index;
+            hop
+        };
+        let hops = vec![hop(2), hop(3)];
+        whole.attributes.push(RouteAttribute::MultiPath(hops));
+        let ways = Way::of(whole);
+        let interfaces: Vec<_> = ways.iter().map(Way::interface).collect();
+        assert_eq!(interfaces, [Some(2), Some(3)]);
+        assert!(
+            ways.iter()
+                .all(|way| way.metric() == 1024 && way.0.attributes.len() == 2)
+        );
+    }
 
     #[test]
     fn every_machine_has_a_loopback() {

@@ -22,7 +22,7 @@ pub fn network_settings(view: &View) -> Value {
         Some(Value::Object(first)) => first.clone(),
         _ => Map::new(),
     };
-    for own in ["Interface", "Aliases"] {
+    for own in ["Interface", "NetworkID", "DNSNames", "Aliases"] {
         settings.shift_remove(own);
     }
     settings.insert("Ports".to_owned(), ports(view));
@@ -84,8 +84,17 @@ fn endpoint(view: &View, index: usize, result: Option<&CniResult>) -> Value {
     let own = interfaces
         .into_iter()
         .find(|i| i.sandbox.is_some() && i.name == ifname);
+    let network = attachment
+        .map(|attachment| attachment.network.as_str())
+        .unwrap_or_default();
+    let id = view.record.id.as_str();
+    let mut names = vec![id.to_owned(), format!("{id}.{network}")];
+    names.extend(aliases.iter().cloned());
+    names.retain(|_| attachment.is_some());
     json!({
         "Interface": ifname,
+        "NetworkID": network,
+        "DNSNames": names,
         "Aliases": aliases,
         "MacAddress": own.and_then(|interface| interface.mac).unwrap_or_default(),
         "IPAddress": v4,
@@ -114,6 +123,8 @@ mod tests {
         let settings = settings(Status::Running, |_| {});
         let expected = json!({
             "Interface": "eth0",
+            "NetworkID": "mynet",
+            "DNSNames": ["web", "web.mynet"],
             "Aliases": [],
             "MacAddress": "aa:bb:cc:dd:ee:ff",
             "IPAddress": "10.10.0.2",

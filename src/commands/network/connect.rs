@@ -56,6 +56,10 @@ pub struct Args {
 /// Detach a network from a container
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct DisconnectArgs {
+    /// Do not mind if it is not attached
+    #[arg(short, long)]
+    pub force: bool,
+
     /// The network's name
     #[arg(value_name = "NETWORK")]
     pub network: String,
@@ -97,6 +101,19 @@ pub async fn connect(context: &Context<'_>, args: &Args) -> Result<(), Failure> 
 /// There is no such container, it is not attached, or something is left behind.
 pub async fn disconnect(context: &Context<'_>, args: &DisconnectArgs) -> Result<(), Failure> {
     let name = default::meant(&context.settings.cni_conf_dir, &args.network);
+    let before = context.host.record(&args.container).await?.network;
+    if args.force && !before.attachments.iter().any(|one| one.network == name) {
+        return Ok(());
+    }
     connect::disconnect(&context.host, &args.container, name).await?;
+    // One that is gone by now publishes nothing either.
+    let after = context.host.record(&args.container).await;
+    let unpublished = after.is_ok_and(|record| record.network.published().is_empty());
+    if unpublished && !before.published().is_empty() {
+        context.audience.warn(&format!(
+            "the ports of container \"{}\" are not published any more; the next network connected to it that can publish them does",
+            args.container
+        ));
+    }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ScopeName;
 use crate::model::scope::LABEL;
 use crate::network::create::{Driver, NewNetwork};
-use crate::network::{config, manage};
+use crate::network::{config, manage, pool};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -188,13 +188,23 @@ pub async fn create(context: &Context<'_>, args: &Args) -> Result<String, Failur
         return Ok(args.name.clone());
     }
     let created = manage::create(dir, &wanted(context, args), &context.settings.subnet_pools).await;
-    match created {
+    let list = match created {
         // Somebody was quicker.
         Err(error)
             if args.ignore
                 && error.class() == Class::AlreadyExists
-                && config::load(dir, &args.name).is_ok() => {}
-        outcome => drop(outcome?),
+                && config::load(dir, &args.name).is_ok() =>
+        {
+            return Ok(args.name.clone());
+        }
+        outcome => outcome?,
+    };
+    if args.driver != DriverName::Bridge && args.subnet.is_empty() {
+        let picked: Vec<String> = pool::subnets(&list).iter().map(IpNet::to_string).collect();
+        context.audience.warn(&format!(
+            "the network has {}, which nobody else beside its parent knows; --subnet gives it the parent's own",
+            picked.join(" and ")
+        ));
     }
     Ok(args.name.clone())
 }
