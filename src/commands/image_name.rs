@@ -171,8 +171,8 @@ mod tests {
             image("docker.io/library/alpine:3.14", "aa11", "bb11"),
             image("docker.io/library/bb1:latest", "aa22", "cc22"),
             image("other", "aa11", "bb11"),
-            image("docker.io/library/pinned:1", WHOLE, "dd11"),
-            image("docker.io/team/pinned:1", WHOLE, "dd11"),
+            image("docker.io/library/pinned:1", WHOLE, "ff11"),
+            image("docker.io/team/pinned:1", WHOLE, "ff11"),
         ];
         let found = find(&images, text, force).map_err(|error| error.class())?;
         Ok(found.iter().map(|image| image.name.clone()).collect())
