@@ -946,9 +946,9 @@ fn progress_as_lines_for_programs_and_a_bar_for_each_of_several_images() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(events[0]["event"], "resolved");
-    let totals = events.iter().map(|event| &event["total"]);
-    let mut whole = totals.filter(|total| total["size"].as_u64() > Some(1_000_000));
-    assert!(whole.next().unwrap().get("left").is_some(), "{pull}");
+    let mut totals = events.iter().map(|event| &event["total"]);
+    let whole = totals.find(|total| total["size"].as_u64() > Some(1_000_000));
+    assert!(whole.unwrap().get("left").is_some(), "{pull}");
     let unpacked = events
         .iter()
         .filter(|event| event["state"] == "unpacked")
