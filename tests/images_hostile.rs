@@ -171,6 +171,105 @@ fn layers_stay_within_their_snapshot() {
     }
 }
 
+/// Prints what is in each snapshot's directory, a line for each file: all that a layer can say of it.
+const DUMP: &str = r"
+import hashlib, os, stat
+BASE = '/mnt/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots'
+def about(root, path, seen):
+    s = os.lstat(path)
+    xattrs = [(k, os.getxattr(path, k, follow_symlinks=False)) for k in sorted(os.listxattr(path, follow_symlinks=False))]
+    what = ''
+    if stat.S_ISREG(s.st_mode):
+        what = hashlib.sha256(open(path, 'rb').read()).hexdigest(), s.st_size, s.st_blocks
+    elif stat.S_ISLNK(s.st_mode):
+        what = os.readlink(path)
+    same = seen.setdefault(s.st_ino, path[len(root):]) if not stat.S_ISDIR(s.st_mode) else ''
+    # When a file was hidden, or a directory made up, is of no interest.
+    whiteout = stat.S_ISCHR(s.st_mode) and s.st_rdev == 0
+    old = s.st_mtime_ns if s.st_mtime < 1700000000 and not whiteout else 'now'
+    return repr((path[len(root):], oct(s.st_mode), s.st_uid, s.st_gid, old, s.st_rdev, same, what, xattrs))
+def dump(root):
+    seen, lines = {}, [about(root, root, {})]
+    for at, directories, files in sorted(os.walk(root)):
+        lines += [about(root, os.path.join(at, name), seen) for name in sorted(directories + files)]
+    return '\n'.join(lines)
+roots = [os.path.join(BASE, name, 'fs') for name in os.listdir(BASE)]
+print('\n\n'.join(sorted(dump(root) for root in roots if os.path.isdir(root))))
+";
+
+/// Layers that are sound, one on top of the other; what each has that the way of unpacking might lose.
+const SOUND: &str = r"
+dir = lambda path, **more: e(path, T.DIRTYPE, **more)
+old = {'mtime': 1234567890.5}
+image('sound', root(dir('etc', uid=5, gid=6, **old), dir('deep'), dir('deep/er'), e('etc/passwd', data=b'root:x:0:0::/:/bin/sh'), e('link', T.SYMTYPE, 'etc')),
+    tar(dir('opt', **old), e('opt/suid', uid=7, gid=8, **old), e('opt/again', T.LNKTYPE, 'opt/suid'), e('opt/here', T.SYMTYPE, '../etc')),
+    # No directory is named: they are as they are below, or made up.
+    tar(e('deep/er/file', **old), e('etc/hosts'), e('new/er/file')),
+    tar(dir('deep', **old), e('deep/.wh.er'), e('.wh.link')),
+    tar(dir('etc', **old), e('etc/.wh..wh..opq'), e('etc/only')),
+    tar(e('link/through'), e('opt/here/through')),
+    tar(dir('x', **old), e('x/a', pax_headers={'SCHILY.xattr.user.note': 'kept'}), e('x/null', T.CHRTYPE, devmajor=1, devminor=3), e('x/pipe', T.FIFOTYPE),
+        e('x/é中', data=b''), e('x/old', mtime=0), e('x/later', mtime=4000000000)),
+    tar(dir('later', mtime=4000000000), e('later/file')),
+    tar(dir('.', mode=0o700, uid=9), e('last')),
+    tar())
+";
+
+#[test]
+fn layers_unpacked_beside_each_other_are_as_containerd_makes_them() {
+    let host = FakeHost::with_registry();
+    make(&host, SOUND);
+    host.write("/mnt/dump.py", DUMP);
+    let dump = || {
+        // What was of no use is still on the disk until then.
+        host.netrun(&["gc"]).ok();
+        let dump = host.cmd("python3").args(&["/mnt/dump.py"]);
+        dump.run().ok().stdout
+    };
+    let line = ["load", "--progress", "json", "-i", "/mnt/sound.tar"];
+    let said = host.netrun(&line).ok().stderr;
+    let first = said.find("\"unpacked\"").unwrap();
+    let begun = said[..first].matches("\"unpacking\"").count();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!(begun > 1 || cores == 1, "several at once: {said}");
+    let ours = dump();
+    nothing_stays(&host, "ours");
+    host.ctr(&["image", "import", "/mnt/sound.tar"]).ok();
+    let theirs = dump();
+    host.ctr(&["image", "rm", "--sync", "docker.io/library/hostile:1"])
+        .ok();
+    assert_eq!(ours.matches("\n\n").count(), 9);
+    assert_eq!(ours, theirs);
+    nothing_stays(&host, "theirs");
+}
+
+/// More than an overlay's options have room for in a page.
+#[test]
+fn an_image_of_very_many_layers_is_like_others() {
+    let host = FakeHost::with_registry();
+    make(
+        &host,
+        "image('many', root(), *[tar(e('d%d' % n, T.DIRTYPE), e('d%d/f' % n)) for n in range(90)],
+            config={'Volumes': {'/d5': {}}})",
+    );
+    load(&host, "many").ok();
+    let line = ["run", "--name", "c", "hostile:1", "/bin/sh", "-c"];
+    let counted = host
+        .netrun(&[&line[..], &["echo /d*/f | wc -w"]].concat())
+        .ok();
+    assert_eq!(counted.text(), "90");
+    host.netrun(&["cp", "c:/d89/f", "/mnt/copied"]).ok();
+    assert_eq!(host.read("/mnt/copied"), "evil\n");
+    host.netrun(&["commit", "c", "more:1"]).ok();
+    host.netrun(&["rm", "-v", "c"]).ok();
+    host.sh("mkdir /mnt/at").ok();
+    host.netrun(&["image", "mount", "more:1", "/mnt/at"]).ok();
+    assert_eq!(host.read("/mnt/at/d0/f"), "evil\n");
+    host.netrun(&["image", "unmount", "/mnt/at"]).ok();
+    host.netrun(&["rmi", "more:1"]).ok();
+    nothing_stays(&host, "many");
+}
+
 #[test]
 fn layers_that_would_fill_any_disk_are_given_back_at_once() {
     let host = FakeHost::with_registry();

@@ -172,11 +172,59 @@ fn skopeo_podman_and_ctr_read_what_we_save_and_we_what_they_save() {
         runs("alpine:3.14");
         host.netrun(&["rmi", "alpine:3.14"]).ok();
     }
-    host.netrun(&["load", "-i", "/mnt/unnamed.tar"])
-        .fails(2, &["no name", "--name"]);
+    let loaded = host.netrun(&["load", "-i", "/mnt/unnamed.tar"]).ok();
+    runs(loaded.text().strip_prefix("Loaded image ID: ").unwrap());
     host.netrun(&["load", "-i", "/mnt/unnamed.tar", "--name", "given:1"])
         .ok();
     runs("given:1");
+    // The same, unpacked.
+    host.sh("mkdir /mnt/layout && tar -C /mnt/layout -xf /mnt/skopeo-oci.tar")
+        .ok();
+    let loaded = host.netrun(&["load", "-i", "/mnt/layout"]).ok();
+    assert_eq!(loaded.text(), "Loaded image: alpine:3.14");
+    runs("alpine:3.14");
+}
+
+#[test]
+fn images_are_called_by_id_and_by_digest_and_need_no_name() {
+    let host = with_layers();
+    let asked = |format: &str, name: &str| {
+        let line = ["image", "inspect", "-f", format, name];
+        host.netrun(&line).ok().text().to_owned()
+    };
+    let id = asked("{{.Id}}", "layers:1");
+    let digest = asked("{{index .RepoDigests 0}}", "layers:1");
+    for name in [&id, &id[7..19], &digest, &digest.replace('@', ":1@")] {
+        runs(&host, name);
+        let inspected = host.netrun(&["inspect", "-f", "{{.Id}}", name]).ok();
+        assert_eq!(inspected.text(), id, "{name}");
+    }
+    // What an image does not say is nothing, and no unknown field.
+    let format = "{{.Config.User}}|{{json .Config.Volumes}}|{{.Author}}|{{.Comment}}|{{.Size}}";
+    assert!(asked(format, "layers:1").starts_with("|null|||"));
+    host.netrun(&["create", "--name", "c", "layers:1"]).ok();
+    let made = host.netrun(&["commit", "-m", "why", "c"]).ok();
+    runs(&host, made.text());
+    assert_eq!(asked("{{.Comment}}", made.text()), "why");
+    host.netrun(&["rm", "c"]).ok();
+    host.sh("mkdir -p /mnt/root/bin && cp /bin/busybox /mnt/root/bin/sh && tar -C /mnt/root -cf /mnt/root.tar .")
+        .ok();
+    let import = ["import", "-m", "by hand", "/mnt/root.tar"];
+    let imported = host.netrun(&import).ok();
+    let format = ["history", "--format", "{{.Comment}}", imported.text()];
+    assert_eq!(host.netrun(&format).ok().text(), "by hand");
+    let listed = ["images", "-f", "dangling=true", "--format"];
+    let named = [&listed[..], &["{{.Repository}}:{{.Tag}}"]].concat();
+    let named = host.netrun(&named).ok();
+    assert_eq!(named.text(), "<none>:<none>\n<none>:<none>");
+    host.netrun(&["tag", imported.text(), "named:1"]).ok();
+    host.netrun(&["image", "prune", "-f"]).ok();
+    let left = host.netrun(&["images", "--format", "{{.Repository}}"]).ok();
+    assert_eq!(left.text(), "layers\nnamed");
+    let sizes = ["history", "-H=false", "--format", "{{.Size}}", "named:1"];
+    assert!(host.netrun(&sizes).ok().text().parse::<u64>().unwrap() > 100_000);
+    host.netrun(&["rmi", &digest]).ok();
+    host.netrun(&["rmi", &digest]).fails(3, &["layers@sha256:"]);
 }
 
 #[test]
@@ -204,7 +252,13 @@ fn archives_that_are_none_are_refused_and_leave_nothing() {
     load("many", "head -c 9000000 /dev/zero >index.json").fails(2, &["too large"]);
     host.sh("head -c 100000 /dev/urandom >/mnt/noise.tar").ok();
     host.netrun(&["load", "-i", "/mnt/noise.tar"])
-        .fails(2, &["cannot read /mnt/noise.tar"]);
+        .fails(2, &["cannot read /mnt/noise.tar", "no tar"]);
+    host.sh("printf '\\375\\067\\172\\130\\132\\000rest' >/mnt/some.xz; mkdir /mnt/none")
+        .ok();
+    host.netrun(&["load", "-i", "/mnt/some.xz"])
+        .fails(2, &["packed by xz", "xz -dc /mnt/some.xz | netrun load"]);
+    host.netrun(&["load", "-i", "/mnt/none"])
+        .fails(2, &["cannot read /mnt/none", "directory"]);
     host.sh("head -c 700 /mnt/wrong.tar >/mnt/cut.tar").ok();
     host.netrun(&["load", "-i", "/mnt/cut.tar"]).fails(2, &[]);
     let left = host.settle(Duration::from_secs(20));
@@ -255,6 +309,21 @@ fn names_tags_history_and_documents() {
         sizes.len() == 2 && sizes[0] != sizes[1] && sizes[1].ends_with("MB"),
         "{sizes:?}"
     );
+    host.netrun(&["volume", "create", "kept"]).ok();
+    host.sh("head -c 1000000 /dev/zero >/var/lib/netrun/volumes/default/kept/_data/file")
+        .ok();
+    let volumes = [
+        "system",
+        "df",
+        "--format",
+        "{{.Type}} {{.TotalCount}} {{.Size}}",
+    ];
+    let volumes = host.netrun(&volumes).ok();
+    assert!(
+        volumes.lines()[2].starts_with("Local Volumes 1 1"),
+        "{volumes}"
+    );
+    host.netrun(&["volume", "rm", "kept"]).ok();
     let df = host.netrun(&["system", "df"]).ok();
     assert!(
         df.lines()[1].starts_with("Images") && df.lines()[1].contains("(100%)"),

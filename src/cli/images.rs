@@ -78,10 +78,10 @@ async fn save(context: &Context<'_>, args: &save::Args) -> Result<u8, Failure> {
 }
 
 async fn load(context: &Context<'_>, args: &load::Args) -> Result<u8, Failure> {
-    let names = load::load(context, args).await?;
+    let loaded = load::load(context, args).await?;
     context.audience.pulled();
-    for name in names {
-        output::line(&format!("Loaded image: {}", show::images::familiar(&name)))?;
+    for image in loaded {
+        output::line(&show::images::loaded(&image))?;
     }
     Ok(0)
 }
@@ -151,12 +151,19 @@ async fn login(context: &Context<'_>, args: &login::Args) -> Result<u8, Failure>
         None => prompt::secret("Password")?,
     };
     let file = login::login(context, &args.registry, &user, &password).await?;
-    output::line(&format!("Login Succeeded ({})", file.display()))?;
+    output::note(&format!(
+        "the credentials are kept as {} says",
+        file.display()
+    ));
+    output::line("Login Succeeded")?;
     Ok(0)
 }
 
 async fn logout(context: &Context<'_>, args: &login::LogoutArgs) -> Result<u8, Failure> {
-    let registry = login::logout(context, args).await?;
-    output::line(&format!("Removing login credentials for {registry}"))?;
+    // As docker has it, who is not logged in is logged out.
+    output::line(&match login::logout(context, args).await? {
+        (registry, true) => format!("Removing login credentials for {registry}"),
+        (registry, false) => format!("Not logged in to {registry}"),
+    })?;
     Ok(0)
 }

@@ -201,7 +201,7 @@ fn what_only_docker_has_is_not_supported_yet() {
         ("run --link=db alpine", "--link"),
         ("run alpine --gpus all", "--gpus"),
         ("create --cpuset-mems 0 alpine", "--cpuset-mems"),
-        ("history -H x", "-H"),
+        ("history --platform linux/arm64 x", "--platform"),
         ("start --checkpoint x web", "--checkpoint"),
     ];
     for (typed, expected) in table {

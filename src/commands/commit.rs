@@ -53,9 +53,9 @@ pub struct Args {
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]
     pub container: ContainerId,
 
-    /// The image's name
+    /// The image's name; without one it is known by its id only
     #[arg(value_name = "NAME")]
-    pub name: String,
+    pub name: Option<String>,
 }
 
 /// Makes the image.
@@ -63,7 +63,7 @@ pub struct Args {
 /// # Errors
 /// There is no such container; the image that it was made from is not here any more.
 pub async fn commit(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
-    let name = Reference::parse(&args.name)?;
+    let name = args.name.as_deref().map(Reference::parse).transpose()?;
     let (_, record) = context.host.container(&args.container).await?;
     let client = context.host.client().await?;
     let base = image::named(&client, &record.image).await?;
@@ -92,7 +92,7 @@ pub async fn commit(context: &Context<'_>, args: &Args) -> Result<Image, Failure
             held.release().await;
         }
     };
-    Ok(image::commit::commit(&client, &commit, &name, taken).await?)
+    Ok(image::commit::commit(&client, &commit, name.as_ref(), taken).await?)
 }
 
 fn without_nulls(mut config: Value) -> Value {

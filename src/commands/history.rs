@@ -20,6 +20,21 @@ pub struct Args {
     #[arg(long)]
     pub no_trunc: bool,
 
+    /// Sizes and times as people read them; --human=false for programs
+    #[arg(
+        short = 'H',
+        long,
+        value_name = "BOOL",
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        hide_default_value = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub human: bool,
+
     /// The image
     #[arg(value_name = "IMAGE")]
     pub image: String,

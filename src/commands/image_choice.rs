@@ -4,6 +4,7 @@
 
 use super::container::{ContainerArgs, PullPolicy};
 use super::context::Context;
+use super::image_name;
 use super::registry::{machine, pull_options};
 use crate::image::platform::Machine;
 use crate::image::{self, Image, ImageError};
@@ -48,13 +49,17 @@ pub async fn find(
     let progress = |event: image::PullEvent<'_>| context.audience.pulling(name, event);
     let local = match args.pull {
         PullPolicy::Always => Ok(None),
-        PullPolicy::Missing | PullPolicy::Never => {
-            image::local_for(&client, &reference, &machine).await
-        }
+        PullPolicy::Missing | PullPolicy::Never => image_name::local(context, name, &machine).await,
     };
     let local = match local {
         // The registry may have what is here for other platforms only.
-        Err(ImageError::Platform { .. }) if is_named && args.pull == PullPolicy::Missing => None,
+        Err(error)
+            if error.class() == Class::Unsupported
+                && is_named
+                && args.pull == PullPolicy::Missing =>
+        {
+            None
+        }
         local => local?,
     };
     let image = match local {

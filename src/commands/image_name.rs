@@ -1,12 +1,16 @@
-//! Which image is meant: by a name, by the beginning of an id or of a digest.
+//! Which image is meant: by a name, by its digest, by the beginning of an id or of a digest.
 //!
 //! Invariant: what could mean several images is refused.
 
 use super::context::Context;
 use super::images::all;
+use crate::image::platform::Machine;
 use crate::image::{self, Image, ImageError, ImageSummary};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::reference::Reference;
+
+/// How many digits of an id are taken for one where it could be the name of an image that is not here.
+const SHORTEST_ID: usize = 4;
 
 /// A text that stands for several images.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +54,42 @@ pub async fn load(context: &Context<'_>, text: &str) -> Result<Image, Failure> {
     Ok(image::named(&client, &name).await?)
 }
 
-/// The image of that name, else the one whose id or digest begins so; by force all its names.
+/// The image that a container is to be made from, for this machine; nothing if it is not here.
+///
+/// # Errors
+/// As [`image::local_for`]; the text is neither a name nor an id.
+pub async fn local(
+    context: &Context<'_>,
+    text: &str,
+    machine: &Machine,
+) -> Result<Option<Image>, Failure> {
+    let client = context.host.client().await?;
+    let reference = Reference::parse(text)?;
+    if let Some(image) = image::local_for(&client, &reference, machine).await? {
+        return Ok(Some(image));
+    }
+    if reference.digest().is_none() && !may_be_id(text) {
+        return Ok(None);
+    }
+    let images = all(context).await?;
+    match find(&images, text, true) {
+        Ok(found) => match found.first() {
+            Some(image) => Ok(image::known(&client, &image.name, machine).await?),
+            None => Ok(None),
+        },
+        // It is a name all the same.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether people would take it for an id; what is shorter is rather a name that is not here yet.
+pub fn may_be_id(text: &str) -> bool {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    hex.len() >= SHORTEST_ID && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The image of that name, else that of the repository with that digest, else the one whose id or
+/// digest begins so; by force all its names.
 ///
 /// # Errors
 /// There is none, or several.
@@ -66,7 +105,13 @@ pub fn find<'a>(
     if let Some(image) = names.find_map(|name| images.iter().find(|image| image.name == name)) {
         return Ok(vec![image]);
     }
-    let found: Vec<&ImageSummary> = images.iter().filter(|image| begins(image, text)).collect();
+    let found: Vec<&ImageSummary> = match &reference {
+        Ok(reference) if reference.digest().is_some() => {
+            let is_it = |image: &&ImageSummary| stands_for(&image.name, &image.digest, reference);
+            images.iter().filter(is_it).collect()
+        }
+        _ => images.iter().filter(|image| begins(image, text)).collect(),
+    };
     let same = found.windows(2).all(|two| two[0].digest == two[1].digest);
     match (found.len(), reference) {
         (0, Ok(reference)) => {
@@ -84,6 +129,15 @@ pub fn find<'a>(
     }
 }
 
+/// Whether a name of the same repository, and of the same tag if one is given, has the digest.
+fn stands_for(name: &str, digest: &str, wanted: &Reference) -> bool {
+    wanted.digest() == Some(digest)
+        && Reference::parse(name).is_ok_and(|own| {
+            (own.registry(), own.repository()) == (wanted.registry(), wanted.repository())
+                && (wanted.tag().is_none() || own.tag() == wanted.tag())
+        })
+}
+
 /// Whether an image's id or digest begins so, with or without its algorithm.
 fn begins(image: &ImageSummary, text: &str) -> bool {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
@@ -95,6 +149,9 @@ fn begins(image: &ImageSummary, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A digest that a reference may have.
+    const WHOLE: &str = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
 
     fn image(name: &str, digest: &str, id: &str) -> ImageSummary {
         ImageSummary {
@@ -114,6 +171,8 @@ mod tests {
             image("docker.io/library/alpine:3.14", "aa11", "bb11"),
             image("docker.io/library/bb1:latest", "aa22", "cc22"),
             image("other", "aa11", "bb11"),
+            image("docker.io/library/pinned:1", WHOLE, "ff11"),
+            image("docker.io/team/pinned:1", WHOLE, "ff11"),
         ];
         let found = find(&images, text, force).map_err(|error| error.class())?;
         Ok(found.iter().map(|image| image.name.clone()).collect())
@@ -130,6 +189,28 @@ mod tests {
         }
         let both = vec![alpine, "other".to_owned()];
         assert_eq!(found("bb11", true), Ok(both));
+        // By the digest that its tag stands for, of this repository only.
+        let pinned = vec!["docker.io/library/pinned:1".to_owned()];
+        for text in ["pinned@sha256:", "pinned:1@sha256:"] {
+            assert_eq!(found(&format!("{text}{WHOLE}"), false), Ok(pinned.clone()));
+        }
+        for text in ["pinned:2@sha256:", "alpine@sha256:"] {
+            let absent = found(&format!("{text}{WHOLE}"), false);
+            assert_eq!(absent, Err(Class::NotFound), "{text}");
+        }
+    }
+
+    #[test]
+    fn short_words_are_rather_names() {
+        for (text, expected) in [
+            ("8e50", true),
+            ("sha256:8e50", true),
+            ("db", false),
+            ("node", false),
+            ("sha256:", false),
+        ] {
+            assert_eq!(may_be_id(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::load::source;
 use super::values::parse;
 use crate::image::Image;
-use crate::image::archive;
+use crate::image::archive::{self, Import};
 use crate::image::platform::{Machine, Platform};
 use crate::model::class::Failure;
 use crate::model::reference::Reference;
@@ -27,6 +27,10 @@ pub struct Args {
     #[arg(short, long = "change", value_name = "INSTRUCTION", value_parser = parse::<Change>)]
     pub changes: Vec<Change>,
 
+    /// Why
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+
     /// The platform that the files are for
     #[arg(long, value_name = "PLATFORM", value_parser = parse::<Platform>)]
     pub platform: Option<Platform>,
@@ -35,9 +39,9 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// The image's name
+    /// The image's name; without one it is known by its id only
     #[arg(value_name = "NAME")]
-    pub name: String,
+    pub name: Option<String>,
 }
 
 /// Makes the image.
@@ -45,7 +49,7 @@ pub struct Args {
 /// # Errors
 /// The tar cannot be read, or containerd does not take it.
 pub async fn import(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
-    let name = Reference::parse(&args.name)?;
+    let name = args.name.as_deref().map(Reference::parse).transpose()?;
     let mut config = json!({});
     for change in &args.changes {
         change.apply(&mut config);
@@ -57,5 +61,12 @@ pub async fn import(context: &Context<'_>, args: &Args) -> Result<Image, Failure
     let client = context.host.client().await?;
     let source = source(Some(&args.file));
     let snapshotter = &context.settings.snapshotter;
-    Ok(archive::import(&client, &source, &name, &platform, &config, snapshotter).await?)
+    let import = Import {
+        name,
+        platform,
+        config,
+        message: args.message.clone(),
+        snapshotter: snapshotter.clone(),
+    };
+    Ok(archive::import(&client, &source, &import).await?)
 }

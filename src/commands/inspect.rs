@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::context::Context;
 use super::each::{Each, each};
+use super::image_name;
 use super::network::inspect::{self, Inspected};
 use super::size::{self, Size};
 use crate::engine::error::Error;
@@ -174,11 +175,21 @@ async fn container(
 }
 
 async fn image(context: &Context<'_>, name: &str) -> Result<Option<Box<Image>>, Failure> {
-    let Ok(reference) = Reference::parse(name) else {
-        return Ok(None);
-    };
     let client = context.host.client().await?;
-    Ok(image::local(&client, &reference).await?.map(Box::new))
+    let found = match Reference::parse(name) {
+        // A short word is rather a network's name than the beginning of an id.
+        Ok(reference) if reference.digest().is_none() && !image_name::may_be_id(name) => {
+            let named = image::named(&client, &reference.to_string()).await;
+            named.map_err(Failure::from)
+        }
+        _ => image_name::load(context, name).await,
+    };
+    match found {
+        Ok(image) => Ok(Some(Box::new(image))),
+        // It may still be something else's name.
+        Err(error) if matches!(error.class(), Class::NotFound | Class::InvalidInput) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn network(context: &Context<'_>, name: &str) -> Result<Option<Box<Inspected>>, Failure> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::pull::ProgressStyle;
 use crate::image::PullEvent;
-use crate::image::archive::{self, LoadOptions, Source};
+use crate::image::archive::{self, LoadOptions, Loaded, Source};
 use crate::model::class::Failure;
 use crate::model::reference::Reference;
 
@@ -48,11 +48,11 @@ pub fn source(path: Option<&PathBuf>) -> Source {
     }
 }
 
-/// Loads the images, and gives their names.
+/// Loads the images.
 ///
 /// # Errors
 /// The archive cannot be read, or containerd does not take it.
-pub async fn load(context: &Context<'_>, args: &Args) -> Result<Vec<String>, Failure> {
+pub async fn load(context: &Context<'_>, args: &Args) -> Result<Vec<Loaded>, Failure> {
     let source = source(args.input.as_ref());
     let client = context.host.client().await?;
     let snapshotter = args.snapshotter.as_ref();

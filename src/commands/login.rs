@@ -55,15 +55,12 @@ enum LoginError {
     NoPlace,
     #[error("\"{0}\" is no registry")]
     NotRegistry(String),
-    #[error("there are no credentials for {0}")]
-    NotLoggedIn(String),
 }
 
 impl Explain for LoginError {
     fn class(&self) -> Class {
         match self {
             Self::NoPlace | Self::NotRegistry(_) => Class::InvalidInput,
-            Self::NotLoggedIn(_) => Class::NotFound,
         }
     }
 
@@ -71,7 +68,6 @@ impl Explain for LoginError {
         Some(match self {
             Self::NoPlace => "set HOME, DOCKER_CONFIG or REGISTRY_AUTH_FILE".to_owned(),
             Self::NotRegistry(_) => "write a host with its port, such as ghcr.io".to_owned(),
-            Self::NotLoggedIn(registry) => format!("netrun login {registry}"),
         })
     }
 }
@@ -96,17 +92,15 @@ pub async fn login(
     Ok(file)
 }
 
-/// Forgets the credentials of a registry.
+/// Forgets the credentials of a registry; gives its name, and whether there were any.
 ///
 /// # Errors
-/// There are none; the file or the helper cannot be used.
-pub async fn logout(context: &Context<'_>, args: &LogoutArgs) -> Result<String, Failure> {
+/// The file or the helper cannot be used.
+pub async fn logout(context: &Context<'_>, args: &LogoutArgs) -> Result<(String, bool), Failure> {
     let registry = name(&args.registry)?;
     let file = auth_file(context).ok_or(LoginError::NoPlace)?;
-    match erase(&file, &registry).await? {
-        true => Ok(registry),
-        false => Err(LoginError::NotLoggedIn(registry).into()),
-    }
+    let erased = erase(&file, &registry).await?;
+    Ok((registry, erased))
 }
 
 /// The registry's name: people also write its address, and Docker Hub's old ones.

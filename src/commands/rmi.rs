@@ -25,7 +25,11 @@ pub struct Args {
     #[arg(short, long)]
     pub force: bool,
 
-    /// The images, by name, or by the beginning of an id
+    /// Keep nothing that has no name: as it is in any case, layers have none here
+    #[arg(long, hide = true)]
+    pub no_prune: bool,
+
+    /// The images, by name, by digest, or by the beginning of an id
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<String>,
 }

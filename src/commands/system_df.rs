@@ -1,14 +1,15 @@
-//! `netrun system df`: what images and containers take on the disk.
+//! `netrun system df`: what images, containers and volumes take on the disk.
 
 use super::context::Context;
 use super::images::all;
 use super::rmi::users;
 use crate::engine::host::record_of;
+use crate::engine::volumes::{self, Store};
 use crate::image;
 use crate::image::usage::{Footprint, snapshot};
 use crate::model::class::Failure;
 
-/// Show what images and containers take on the disk
+/// Show what images, containers and volumes take on the disk
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Args {
     /// How to print: table, json, or a template such as '{{.Size}}'
@@ -31,7 +32,7 @@ pub struct Usage {
     pub reclaimable: u64,
 }
 
-/// Images, packed and unpacked, and containers.
+/// Images, packed and unpacked, containers, and volumes.
 ///
 /// # Errors
 /// containerd cannot be reached.
@@ -60,7 +61,32 @@ pub async fn df(context: &Context<'_>) -> Result<Vec<Usage>, Failure> {
         size: whole.bytes(),
         reclaimable: whole.without(&kept),
     };
-    Ok(vec![images, containers(context).await?])
+    Ok(vec![
+        images,
+        containers(context).await?,
+        volumes(context).await?,
+    ])
+}
+
+async fn volumes(context: &Context<'_>) -> Result<Usage, Failure> {
+    let namespace = &context.settings.namespace;
+    let users = volumes::users(&context.host).await?;
+    let mut usage = Usage {
+        kind: "Local Volumes",
+        total: 0,
+        active: 0,
+        size: 0,
+        reclaimable: 0,
+    };
+    for volume in Store::new(namespace).list()? {
+        let size = volumes::bytes(namespace, &volume.name);
+        let used = users.contains_key(&volume.name);
+        usage.total += 1;
+        usage.active += usize::from(used);
+        usage.size += size;
+        usage.reclaimable += if used { 0 } else { size };
+    }
+    Ok(usage)
 }
 
 async fn containers(context: &Context<'_>) -> Result<Usage, Failure> {

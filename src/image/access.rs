@@ -1,7 +1,6 @@
 //! The way to a registry: where it is, and who we are there.
 //!
-//! Invariant: credentials are looked up for the registry that an image names, and given to its own
-//! host only.
+//! Invariant: credentials are looked up for a host by its own name, and given to it only.
 
 use std::path::PathBuf;
 
@@ -43,7 +42,8 @@ impl RegistryAccess {
             image: image(),
             source,
         })?;
-        Ok(endpoints(reference, hosts, &credentials, access, progress))
+        let who = (&credentials, &self.keyring);
+        Ok(endpoints(reference, hosts, who, access, progress))
     }
 
     /// Asks a registry whether it lets us in.

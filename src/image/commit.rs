@@ -40,24 +40,27 @@ pub struct Commit {
     pub comment: Option<String>,
 }
 
-/// Makes an image of what a container's files are now. `taken` is awaited once they have been read,
-/// and need not stay as they are any more.
+/// Makes an image of what a container's files are now, with a name or without. `taken` is awaited once
+/// they have been read, and need not stay as they are any more.
 ///
 /// # Errors
 /// [`ImageError`]; then there is no image.
 pub async fn commit(
     client: &Client,
     commit: &Commit,
-    name: &Reference,
+    name: Option<&Reference>,
     taken: impl Future<Output = ()>,
 ) -> Result<Image, ImageError> {
-    let name = name.to_string();
-    let refused = |source| access("commit", &name, source);
+    let name = name.map(Reference::to_string);
+    let of = format!("of container {}", commit.key);
+    let called = name.as_deref().unwrap_or(&of);
+    let refused = |source| access("commit", called, source);
     let lease = Lease::acquire(client).await.map_err(refused)?;
     let committer = Committer {
         client: lease.client(),
         commit,
-        name: &name,
+        name: called,
+        given: name.as_deref(),
     };
     let outcome = committer.run(taken).await;
     let released = lease.release(outcome.is_err()).await.map_err(refused);
@@ -68,7 +71,9 @@ pub async fn commit(
 struct Committer<'a> {
     client: &'a Client,
     commit: &'a Commit,
+    /// For messages.
     name: &'a str,
+    given: Option<&'a str>,
 }
 
 impl Committer<'_> {
@@ -84,9 +89,14 @@ impl Committer<'_> {
         let config = self.config(&diff_id).await?;
         let target = self.store(&layer, &config).await?;
         let machine = Machine::this().or_any();
-        let image = load(self.client, self.name, target.clone(), &machine).await?;
-        unpack(self.client, &image, &self.commit.snapshotter, &|_| {}).await?;
-        let put = record::put(self.client, self.name, &target).await;
+        let snapshotter = &self.commit.snapshotter;
+        let name = match self.given {
+            Some(name) => name.to_owned(),
+            None => record::nameless(snapshotter, &target),
+        };
+        let image = load(self.client, &name, target.clone(), &machine).await?;
+        unpack(self.client, &image, snapshotter, &|_| {}).await?;
+        let put = record::put(self.client, &name, &target).await;
         put.map_err(|source| self.refused(source))?;
         Ok(image)
     }

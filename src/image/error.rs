@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::manifest::ManifestError;
 use super::registry::credentials::CredentialsError;
 use super::registry::error::FetchError;
-use super::registry::hosts::HostsError;
+use super::registry::hosts_error::HostsError;
 use crate::containerd;
 use crate::model::class::{Class, Explain};
 

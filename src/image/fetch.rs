@@ -66,22 +66,25 @@ impl Fetcher<'_> {
                     });
                     return Ok((digest, media_type));
                 }
-                Err(error) => self.skip(&mut last, endpoint, error),
+                Err(Trouble::Store(source)) => return Err(self.refused(source)),
+                Err(Trouble::Host(error)) => self.skip(&mut last, endpoint, error),
             }
         }
         Err(self.failed(last))
     }
 
-    async fn ask(
-        &self,
-        endpoint: &Endpoint<'_>,
-        tag: &str,
-    ) -> Result<(String, String), FetchError> {
-        if let Some(found) = endpoint.look(tag).await? {
-            return Ok(found);
-        }
-        let fetched = endpoint.manifest(tag).await?;
-        Ok((fetched.digest, fetched.media_type))
+    async fn ask(&self, endpoint: &Endpoint<'_>, tag: &str) -> Result<(String, String), Trouble> {
+        let asked = persist(async |_| {
+            let looked = endpoint.look(tag).await;
+            match looked.map_err(Trouble::Host)? {
+                Some(found) => Ok(found),
+                None => {
+                    let fetched = endpoint.manifest(tag).await.map_err(Trouble::Host)?;
+                    Ok((fetched.digest, fetched.media_type))
+                }
+            }
+        });
+        asked.await
     }
 
     /// The bytes of a manifest by its digest: containerd's, else a host's; and the media type that
@@ -174,7 +177,9 @@ impl Fetcher<'_> {
         reached.set(writer.offset());
         if let Err(trouble) = copied {
             match &trouble {
-                Trouble::Host(FetchError::Size { .. }) => writer.abort().await,
+                Trouble::Host(error @ FetchError::Size { .. }) if !error.is_broken() => {
+                    writer.abort().await;
+                }
                 // What has come is kept for whoever goes on.
                 Trouble::Host(_) => writer.flush().await.map_err(Trouble::Store)?,
                 Trouble::Store(_) => {}

@@ -66,29 +66,32 @@ pub struct ImageSummary {
     pub platform: String,
 }
 
-/// Finds an image; nothing if it, or what this machine needs of it, is not there.
+/// Finds an image; nothing if it, or what the machine needs of it, is not there.
 ///
 /// # Errors
 /// [`ImageError::Platform`] if it is there for other machines only; what is malformed.
-pub async fn local(client: &Client, reference: &Reference) -> Result<Option<Image>, ImageError> {
-    local_for(client, reference, &Machine::this()).await
-}
-
-/// As [`local`], for another machine.
-///
-/// # Errors
-/// As [`local`].
 pub async fn local_for(
     client: &Client,
     reference: &Reference,
     machine: &Machine,
 ) -> Result<Option<Image>, ImageError> {
-    let name = reference.to_string();
-    let target = record::get(client, &name).await;
-    let Some(target) = target.map_err(|source| access("read", &name, source))? else {
+    known(client, &reference.to_string(), machine).await
+}
+
+/// As [`local_for`], by containerd's name of the image, which need not be a reference.
+///
+/// # Errors
+/// As [`local_for`].
+pub async fn known(
+    client: &Client,
+    name: &str,
+    machine: &Machine,
+) -> Result<Option<Image>, ImageError> {
+    let target = record::get(client, name).await;
+    let Some(target) = target.map_err(|source| access("read", name, source))? else {
         return Ok(None);
     };
-    match load(client, &name, target, machine).await {
+    match load(client, name, target, machine).await {
         Err(ImageError::Incomplete { .. }) => Ok(None),
         other => other.map(Some),
     }

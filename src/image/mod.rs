@@ -1,7 +1,9 @@
 //! The registry client, pull and push, unpacking, archives, and what containerd has.
 
 pub mod access;
+mod ahead;
 pub mod archive;
+mod beside;
 pub mod commit;
 pub mod content;
 pub mod digest;
@@ -24,7 +26,7 @@ pub mod usage;
 pub use access::RegistryAccess;
 pub use docker_config::{DockerConfig, Healthcheck};
 pub use error::ImageError;
-pub use local::{Image, ImageSummary, list, local, local_for, named, remove};
+pub use local::{Image, ImageSummary, known, list, local_for, named, remove};
 pub use progress::{BlobState, Progress, PullEvent};
 pub use pull::{PullOptions, pull};
 pub use unpack::unpack;

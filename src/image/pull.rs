@@ -243,13 +243,13 @@ impl Pull<'_> {
                 .map_err(|source| self.refused(source))?,
         };
         if !there {
-            for (number, arrival) in arrivals.into_iter().enumerate() {
+            let arrivals = arrivals.into_iter().map(|arrival| async {
                 if arrival.await.is_err() {
                     // The fetch has failed and says why.
-                    return std::future::pending().await;
+                    std::future::pending::<()>().await;
                 }
-                unpacker.layer(number).await?;
-            }
+            });
+            unpacker.layers(arrivals.collect()).await?;
         }
         unpacker.finish().await
     }

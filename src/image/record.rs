@@ -29,6 +29,11 @@ pub async fn get(client: &Client, name: &str) -> Result<Option<Descriptor>, Erro
     }
 }
 
+/// The name of an image that nobody has named, as nerdctl gives it: no reference, so nobody types it.
+pub fn nameless(snapshotter: &str, target: &Descriptor) -> String {
+    format!("{snapshotter}@{}", target.digest())
+}
+
 /// Gives something a name, which stood for something else before or for nothing.
 ///
 /// # Errors

@@ -3,14 +3,16 @@
 //! Invariant: a snapshot under a chain id is complete; what is in the making has another key and
 //! is held by a lease.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::future::ready;
 
 use containerd_client::services::v1 as diff_api;
 use containerd_client::services::v1::snapshots as api;
 use containerd_client::types;
 use jiff::Timestamp;
 
+use super::ahead::parallel;
 use super::content::{self, to_wire};
 use super::digest;
 use super::error::ImageError;
@@ -18,7 +20,6 @@ use super::lease::Lease;
 use super::local::{Image, access, incomplete};
 use super::progress::{BlobState, Progress, PullEvent};
 use crate::containerd::{Client, Error, check};
-use crate::sys::lock::Lock;
 
 /// The label that tells a snapshotter which committed snapshot is being made.
 const SNAPSHOT_REF: &str = "containerd.io/snapshot.ref";
@@ -29,9 +30,6 @@ const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 /// The beginning of the label by which the garbage collector follows a configuration to its
 /// snapshot.
 const GC_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
-
-/// Where locks are.
-const LOCKS: &str = "/run/netrun/locks";
 
 /// How often a layer is begun anew when somebody else is making it too.
 const ATTEMPTS: usize = 3;
@@ -57,13 +55,8 @@ pub async fn unpack(
     }
     let lease = Lease::acquire(client).await.map_err(refused)?;
     let unpacker = Unpacker::new(lease.client(), image, snapshotter, progress);
-    let mut outcome = Ok(());
-    for number in 0..image.layers.len() {
-        outcome = unpacker.layer(number).await;
-        if outcome.is_err() {
-            break;
-        }
-    }
+    let here = image.layers.iter().map(|_| ready(()));
+    let mut outcome = unpacker.layers(here.collect()).await;
     if outcome.is_ok() {
         outcome = unpacker.finish().await;
     }
@@ -85,23 +78,15 @@ pub(super) async fn stat(client: &Client, snapshotter: &str, key: &str) -> Resul
     }
 }
 
-/// The lock of whoever makes a snapshot.
-fn lock_path(snapshotter: &str, chain_id: &str) -> PathBuf {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let name: String = format!("unpack-{snapshotter}-{chain_id}")
-        .chars()
-        .map(plain)
-        .collect();
-    Path::new(LOCKS).join(name)
-}
-
 /// Unpacks an image's layers, the lowest first, under a lease.
 pub(super) struct Unpacker<'a> {
-    client: &'a Client,
-    image: &'a Image,
-    snapshotter: &'a str,
+    pub client: &'a Client,
+    pub image: &'a Image,
+    pub snapshotter: &'a str,
     progress: Progress<'a>,
-    chain: Vec<String>,
+    pub chain: Vec<String>,
+    /// How many layers are unpacked at once.
+    pub parallel: Cell<usize>,
 }
 
 impl<'a> Unpacker<'a> {
@@ -117,43 +102,29 @@ impl<'a> Unpacker<'a> {
             snapshotter,
             progress,
             chain: digest::chain_ids(&image.diff_ids),
+            parallel: Cell::new(parallel(snapshotter)),
         }
     }
 
-    /// Unpacks one layer on top of the one below, which must be there.
-    pub async fn layer(&self, number: usize) -> Result<(), ImageError> {
-        let refused = |source| access("unpack", &self.image.name, source);
-        let chain_id = &self.chain[number];
-        // Who unpacks it too is waited for, and its snapshot taken. Without the right to lock, both do
-        // the work, and one of them in vain.
-        let path = lock_path(self.snapshotter, chain_id);
-        let lock = match stat(self.client, self.snapshotter, chain_id)
-            .await
-            .map_err(refused)?
-        {
-            true => None,
-            false => Lock::exclusive(&path).await.ok(),
-        };
-        let outcome = self.unlocked(number).await;
-        if let Some(lock) = lock {
-            // A file that stays is in nobody's way.
-            drop(lock.remove(&path));
-        }
-        outcome
+    pub async fn is_there(&self, number: usize) -> Result<bool, ImageError> {
+        let there = stat(self.client, self.snapshotter, &self.chain[number]).await;
+        there.map_err(|source| access("unpack", &self.image.name, source))
     }
 
-    async fn unlocked(&self, number: usize) -> Result<(), ImageError> {
+    pub fn key(&self, number: usize) -> String {
+        let now = Timestamp::now().as_nanosecond();
+        format!("extract-{now} {}", self.chain[number])
+    }
+
+    /// Unpacks a layer on top of the one below, unless it is there.
+    pub async fn unlocked(&self, number: usize) -> Result<(), ImageError> {
         let refused = |source| access("unpack", &self.image.name, source);
-        let chain_id = &self.chain[number];
         for _ in 0..ATTEMPTS {
-            if stat(self.client, self.snapshotter, chain_id)
-                .await
-                .map_err(refused)?
-            {
+            if self.is_there(number).await? {
                 break;
             }
-            let key = format!("extract-{} {chain_id}", Timestamp::now().as_nanosecond());
-            match self.prepare(&key, number).await {
+            let key = self.key(number);
+            match self.prepare_layer(&key, number).await {
                 Ok(mounts) => {
                     self.tell(number, BlobState::Unpacking);
                     self.fill(&key, number, mounts).await?;
@@ -164,7 +135,6 @@ impl<'a> Unpacker<'a> {
                 Err(error) => return Err(refused(error)),
             }
         }
-        self.tell(number, BlobState::Unpacked);
         Ok(())
     }
 
@@ -182,7 +152,7 @@ impl<'a> Unpacker<'a> {
             .map_err(|source| access("unpack", &self.image.name, source))
     }
 
-    fn tell(&self, number: usize, state: BlobState) {
+    pub fn tell(&self, number: usize, state: BlobState) {
         let layer = &self.image.layers[number];
         (self.progress)(PullEvent::Blob {
             digest: layer.digest().as_ref(),
@@ -191,13 +161,29 @@ impl<'a> Unpacker<'a> {
         });
     }
 
-    async fn prepare(&self, key: &str, number: usize) -> Result<Vec<types::Mount>, Error> {
-        let parent = number.checked_sub(1).map(|below| self.chain[below].clone());
+    pub async fn prepare_layer(
+        &self,
+        key: &str,
+        number: usize,
+    ) -> Result<Vec<types::Mount>, Error> {
+        let parent = number
+            .checked_sub(1)
+            .map(|below| self.chain[below].as_str());
+        let labels = self.snapshot_labels(number);
+        self.prepare(key, parent.unwrap_or_default(), labels).await
+    }
+
+    pub async fn prepare(
+        &self,
+        key: &str,
+        parent: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<Vec<types::Mount>, Error> {
         let request = api::PrepareSnapshotRequest {
             snapshotter: self.snapshotter.to_owned(),
             key: key.to_owned(),
-            parent: parent.unwrap_or_default(),
-            labels: self.snapshot_labels(number),
+            parent: parent.to_owned(),
+            labels,
         };
         let operation = format!("prepare snapshot {key}");
         Ok(check(&operation, self.client.snapshots().prepare(request).await)?.mounts)
@@ -207,7 +193,7 @@ impl<'a> Unpacker<'a> {
         HashMap::from([(SNAPSHOT_REF.to_owned(), self.chain[number].clone())])
     }
 
-    async fn fill(
+    pub async fn fill(
         &self,
         key: &str,
         number: usize,
@@ -224,7 +210,7 @@ impl<'a> Unpacker<'a> {
         filled
     }
 
-    async fn apply(&self, number: usize, mounts: Vec<types::Mount>) -> Result<(), ImageError> {
+    pub async fn apply(&self, number: usize, mounts: Vec<types::Mount>) -> Result<(), ImageError> {
         let image = &self.image.name;
         let layer = &self.image.layers[number];
         let packed = layer.digest().to_string();
@@ -255,7 +241,7 @@ impl<'a> Unpacker<'a> {
             .map_err(|source| access("unpack", image, source))
     }
 
-    async fn commit(&self, key: &str, number: usize) -> Result<(), ImageError> {
+    pub async fn commit(&self, key: &str, number: usize) -> Result<(), ImageError> {
         let request = api::CommitSnapshotRequest {
             snapshotter: self.snapshotter.to_owned(),
             name: self.chain[number].clone(),

@@ -6,14 +6,18 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::unistd::chdir;
 
 /// A directory that is always there and that the thread does not need.
 const MOUNT_POINT: &str = "/proc";
+
+/// The most that the kernel reads of a file system's own options, bytes: a page without its end.
+const MOST_DATA: usize = 4095;
 
 /// One mount as a snapshotter tells it: type, source, options.
 pub type Instruction<'a> = (&'a str, &'a str, &'a [String]);
@@ -40,10 +44,16 @@ pub fn look_into<T: Send>(
 ///
 /// # Errors
 /// The kernel's refusal.
-pub fn attach((kind, source, options): Instruction<'_>, target: &Path) -> io::Result<()> {
-    let (flags, data) = split(options);
-    let data = (!data.is_empty()).then_some(data.as_str());
-    mount(Some(source), target, Some(kind), flags, data)?;
+pub fn attach(instruction: Instruction<'_>, target: &Path) -> io::Result<()> {
+    let (flags, _) = split(instruction.2);
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_FS)?;
+            mount_at(instruction, target)
+        });
+        let ended_early = |_| Err(io::Error::other("the thread that mounts ended early"));
+        thread.join().unwrap_or_else(ended_early)
+    })?;
     // A bind mount takes no other flag when it is made.
     if flags.contains(MsFlags::MS_BIND | MsFlags::MS_RDONLY) {
         let again = flags | MsFlags::MS_REMOUNT;
@@ -70,13 +80,60 @@ pub fn is_mount_point(path: &Path) -> bool {
     }
 }
 
-fn mount_privately((kind, source, options): Instruction<'_>) -> io::Result<()> {
+fn mount_privately(instruction: Instruction<'_>) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
-    let (flags, data) = split(options);
+    mount_at(instruction, Path::new(MOUNT_POINT))
+}
+
+/// Mounts at an absolute path. The thread has a working directory of its own, which may change.
+fn mount_at((kind, source, options): Instruction<'_>, target: &Path) -> io::Result<()> {
+    let (flags, mut data) = split(options);
+    if data.len() > MOST_DATA
+        && let Some((common, shorter)) = from_common(&data)
+    {
+        chdir(&common)?;
+        data = shorter;
+    }
+    // What is longer would be cut off, and mean something else.
+    if data.len() > MOST_DATA {
+        return Err(Errno::E2BIG.into());
+    }
     let data = (!data.is_empty()).then_some(data.as_str());
-    Ok(mount(Some(source), MOUNT_POINT, Some(kind), flags, data)?)
+    Ok(mount(Some(source), target, Some(kind), flags, data)?)
+}
+
+/// An overlay's options with the paths of its directories told from one that they have in common, and
+/// that one: as many layers as an image may have fit into a page only so.
+fn from_common(data: &str) -> Option<(PathBuf, String)> {
+    let directories = |option: &str| -> Option<(String, Vec<String>)> {
+        let (key, value) = option.split_once('=')?;
+        let paths = value.split(':').map(str::to_owned).collect();
+        matches!(key, "lowerdir" | "upperdir" | "workdir").then(|| (key.to_owned(), paths))
+    };
+    let all = data.split(',').filter_map(directories);
+    let paths: Vec<String> = all.flat_map(|(_, paths)| paths).collect();
+    let mut common = Path::new(paths.first()?).parent()?.to_owned();
+    while !paths
+        .iter()
+        .all(|path| Path::new(path).starts_with(&common))
+    {
+        common = common.parent()?.to_owned();
+    }
+    let relative = |path: &String| -> Option<String> {
+        let rest = Path::new(path).strip_prefix(&common).ok()?;
+        rest.to_str().map(str::to_owned)
+    };
+    let option = |option: &str| match directories(option) {
+        Some((key, paths)) => {
+            let paths: Option<Vec<String>> = paths.iter().map(relative).collect();
+            Some(format!("{key}={}", paths?.join(":")))
+        }
+        None => Some(option.to_owned()),
+    };
+    let options: Option<Vec<String>> = data.split(',').map(option).collect();
+    Some((common, options?.join(",")))
 }
 
 /// Mounts memory of so many bytes on a directory, for any user to write to, as on `/dev/shm`.
@@ -120,6 +177,19 @@ fn split(options: &[String]) -> (MsFlags, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_told_from_the_one_they_have_in_common() {
+        let at = "/var/lib/c/snapshots";
+        let data = format!(
+            "index=off,workdir={at}/3/work,upperdir={at}/3/fs,lowerdir={at}/2/fs:{at}/1/fs"
+        );
+        let shorter = "index=off,workdir=3/work,upperdir=3/fs,lowerdir=2/fs:1/fs";
+        assert_eq!(from_common(&data), Some((at.into(), shorter.to_owned())));
+        let apart = from_common("lowerdir=/a/b/c:/a/bb/c");
+        assert_eq!(apart, Some(("/a".into(), "lowerdir=b/c:bb/c".to_owned())));
+        assert_eq!(from_common("size=1m"), None);
+    }
 
     #[test]
     fn options_are_flags_or_data() {

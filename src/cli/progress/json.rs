@@ -1,4 +1,5 @@
-//! Progress for programs: one JSON object per line, with the seconds since the beginning as `at`.
+//! Progress for programs: one JSON object per line, with the seconds since the beginning as `at`, and of
+//! what comes how much that is of all, how fast, and how long it takes yet (`total`).
 //!
 //! Invariant: every change of a blob's state is told; how far one is, ten times a second at most.
 
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::tally::Tally;
 use crate::cli::output;
 use crate::image::{BlobState, PullEvent};
 
@@ -19,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Json {
     began: Instant,
     told: RefCell<HashMap<String, Instant>>,
+    tallies: RefCell<HashMap<String, Tally>>,
 }
 
 impl Default for Json {
@@ -26,13 +29,23 @@ impl Default for Json {
         Self {
             began: Instant::now(),
             told: RefCell::default(),
+            tallies: RefCell::default(),
         }
     }
 }
 
 impl Json {
     pub fn show(&self, image: &str, event: &PullEvent<'_>) {
-        if let PullEvent::Blob { digest, state, .. } = event {
+        let mut total = None;
+        if let PullEvent::Blob {
+            digest,
+            state,
+            size,
+        } = event
+        {
+            let mut tallies = self.tallies.borrow_mut();
+            let tally = tallies.entry(image.to_owned()).or_default();
+            tally.note(digest, *size, *state);
             let mut told = self.told.borrow_mut();
             let now = Instant::now();
             let grows = matches!(state, BlobState::Fetching(_));
@@ -41,11 +54,22 @@ impl Json {
                 return;
             }
             told.insert((*digest).to_owned(), now);
+            total = grows.then(|| whole(tally));
         }
         let mut object = object(image, event);
+        if let Some(total) = total {
+            object["total"] = total;
+        }
         object["at"] = json!(self.began.elapsed().as_secs_f64());
         output::note(&object.to_string());
     }
+}
+
+/// All blobs of an image.
+fn whole(tally: &Tally) -> Value {
+    let (done, all) = tally.fetched();
+    let pace = tally.pace();
+    json!({"bytes": done, "size": all, "rate": pace.map(|(rate, _)| rate), "left": pace.map(|(_, left)| left)})
 }
 
 fn object(image: &str, event: &PullEvent<'_>) -> Value {

@@ -1,16 +1,35 @@
-//! Progress as plain lines, for logs: what is reached, never what is on the way.
+//! Progress as plain lines, for logs: what is reached, and now and then how far it is.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::tally::{Tally, decimal};
 use super::{short, words};
 use crate::cli::output;
 use crate::image::{BlobState, PullEvent};
 
+/// How long nothing is said of a pull that only goes on.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// The milestones of pulls, a line for each.
 #[derive(Debug, Default)]
-pub struct Lines(RefCell<BTreeMap<String, Tally>>);
+pub struct Lines(RefCell<BTreeMap<String, Pull>>);
+
+#[derive(Debug)]
+struct Pull {
+    tally: Tally,
+    said: Instant,
+}
+
+impl Default for Pull {
+    fn default() -> Self {
+        Self {
+            tally: Tally::default(),
+            said: Instant::now(),
+        }
+    }
+}
 
 impl Lines {
     pub fn show(&self, image: &str, event: &PullEvent<'_>) {
@@ -26,17 +45,23 @@ impl Lines {
             return;
         };
         let mut pulls = self.0.borrow_mut();
-        let tally = pulls.entry(image.to_owned()).or_default();
-        let before = tally.note(digest, *size, *state);
+        let pull = pulls.entry(image.to_owned()).or_default();
+        let before = pull.tally.note(digest, *size, *state);
         if let Some(words) = milestone(before, *state) {
             output::note(&format!("{}: {words} ({})", short(digest), decimal(*size)));
+        }
+        if pull.said.elapsed() >= PAUSE
+            && let Some(words) = pull.tally.so_far()
+        {
+            pull.said = Instant::now();
+            output::note(&format!("{image}: {words}"));
         }
     }
 
     /// The totals; once.
     pub fn finish(&self) {
-        for (image, tally) in self.0.take() {
-            if let Some(summary) = tally.summary() {
+        for (image, pull) in self.0.take() {
+            if let Some(summary) = pull.tally.summary() {
                 output::note(&format!("{image}: {summary}"));
             }
         }

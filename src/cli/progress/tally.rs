@@ -42,6 +42,24 @@ impl Tally {
         })
     }
 
+    /// How many bytes come in a second, and how many seconds are left at that; nothing before anything
+    /// has come, or once all has.
+    pub fn pace(&self) -> Option<(u64, u64)> {
+        let (done, all) = self.fetched();
+        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
+        let rate = done as f64 / seconds;
+        (0 < done && done < all).then(|| (rate as u64, ((all - done) as f64 / rate).ceil() as u64))
+    }
+
+    /// Where it is, in words, while it is on the way.
+    pub fn so_far(&self) -> Option<String> {
+        let (done, all) = self.fetched();
+        self.pace().map(|(rate, left)| {
+            let (done, all, rate) = (decimal(done), decimal(all), decimal(rate));
+            format!("{done} of {all} ({rate}/s, {left} s left)")
+        })
+    }
+
     /// The same blobs in words: what came, in which time, how fast.
     pub fn summary(&self) -> Option<String> {
         let (done, _) = self.fetched();
@@ -66,6 +84,21 @@ fn rate(bytes: u64, took: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pace_tells_how_long_it_takes_yet() {
+        let mut tally = Tally::default();
+        tally.note("a", 100, BlobState::Waiting);
+        assert_eq!(tally.pace(), None, "nothing has come");
+        tally.note("a", 1_000_000, BlobState::Fetching(250_000));
+        tally.began -= Duration::from_secs(10);
+        let (rate, left) = tally.pace().unwrap();
+        assert!((24_000..=25_000).contains(&rate), "{rate}");
+        assert!((30..=31).contains(&left), "{left}");
+        assert!(tally.so_far().unwrap().starts_with("250kB of 1MB ("));
+        tally.note("a", 1_000_000, BlobState::Fetched);
+        assert_eq!(tally.so_far(), None);
+    }
 
     #[test]
     fn what_was_here_is_no_work_and_each_blob_counts_once() {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ellipsis, exact_time};
+use super::ellipsis;
 use crate::cli::format::{Column, Format, Row, TemplateError, list};
 use crate::commands::history::Args;
 use crate::engine::view::age;
@@ -29,7 +29,7 @@ const COLUMNS: &[Column] = &[
 /// # Errors
 /// The template names a field that there is not.
 pub fn show(image: &Image, args: &Args, format: Option<&Format>) -> Result<String, TemplateError> {
-    let rows = rows(image, args.no_trunc, Timestamp::now());
+    let rows = rows(image, args, Timestamp::now());
     if args.quiet && format.is_none() {
         let ids = rows.iter().filter_map(|row| row.fields["ID"].as_str());
         return Ok(ids.map(|id| format!("{id}\n")).collect());
@@ -37,7 +37,12 @@ pub fn show(image: &Image, args: &Args, format: Option<&Format>) -> Result<Strin
     list(format.unwrap_or(&Format::Table), &rows, COLUMNS, &[])
 }
 
-fn rows(image: &Image, whole: bool, now: Timestamp) -> Vec<Row> {
+fn rows(image: &Image, args: &Args, now: Timestamp) -> Vec<Row> {
+    let (whole, human) = (args.no_trunc, args.human);
+    let since = |at: Timestamp| match human {
+        true => format!("{} ago", age(at, now)),
+        false => rfc3339(at),
+    };
     let steps = image.config.history().clone().unwrap_or_default();
     let mut sizes = image.layers.iter().map(|layer| layer.size());
     let mut rows: Vec<Row> = Vec::new();
@@ -59,13 +64,21 @@ fn rows(image: &Image, whole: bool, now: Timestamp) -> Vec<Row> {
         let command = step.created_by().clone().unwrap_or_default();
         rows.push(Row::from(json!({
             "ID": id,
-            "CreatedSince": created.map_or("N/A".to_owned(), |at| format!("{} ago", age(at, now))),
-            "CreatedAt": created.map_or("N/A".to_owned(), exact_time),
+            "CreatedSince": created.map_or("N/A".to_owned(), since),
+            "CreatedAt": created.map_or("N/A".to_owned(), rfc3339),
             "CreatedBy": if whole { command } else { ellipsis(&command, COMMAND) },
-            "Size": Bytes(i64::try_from(size).unwrap_or(i64::MAX)).decimal(),
+            "Size": match human {
+                true => Bytes(i64::try_from(size).unwrap_or(i64::MAX)).decimal(),
+                false => size.to_string(),
+            },
             "Comment": step.comment().clone().unwrap_or_default(),
         })));
     }
     rows.reverse();
     rows
+}
+
+/// A moment as docker's history has it: to the second.
+fn rfc3339(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -13,6 +13,7 @@ use crate::commands::rmi::Removed;
 use crate::commands::system_df::Usage;
 use crate::engine::view::age;
 use crate::image::ImageSummary;
+use crate::image::archive::Loaded;
 use crate::model::reference::Reference;
 
 /// How many digits of an id are shown.
@@ -104,6 +105,14 @@ pub fn removed(removed: &Removed) -> String {
     }
 }
 
+/// What was loaded, as docker says it.
+pub fn loaded(image: &Loaded) -> String {
+    match &image.id {
+        Some(id) => format!("Loaded image ID: {id}"),
+        None => format!("Loaded image: {}", familiar(&image.name)),
+    }
+}
+
 /// A name as people write it.
 pub fn familiar(name: &str) -> String {
     reference(name).map_or_else(|| name.to_owned(), |reference| reference.familiar())
@@ -134,15 +143,26 @@ fn row(image: &ImageSummary, now: Timestamp, whole: bool) -> Row {
     let tag = reference.as_ref().and_then(Reference::tag);
     let created: Option<Timestamp> = image.created.parse().ok();
     let or_none = |text: &str| if text.is_empty() { NONE } else { text }.to_owned();
+    // What programs call by its digest has no name that would help anybody.
+    let by_others = match image.name.ends_with(&format!("@{}", image.digest)) {
+        true => "",
+        false => &image.name,
+    };
+    // docker shows no figures here either, unless its own API is asked.
+    let uncounted = "N/A";
     Row::from(json!({
         "ID": id(image, whole),
         "Name": image.name,
-        "Repository": repository.unwrap_or_else(|| or_none(&image.name)),
+        "Repository": repository.unwrap_or_else(|| or_none(by_others)),
         "Tag": or_none(tag.unwrap_or_default()),
         "Digest": or_none(&image.digest),
         "CreatedSince": created.map_or("N/A".to_owned(), |at| format!("{} ago", age(at, now))),
         "CreatedAt": created.map_or("N/A".to_owned(), listed_time),
         "Size": decimal(image.size),
+        "VirtualSize": decimal(image.size),
+        "SharedSize": uncounted,
+        "UniqueSize": uncounted,
+        "Containers": uncounted,
         "Unpacked": decimal(image.unpacked),
         "Platform": or_none(&image.platform),
     }))
@@ -191,6 +211,10 @@ mod tests {
                 "localhost:5000/a/b 1 fedcba987654 5.6MB\n",
             ),
             ("odd", "odd <none> fedcba987654 5.6MB\n"),
+            (
+                "overlayfs@sha256:0123456789abcdef",
+                "<none> <none> fedcba987654 5.6MB\n",
+            ),
         ] {
             assert_eq!(shown(name, template), expected);
         }

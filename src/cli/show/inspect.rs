@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, History};
 use serde_json::{Map, Value, json};
 
 use super::exact_time;
@@ -48,7 +48,18 @@ pub fn show(
 
 /// What the image says, docker's own additions included.
 fn image_config(image: &Image) -> Value {
-    let mut config = json!(image.config.config());
+    // What it does not say is nothing, as in Go, and not unknown.
+    let mut config = json!({
+        "User": "", "ExposedPorts": null, "Env": null, "Entrypoint": null, "Cmd": null, "Volumes": null,
+        "WorkingDir": "", "Labels": null, "StopSignal": "", "OnBuild": null, "Shell": null,
+        "Healthcheck": null,
+    });
+    if let (Value::Object(all), Value::Object(own)) = (&mut config, json!(image.config.config())) {
+        all.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    if !image.docker.shell.is_empty() {
+        config["Shell"] = json!(image.docker.shell);
+    }
     if let (Value::Object(config), Some(check)) = (&mut config, &image.docker.healthcheck) {
         let check = json!({
             "Test": check.test,
@@ -219,7 +230,16 @@ fn attachments(view: &View) -> Vec<Value> {
     attachments.zip(view.results()).map(document).collect()
 }
 
+/// What the last step of an image's history says.
+fn last_step(image: &Image, field: fn(&History) -> &Option<String>) -> String {
+    let steps = image.config.history().as_ref();
+    let last = steps.and_then(|steps| steps.last());
+    last.and_then(|step| field(step).clone())
+        .unwrap_or_default()
+}
+
 fn image(image: &Image) -> Value {
+    let size = image.layers.iter().map(Descriptor::size).sum::<u64>();
     let reference = Reference::parse(&image.name).ok();
     let repository = reference.as_ref().map(Reference::familiar_repository);
     let target = image.target.digest().to_string();
@@ -230,11 +250,15 @@ fn image(image: &Image) -> Value {
         "Name": image.name,
         "RepoTags": tags,
         "RepoDigests": digests.unwrap_or_default(),
+        "Parent": "",
+        "Comment": last_step(image, History::comment),
         "Created": image.config.created(),
+        "Author": image.config.author().as_deref().unwrap_or_default(),
         "Architecture": image.config.architecture(),
         "Variant": image.config.variant(),
         "Os": image.config.os(),
-        "Size": image.layers.iter().map(Descriptor::size).sum::<u64>(),
+        "Size": size,
+        "VirtualSize": size,
         "Config": image_config(image),
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
         "Target": image.target,

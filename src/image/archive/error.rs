@@ -4,6 +4,7 @@
 
 use std::io;
 
+use super::input::Unreadable;
 use crate::containerd;
 use crate::image::error::ImageError;
 use crate::model::class::{Class, Explain};
@@ -107,6 +108,10 @@ impl Explain for ArchiveError {
         match self {
             Self::Content { source, .. } => source.hint(),
             Self::Image(source) => source.hint(),
+            Self::Read { archive, source } => unreadable_hint(archive, source),
+            Self::Open { archive, .. } if archive.contains("://") => Some(format!(
+                "curl -fL {archive} | netrun import - NAME; netrun itself only reads files"
+            )),
             Self::Unnamed { .. } => Some("give it one: netrun load --name NAME".to_owned()),
             Self::Empty { .. } => Some(
                 "docker save, netrun save, skopeo and podman write archives with images; \
@@ -116,4 +121,14 @@ impl Explain for ArchiveError {
             _ => None,
         }
     }
+}
+
+fn unreadable_hint(archive: &str, source: &io::Error) -> Option<String> {
+    let inner = source.get_ref()?.downcast_ref::<Unreadable>()?;
+    Some(match inner {
+        Unreadable::Packed(by) => format!("{by} -dc {archive} | netrun load"),
+        Unreadable::NoTar => {
+            "netrun load reads what docker save, netrun save, skopeo and podman write".to_owned()
+        }
+    })
 }

@@ -18,18 +18,29 @@ use crate::image::platform::{Machine, Platform};
 use crate::image::{Image, local, record, unpack};
 use crate::model::reference::Reference;
 
-/// Makes an image of a tar of a root file system. `config` is what the image says besides: OCI's
-/// `config` object.
+/// What is to become of the files.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// The image's name, if it is to have one.
+    pub name: Option<Reference>,
+    /// What the files are for.
+    pub platform: Platform,
+    /// What the image says besides: OCI's `config` object.
+    pub config: Value,
+    /// What its history says.
+    pub message: Option<String>,
+    /// The snapshotter to unpack for.
+    pub snapshotter: String,
+}
+
+/// Makes an image of a tar of a root file system.
 ///
 /// # Errors
 /// [`ArchiveError`]; then there is no image.
 pub async fn import(
     client: &Client,
     source: &Source,
-    name: &Reference,
-    platform: &Platform,
-    config: &Value,
-    snapshotter: &str,
+    import: &Import,
 ) -> Result<Image, ArchiveError> {
     let archive = source.name();
     let refused = |source| ArchiveError::Content {
@@ -40,10 +51,9 @@ pub async fn import(
     let importer = Importer {
         client: lease.client(),
         archive: &archive,
-        name: &name.to_string(),
-        platform,
+        import,
     };
-    let outcome = importer.run(source, config, snapshotter).await;
+    let outcome = importer.run(source).await;
     let released = lease.release(outcome.is_err()).await.map_err(refused);
     let image = outcome?;
     released.map(|()| image)
@@ -52,25 +62,24 @@ pub async fn import(
 struct Importer<'a> {
     client: &'a Client,
     archive: &'a str,
-    name: &'a str,
-    platform: &'a Platform,
+    import: &'a Import,
 }
 
 impl Importer<'_> {
-    async fn run(
-        &self,
-        source: &Source,
-        config: &Value,
-        snapshotter: &str,
-    ) -> Result<Image, ArchiveError> {
+    async fn run(&self, source: &Source) -> Result<Image, ArchiveError> {
         let (layer, diff_id) = self.layer(source).await?;
-        let config = self.config(config, &diff_id, source);
+        let config = self.config(&diff_id, source);
         let missing = || ArchiveError::Missing {
             archive: self.archive.to_owned(),
             file: "a layer".to_owned(),
         };
         let (target, manifest) = docker::manifest(&config, &[&layer]).ok_or_else(missing)?;
-        let document = local::document(self.name, target.digest().as_ref(), &manifest)?;
+        let snapshotter = &self.import.snapshotter;
+        let name = match &self.import.name {
+            Some(name) => name.to_string(),
+            None => record::nameless(snapshotter, &target),
+        };
+        let document = local::document(&name, target.digest().as_ref(), &manifest)?;
         let stored = async {
             if let Document::Manifest(manifest) = &document {
                 content::store(self.client, manifest.config(), &config, Labels::new()).await?;
@@ -78,10 +87,10 @@ impl Importer<'_> {
             content::store(self.client, &target, &manifest, document.gc_labels()).await
         };
         stored.await.map_err(|source| self.refused(source))?;
-        let machine = Machine::of(self.platform.clone());
-        let image = local::load(self.client, self.name, target.clone(), &machine).await?;
+        let machine = Machine::of(self.import.platform.clone());
+        let image = local::load(self.client, &name, target.clone(), &machine).await?;
         unpack(self.client, &image, snapshotter, &|_| {}).await?;
-        let put = record::put(self.client, self.name, &target).await;
+        let put = record::put(self.client, &name, &target).await;
         put.map_err(|source| self.refused(source))?;
         Ok(image)
     }
@@ -137,18 +146,26 @@ impl Importer<'_> {
         Ok((layer, diff_id))
     }
 
-    fn config(&self, config: &Value, diff_id: &str, source: &Source) -> Vec<u8> {
+    fn config(&self, diff_id: &str, source: &Source) -> Vec<u8> {
         let now = Timestamp::now().to_string();
+        let Import {
+            platform,
+            config,
+            message,
+            ..
+        } = self.import;
+        let said = format!("imported from {}", source.name());
+        let comment = message.as_ref().unwrap_or(&said);
         let mut whole = json!({
             "created": now,
-            "architecture": self.platform.architecture,
-            "os": self.platform.os,
+            "architecture": platform.architecture,
+            "os": platform.os,
             "config": config,
             "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-            "history": [{"created": now, "comment": format!("imported from {}", source.name())}],
+            "history": [{"created": now, "comment": comment}],
         });
-        if !self.platform.variant.is_empty() {
-            whole["variant"] = json!(self.platform.variant);
+        if !platform.variant.is_empty() {
+            whole["variant"] = json!(platform.variant);
         }
         whole.to_string().into_bytes()
     }

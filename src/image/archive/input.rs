@@ -15,6 +15,16 @@ use tokio::sync::mpsc;
 const PIECE: usize = 256 << 10;
 const WAITING: usize = 8;
 
+/// What others pack with, whose beginnings we know and no more: the program that unpacks each.
+const FOREIGN: [(&[u8], &str); 3] = [
+    (b"\xfd7zXZ\0", "xz"),
+    (b"BZh", "bzip2"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+];
+
+/// What the directory of an unpacked archive has one of.
+const LISTS: [&str; 2] = ["index.json", "manifest.json"];
+
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -68,13 +78,35 @@ pub enum Piece {
 /// An archive's parts, in its order; the channel ends with it.
 pub type Pieces = mpsc::Receiver<io::Result<Piece>>;
 
-/// Begins to read a tar, packed by gzip or zstd or not at all.
+/// What is no archive that we read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is packed in a way that we do not know.
+    #[error("it is packed by {0}; only gzip and zstd are read")]
+    Packed(&'static str),
+    /// It does not begin as a tar does.
+    #[error("it is no tar")]
+    NoTar,
+}
+
+/// Begins to read a tar, packed by gzip or zstd or not at all; or the directory of one unpacked.
 ///
 /// # Errors
 /// It cannot be opened.
 pub fn read_tar(source: &Source) -> io::Result<Pieces> {
-    let reader = source.open()?;
     let (sender, pieces) = mpsc::channel(WAITING);
+    if let Source::File(path) = source
+        && LISTS.iter().any(|list| path.join(list).is_file())
+    {
+        let path = path.clone();
+        on_thread(move || {
+            if let Err(error) = directory(&path, "", &sender) {
+                drop(sender.blocking_send(Err(error)));
+            }
+        })?;
+        return Ok(pieces);
+    }
+    let reader = source.open()?;
     on_thread(move || {
         if let Err(error) = entries(reader, &sender) {
             // Nobody listens any more if this fails.
@@ -164,22 +196,26 @@ fn unpacked<'r>(mut reader: impl BufRead + 'r) -> io::Result<(Box<dyn Read + 'r>
 }
 
 fn entries(reader: impl Read, sender: &mpsc::Sender<io::Result<Piece>>) -> io::Result<()> {
-    let (reader, _) = unpacked(BufReader::with_capacity(PIECE, reader))?;
+    let mut reader = BufReader::with_capacity(PIECE, reader);
+    let begins = reader.fill_buf()?;
+    if let Some((_, by)) = FOREIGN.iter().find(|(magic, _)| begins.starts_with(magic)) {
+        return Err(io::Error::other(Unreadable::Packed(by)));
+    }
+    let (reader, _) = unpacked(reader)?;
     let mut archive = tar::Archive::new(reader);
-    let send = |piece| {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        sender.blocking_send(Ok(piece)).map_err(gone)
-    };
-    for entry in archive.entries()? {
-        let mut entry = entry?;
+    for (number, entry) in archive.entries()?.enumerate() {
+        // The reader's own words would show bytes that are not meant to be read.
+        let mut entry = entry.map_err(|error| match (number, error.kind()) {
+            (0, io::ErrorKind::Other | io::ErrorKind::InvalidData) => {
+                io::Error::other(Unreadable::NoTar)
+            }
+            _ => error,
+        })?;
         let path = plain(&entry.path()?);
         let kind = entry.header().entry_type();
         if kind.is_file() {
             let size = entry.size();
-            send(Piece::File { path, size })?;
-            while let Some(data) = piece(&mut entry)? {
-                send(Piece::Data(data))?;
-            }
+            file(path, size, &mut entry, sender)?;
         } else if (kind.is_symlink() || kind.is_hard_link())
             && let Some(target) = entry.link_name()?
         {
@@ -187,10 +223,50 @@ fn entries(reader: impl Read, sender: &mpsc::Sender<io::Result<Piece>>) -> io::R
                 true => plain(&Path::new(&path).with_file_name(target.as_os_str())),
                 false => plain(&target),
             };
-            send(Piece::Link { path, target })?;
+            send(sender, Piece::Link { path, target })?;
         }
     }
     Ok(())
+}
+
+/// The files of a directory and of those in it, as if they were packed; links are not followed.
+fn directory(at: &Path, prefix: &str, sender: &mpsc::Sender<io::Result<Piece>>) -> io::Result<()> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(at)? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort();
+    for name in names {
+        let (path, within) = (at.join(&name), format!("{prefix}{name}"));
+        let kind = std::fs::symlink_metadata(&path)?.file_type();
+        if kind.is_dir() {
+            directory(&path, &format!("{within}/"), sender)?;
+        } else if kind.is_file() {
+            let mut opened = File::open(&path)?;
+            let size = opened.metadata()?.len();
+            file(within, size, &mut opened, sender)?;
+        }
+    }
+    Ok(())
+}
+
+fn file(
+    path: String,
+    size: u64,
+    reader: &mut impl Read,
+    sender: &mpsc::Sender<io::Result<Piece>>,
+) -> io::Result<()> {
+    send(sender, Piece::File { path, size })?;
+    let mut reader = reader.take(size);
+    while let Some(data) = piece(&mut reader)? {
+        send(sender, Piece::Data(data))?;
+    }
+    Ok(())
+}
+
+fn send(sender: &mpsc::Sender<io::Result<Piece>>, piece: Piece) -> io::Result<()> {
+    let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+    sender.blocking_send(Ok(piece)).map_err(gone)
 }
 
 /// A name without `.`, `..` and the root, as far as these can be resolved within the archive.

@@ -28,7 +28,16 @@ pub struct LoadOptions {
     pub name: Option<Reference>,
 }
 
-/// Loads the images of an archive, and gives their names.
+/// An image that was loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// Its name in containerd.
+    pub name: String,
+    /// The id of one that the archive gives no name: what people call it by.
+    pub id: Option<String>,
+}
+
+/// Loads the images of an archive.
 ///
 /// # Errors
 /// [`ArchiveError`]; then nothing of it has a name.
@@ -37,7 +46,7 @@ pub async fn load(
     source: &Source,
     options: &LoadOptions,
     progress: Progress<'_>,
-) -> Result<Vec<String>, ArchiveError> {
+) -> Result<Vec<Loaded>, ArchiveError> {
     let archive = source.name();
     let pieces = read_tar(source).map_err(|source| ArchiveError::Open {
         archive: archive.clone(),
@@ -58,10 +67,10 @@ pub async fn load(
     let released = lease.release(outcome.is_err()).await.map_err(refused);
     // Only now: what a load that died had stored of it was of use.
     let swept = lease::sweep(client).await;
-    let names = outcome?;
+    let loaded = outcome?;
     released?;
     swept.map_err(ImageError::Leases)?;
-    Ok(names)
+    Ok(loaded)
 }
 
 struct Loader<'a> {
@@ -72,7 +81,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    async fn run(&self, pieces: Pieces) -> Result<Vec<String>, ArchiveError> {
+    async fn run(&self, pieces: Pieces) -> Result<Vec<Loaded>, ArchiveError> {
         let ingest = Ingest {
             client: self.client,
             archive: self.archive,
@@ -84,14 +93,18 @@ impl Loader<'_> {
             let archive = self.archive.to_owned();
             return Err(ArchiveError::Empty { archive });
         }
+        let mut loaded = Vec::new();
         for (name, target) in &images {
-            self.unpack(name, target).await?;
+            let id = self.unpack(name, target).await?;
+            let id = Some(id).filter(|_| *name == self.nameless(target));
+            let name = name.clone();
+            loaded.push(Loaded { name, id });
         }
         for (name, target) in &images {
             let put = record::put(self.client, name, target).await;
             put.map_err(|source| self.refused(source))?;
         }
-        Ok(images.into_iter().map(|(name, _)| name).collect())
+        Ok(loaded)
     }
 
     /// The names in the archive and what they stand for: those of the layout if all have names there,
@@ -113,9 +126,12 @@ impl Loader<'_> {
             _ => {
                 for target in layout {
                     let name = full_name(&target).or_else(|| self.options.name.clone());
-                    let name = name.ok_or_else(|| self.unnamed(target.digest().to_string()))?;
+                    let name = match name {
+                        Some(name) => name.to_string(),
+                        None => self.nameless(&target),
+                    };
                     self.keep(&target, 0).await?;
-                    images.push((name.to_string(), bare(&target)));
+                    images.push((name, bare(&target)));
                 }
             }
         }
@@ -176,13 +192,16 @@ impl Loader<'_> {
         if names.is_empty() {
             names.extend(self.options.name.clone());
         }
-        match names.is_empty() {
-            true => Err(self.unnamed(target.digest().to_string())),
-            false => Ok(names
-                .iter()
-                .map(|name| (name.to_string(), target.clone()))
-                .collect()),
+        let mut names: Vec<String> = names.iter().map(Reference::to_string).collect();
+        if names.is_empty() {
+            names.push(self.nameless(&target));
         }
+        let named = names.into_iter().map(|name| (name, target.clone()));
+        Ok(named.collect())
+    }
+
+    fn nameless(&self, target: &Descriptor) -> String {
+        record::nameless(&self.options.snapshotter, target)
     }
 
     async fn config(&self, found: &Found, name: &str) -> Result<Vec<u8>, ArchiveError> {
@@ -197,14 +216,17 @@ impl Loader<'_> {
         read.map_err(|source| self.refused(source))
     }
 
-    /// Unpacks what this machine can run; what it cannot is kept all the same.
-    async fn unpack(&self, name: &str, target: &Descriptor) -> Result<(), ArchiveError> {
+    /// Unpacks what this machine can run; what it cannot is kept all the same. Gives the image's id.
+    async fn unpack(&self, name: &str, target: &Descriptor) -> Result<String, ArchiveError> {
         match local::load(self.client, name, target.clone(), &Machine::this()).await {
             Ok(image) => {
                 let snapshotter = &self.options.snapshotter;
-                Ok(unpack(self.client, &image, snapshotter, self.progress).await?)
+                unpack(self.client, &image, snapshotter, self.progress).await?;
+                Ok(image.config_digest)
             }
-            Err(ImageError::Platform { .. } | ImageError::Incomplete { .. }) => Ok(()),
+            Err(ImageError::Platform { .. } | ImageError::Incomplete { .. }) => {
+                Ok(target.digest().to_string())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -13,9 +13,9 @@ mod output;
 mod save;
 
 pub use error::ArchiveError;
-pub use import::import;
+pub use import::{Import, import};
 pub use input::Source;
-pub use load::{LoadOptions, load};
+pub use load::{LoadOptions, Loaded, load};
 pub use output::{Compression, Target};
 pub use save::save;
 

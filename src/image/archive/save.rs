@@ -5,6 +5,7 @@
 //! has not is left out.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -52,7 +53,11 @@ pub async fn save(
     match outcome {
         Ok(()) => output.finish().await.map_err(failed),
         // The writer's own trouble is why nothing could be given to it any more.
-        Err(error @ ArchiveError::Write { .. }) => output.stop().map_err(failed).and(Err(error)),
+        Err(error @ ArchiveError::Write { .. }) => match (output.stop(), target) {
+            // Whoever reads it has had enough.
+            (Err(own), Target::Stream(_)) if own.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            (stopped, _) => stopped.map_err(failed).and(Err(error)),
+        },
         Err(error) => {
             drop(output.stop());
             Err(error)

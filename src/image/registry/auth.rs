@@ -7,12 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_auth::parser::ChallengeParser;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use super::credentials::Credentials;
 use super::error::{Answer, FetchError};
 use super::hosts::{is_loopback, name};
+use super::patience;
 
 /// Who we are to token servers.
 const CLIENT_ID: &str = "netrun";
@@ -131,19 +132,11 @@ impl Applicant<'_> {
             true => scope.iter().cloned().collect(),
             false => own.collect(),
         };
-        let response = self.ask(challenge, realm, &scopes).send().await;
-        let mut response = response.map_err(|source| FetchError::TokenServer {
+        let asked = self.ask_patiently(challenge, realm, &scopes).await;
+        let (status, body) = asked.map_err(|source| FetchError::TokenServer {
             server: server.clone(),
-            source,
+            source: source.without_url(),
         })?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_TOKEN {
-                break;
-            }
-        }
         if !status.is_success() {
             return Err(FetchError::Token {
                 host: self.host.to_owned(),
@@ -155,11 +148,37 @@ impl Applicant<'_> {
         match [answer.token, answer.access_token]
             .into_iter()
             .flatten()
-            .next()
+            .find(|token| !token.is_empty())
         {
             Some(token) => Ok(format!("Bearer {token}")),
             None => Err(FetchError::NoToken { server }),
         }
+    }
+
+    /// The server's answer; one that asks us to wait is asked again.
+    async fn ask_patiently(
+        &self,
+        challenge: &Challenge,
+        realm: &Url,
+        scopes: &[String],
+    ) -> Result<(StatusCode, Vec<u8>), reqwest::Error> {
+        let mut waits = 0;
+        let mut response = loop {
+            let response = self.ask(challenge, realm, scopes).send().await?;
+            match patience::pause(response.status(), response.headers(), waits) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => break response,
+            }
+            waits += 1;
+        };
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_TOKEN {
+                break;
+            }
+        }
+        Ok((response.status(), body))
     }
 
     /// GET as docker does it; an identity token can only be exchanged by OAuth2's POST.

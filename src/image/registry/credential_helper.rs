@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Malformed};
 use crate::model::class::{Class, Explain};
 
 /// How long a helper may think; some ask a cloud, none asks the person.
@@ -59,7 +59,7 @@ pub enum HelperError {
         /// The program.
         program: String,
         /// What is wrong with them.
-        source: serde_json::Error,
+        source: Malformed,
     },
 }
 
@@ -100,9 +100,9 @@ pub async fn get(name: &str, server: &str) -> Result<Option<Credentials>, Helper
     let Some(said) = run(name, "get", server.as_bytes()).await? else {
         return Ok(None);
     };
-    let found: Found = serde_json::from_slice(&said).map_err(|source| HelperError::Answer {
+    let found: Found = serde_json::from_slice(&said).map_err(|error| HelperError::Answer {
         program: program(name),
-        source,
+        source: error.into(),
     })?;
     Ok(Some(match found.username.as_str() {
         TOKEN => Credentials::IdentityToken(found.secret),

@@ -5,16 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use super::credential_file::{lock, read, write};
 use super::credential_helper::{self, HelperError};
 use crate::model::class::{Class, Explain};
 
@@ -67,6 +66,27 @@ impl Credentials {
     }
 }
 
+/// JSON that is none, or not of the shape that is meant. serde's own words repeat what they stumbled
+/// over, which may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// It is no JSON.
+    #[error("no JSON from line {0}, column {1} on")]
+    Syntax(usize, usize),
+    /// A value is of another kind than docker and podman write.
+    #[error("a field has a value of another kind than docker and podman write")]
+    Shape,
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        match error.is_data() {
+            true => Self::Shape,
+            false => Self::Syntax(error.line(), error.column()),
+        }
+    }
+}
+
 /// Credentials that cannot be used, looked up or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
@@ -92,7 +112,7 @@ pub enum CredentialsError {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: serde_json::Error,
+        source: Malformed,
     },
     /// The entry of a registry is not the base64 of user and password.
     #[error("{} has a malformed entry for {registry}", .path.display())]
@@ -135,19 +155,34 @@ impl Explain for CredentialsError {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
-    auths: BTreeMap<String, Entry>,
+    #[serde(deserialize_with = "or_none")]
+    auths: BTreeMap<String, Option<Entry>>,
+    #[serde(deserialize_with = "or_none")]
     creds_store: String,
+    #[serde(deserialize_with = "or_none")]
     cred_helpers: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Entry {
+    #[serde(deserialize_with = "or_none")]
     auth: String,
+    #[serde(deserialize_with = "or_none")]
     username: String,
+    #[serde(deserialize_with = "or_none")]
     password: String,
+    #[serde(deserialize_with = "or_none")]
     identitytoken: String,
+    #[serde(deserialize_with = "or_none")]
     registrytoken: String,
+}
+
+/// What Go reads from `null`: nothing.
+fn or_none<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// Where credentials are: a file of docker's or podman's, or what the command line gave.
@@ -210,6 +245,7 @@ pub async fn store(
     user: &str,
     password: &str,
 ) -> Result<(), CredentialsError> {
+    let _lock = lock(path).await?;
     let mut document = read(path)?.unwrap_or_default();
     let file: File = parse(path, document.clone())?;
     if let Some(helper) = file.helper(registry) {
@@ -217,7 +253,10 @@ pub async fn store(
         return stored.map_err(|source| refused(path, source));
     }
     let auth = STANDARD.encode(format!("{user}:{password}"));
-    let auths = document.entry("auths").or_insert_with(|| json!({}));
+    let auths = document.entry("auths").or_insert(Value::Null);
+    if auths.is_null() {
+        *auths = json!({});
+    }
     if let Some(auths) = auths.as_object_mut() {
         auths.insert(server(registry).to_owned(), json!({ "auth": auth }));
     }
@@ -229,9 +268,11 @@ pub async fn store(
 /// # Errors
 /// [`CredentialsError`].
 pub async fn erase(path: &Path, registry: &str) -> Result<bool, CredentialsError> {
-    let Some(mut document) = read(path)? else {
+    if read(path)?.is_none() {
         return Ok(false);
-    };
+    }
+    let _lock = lock(path).await?;
+    let mut document = read(path)?.unwrap_or_default();
     let file: File = parse(path, document.clone())?;
     let mut erased = false;
     if let Some(helper) = file.helper(registry) {
@@ -254,47 +295,10 @@ fn refused(path: &Path, source: HelperError) -> CredentialsError {
     CredentialsError::Helper { path, source }
 }
 
-/// Nothing if there is no file.
-fn read(path: &Path) -> Result<Option<Map<String, Value>>, CredentialsError> {
-    let path = path.to_owned();
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => Ok(None),
-        Ok(text) => match serde_json::from_str(&text) {
-            Ok(document) => Ok(Some(document)),
-            Err(source) => Err(CredentialsError::Parse { path, source }),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(CredentialsError::Read { path, source }),
-    }
-}
-
 fn parse(path: &Path, document: Map<String, Value>) -> Result<File, CredentialsError> {
-    serde_json::from_value(Value::Object(document)).map_err(|source| CredentialsError::Parse {
+    serde_json::from_value(Value::Object(document)).map_err(|error| CredentialsError::Parse {
         path: path.to_owned(),
-        source,
-    })
-}
-
-/// The whole file or none of it, and for nobody else to read.
-fn write(path: &Path, document: &Map<String, Value>) -> Result<(), CredentialsError> {
-    // A link stays one: people keep this file elsewhere.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let fresh = real.with_extension(format!("{}.new", std::process::id()));
-    let attempt = || {
-        if let Some(parent) = real.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let mut open = fs::OpenOptions::new();
-        let mut file = open.write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(&serde_json::to_vec_pretty(document)?)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &real)
-    };
-    attempt().map_err(|source| {
-        // What counts is why it could not be written.
-        drop(fs::remove_file(&fresh));
-        let path = path.to_owned();
-        CredentialsError::Write { path, source }
+        source: error.into(),
     })
 }
 
@@ -311,7 +315,7 @@ impl File {
     fn plain(mut self, registry: &str, repository: &str) -> Option<Credentials> {
         let keys = repositories(registry, repository).chain(names(registry));
         let mut keys = keys.collect::<Vec<_>>().into_iter();
-        let Some(entry) = keys.find_map(|key| self.auths.remove(&key)) else {
+        let Some(entry) = keys.find_map(|key| self.auths.remove(&key).flatten()) else {
             return Some(Credentials::Anonymous);
         };
         if !entry.registrytoken.is_empty() {

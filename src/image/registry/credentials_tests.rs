@@ -1,5 +1,6 @@
 //! Credentials: which entry counts, what helpers are asked, what is written.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;

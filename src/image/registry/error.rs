@@ -1,6 +1,7 @@
 //! What goes wrong between us and a registry.
 //!
-//! Invariant: the class comes from the HTTP status or the transport's own kind, never from a text.
+//! Invariant: the class comes from the HTTP status or the transport's own kind, never from a text. No
+//! address is shown whole: the part behind `?` may be a signature that lets anybody in.
 
 use std::error::Error;
 use std::io;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::credentials::CredentialsError;
 use crate::model::class::{Class, Explain};
 
 /// A request to one host that did not yield what was asked for.
@@ -43,6 +45,14 @@ pub enum FetchError {
     Challenge {
         /// The host.
         host: String,
+    },
+    /// The file of credentials, or a helper that it names, cannot be used for it.
+    #[error("cannot tell who we are at {host}")]
+    Credentials {
+        /// The host.
+        host: String,
+        /// Why.
+        source: CredentialsError,
     },
     /// It wants a secret to be sent unencrypted.
     #[error("{host} wants the credentials to be sent to {server} without encryption")]
@@ -112,6 +122,12 @@ pub enum FetchError {
         /// Why.
         source: reqwest::Error,
     },
+    /// It has the image in a format that containerd has given up.
+    #[error("{host} has it in docker's schema 1, which nobody writes any more")]
+    Schema1 {
+        /// The host.
+        host: String,
+    },
     /// What came is not what its digest promises.
     #[error("{host} sent content with digest {found} instead of {expected}")]
     Digest {
@@ -169,6 +185,11 @@ impl FetchError {
     pub fn is_broken(&self) -> bool {
         match self {
             FetchError::Broken { .. } => true,
+            // Whoever does not say how much is to come may be cut off unnoticed; some never send more
+            // than a part at once.
+            FetchError::Size {
+                expected, found, ..
+            } => found < expected,
             FetchError::Request { source, .. } => !source.is_connect() && !source.is_timeout(),
             _ => false,
         }
@@ -252,6 +273,8 @@ impl Explain for FetchError {
                 true => Class::Timeout,
                 false => Class::Unavailable,
             },
+            FetchError::Credentials { source, .. } => source.class(),
+            FetchError::Schema1 { .. } => Class::InvalidInput,
             FetchError::Challenge { .. } | FetchError::Insecure { .. } => Class::Denied,
             FetchError::Token { source, .. } | FetchError::Refused { source, .. } => {
                 class_of(source.status)
@@ -272,6 +295,7 @@ impl Explain for FetchError {
             FetchError::Token { source, .. } | FetchError::Refused { source, .. } => {
                 return refusal_hint(source);
             }
+            FetchError::Credentials { source, .. } => return source.hint(),
             FetchError::Challenge { host } => return Some(format!("netrun login {host}")),
             FetchError::Client { .. } => {
                 "install ca-certificates, or name the registry's \
@@ -279,11 +303,18 @@ impl Explain for FetchError {
             }
             FetchError::Request { source, .. } if is_tls(source) => {
                 "name the registry's certificate authority in its hosts.toml (ca = \"FILE\"), or \
-                 have it not verified there (skip_verify = true)"
+                 have it not verified there (skip_verify = true); one that speaks plain HTTP needs \
+                 an http:// entry"
+            }
+            FetchError::Request { source, .. } if source.is_builder() => {
+                "mend the headers that hosts.toml gives this host"
             }
             FetchError::Request { source, .. } if source.is_connect() => {
                 "check the network, the registry's address and its hosts.toml; a registry that \
                  speaks plain HTTP needs an http:// entry there"
+            }
+            FetchError::Schema1 { .. } => {
+                "have it pushed again by a docker of this decade (docker pull and docker push)"
             }
             FetchError::Digest { .. } | FetchError::Content { .. } | FetchError::Size { .. } => {
                 "the registry or a proxy on the way is damaged; try another mirror"

@@ -8,7 +8,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 
 use super::auth::{Applicant, Challenge, challenges};
 use super::error::FetchError;
-use super::{Endpoint, patience, transport};
+use super::{Endpoint, hosts, patience, transport};
 use crate::image::progress::PullEvent;
 
 /// How many redirects in a row are followed.
@@ -79,11 +79,18 @@ impl Endpoint<'_> {
     }
 
     async fn introduce(&self, wanted: &[Challenge]) -> Result<HeaderValue, FetchError> {
+        let find = || async {
+            let found = self.keyring.find(&self.name(), &self.repository).await;
+            found.map_err(|source| FetchError::Credentials {
+                host: self.name(),
+                source,
+            })
+        };
         let applicant = Applicant {
             http: self.http().await?,
             host: &self.name(),
             over_tls: self.host.base.scheme() == "https",
-            credentials: &self.credentials,
+            credentials: self.credentials.get_or_try_init(find).await?,
             scopes: &self.scopes,
         };
         applicant.answer(wanted).await
@@ -119,8 +126,8 @@ impl Endpoint<'_> {
                 request = request.body(body());
             }
             let response = request.send().await.map_err(|source| FetchError::Request {
-                host: self.name(),
-                source,
+                host: self.place(&url),
+                source: source.without_url(),
             })?;
             match redirect(&response) {
                 Some(next) => url = next,
@@ -128,6 +135,14 @@ impl Endpoint<'_> {
             }
         }
         Err(FetchError::Redirects { host: self.name() })
+    }
+
+    /// An address's host, for messages: storage that we were pointed to is not the registry.
+    fn place(&self, url: &Url) -> String {
+        match self.is_own(url) {
+            true => self.name(),
+            false => format!("{}, where {} points,", hosts::name(url), self.name()),
+        }
     }
 
     /// Whether an address is the host's own.

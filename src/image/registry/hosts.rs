@@ -13,7 +13,8 @@ use reqwest::Url;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::model::class::{Class, Explain};
+use super::hosts_error::HostsError;
+use crate::model::time::parse_duration;
 
 /// Where containerd and its clients look for `<registry>/hosts.toml`.
 pub const DEFAULT_DIR: &str = "/etc/containerd/certs.d";
@@ -75,62 +76,6 @@ pub fn name(url: &Url) -> String {
     }
 }
 
-/// A `hosts.toml` that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum HostsError {
-    /// It exists but cannot be read.
-    #[error("cannot read {}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is not TOML, or not of the shape that containerd documents.
-    #[error("{} is malformed", .path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
-    },
-    /// It names a host that is no HTTP address.
-    #[error("{} names {url:?}, which is no address of a registry", .path.display())]
-    Address {
-        /// The file.
-        path: PathBuf,
-        /// The address as given.
-        url: String,
-    },
-    /// It gives a time that is none.
-    #[error("{} has the time-out {text:?}", .path.display())]
-    Duration {
-        /// The file.
-        path: PathBuf,
-        /// The time as given.
-        text: String,
-    },
-}
-
-impl Explain for HostsError {
-    fn class(&self) -> Class {
-        match self {
-            HostsError::Read { .. } => Class::Failed,
-            HostsError::Parse { .. } | HostsError::Address { .. } | HostsError::Duration { .. } => {
-                Class::InvalidInput
-            }
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        let (HostsError::Read { path, .. }
-        | HostsError::Parse { path, .. }
-        | HostsError::Address { path, .. }
-        | HostsError::Duration { path, .. }) = self;
-        Some(format!("mend or remove {}", path.display()))
-    }
-}
-
 /// The places that serve `registry`, in the order to try them.
 ///
 /// The first of `<dir>/<host>_<port>_/hosts.toml`, `<dir>/<host>:<port>/hosts.toml` and
@@ -149,16 +94,8 @@ pub fn hosts(dir: &Path, registry: &str) -> Result<Vec<Host>, HostsError> {
         }
         if let Ok(files) = std::fs::read_dir(&place) {
             let names = files.flatten().map(|file| file.path()).collect();
-            let entry = docker_certificates(names);
-            // Where there are certificates, there is TLS, on this machine too.
-            let url = entry.as_ref().map(|_| format!("https://{registry}"));
-            let url = url.filter(|_| is_loopback(registry));
-            return Ok(vec![resolve(
-                url,
-                entry.unwrap_or_default(),
-                &path,
-                registry,
-            )?]);
+            let entry = docker_certificates(names).unwrap_or_default();
+            return Ok(vec![resolve(None, entry, &path, registry)?]);
         }
     }
     let path = dir.join(registry);
@@ -183,19 +120,6 @@ fn docker_certificates(mut files: Vec<PathBuf>) -> Option<Entry> {
         client: Some(Clients::Many(clients)),
         ..Entry::default()
     })
-}
-
-/// Go's way to write a time, as far as anybody uses it here: `500ms`, `5s`, `1m`.
-fn seconds(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
 }
 
 /// Whether a registry is on this machine: it is spoken to in plain HTTP.
@@ -255,6 +179,12 @@ enum Clients {
     Many(Vec<OneOrMany>),
 }
 
+impl Entry {
+    fn has_tls(&self) -> bool {
+        self.ca.is_some() || self.client.is_some() || self.skip_verify == Some(true)
+    }
+}
+
 impl OneOrMany {
     fn into_vec(self) -> Vec<String> {
         match self {
@@ -287,19 +217,19 @@ fn resolve(
     path: &Path,
     registry: &str,
 ) -> Result<Host, HostsError> {
-    let url = url.unwrap_or_else(|| upstream(registry));
+    // Where something is said of certificates, there is TLS, on this machine too.
+    let url = url.unwrap_or_else(|| match entry.has_tls() && is_loopback(registry) {
+        true => format!("https://{registry}"),
+        false => upstream(registry),
+    });
     let base = base(&url, entry.override_path == Some(true));
     let base = base.ok_or_else(|| HostsError::Address {
         path: path.to_owned(),
         url,
     })?;
-    let can = |what: &str| match &entry.capabilities {
-        Some(capabilities) => capabilities.iter().any(|capability| capability == what),
-        None => true,
-    };
-    let (resolves, serves, takes) = (can("resolve"), can("pull"), can("push"));
+    let (resolves, serves, takes) = capabilities(&entry, path)?;
     let dial_timeout = entry.dial_timeout.as_deref().map(|text| {
-        seconds(text).ok_or_else(|| HostsError::Duration {
+        parse_duration(text).map_err(|_| HostsError::Duration {
             path: path.to_owned(),
             text: text.to_owned(),
         })
@@ -325,6 +255,21 @@ fn resolve(
             })
             .collect(),
     })
+}
+
+/// Whether it may be asked for tags, for content, and be given some; nothing said is all of them.
+fn capabilities(entry: &Entry, path: &Path) -> Result<(bool, bool, bool), HostsError> {
+    let named = entry.capabilities.as_deref().unwrap_or_default();
+    let known = ["resolve", "pull", "push"];
+    if let Some(capability) = named.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(HostsError::Capability {
+            path: path.to_owned(),
+            capability: capability.clone(),
+        });
+    }
+    let [resolves, serves, takes] =
+        known.map(|one| named.is_empty() || named.iter().any(|name| name == one));
+    Ok((resolves, serves, takes))
 }
 
 /// The address that a registry is known to have by its name alone.
@@ -358,14 +303,11 @@ fn is_registry(base: &Url, registry: &str) -> bool {
     let Ok(own) = Url::parse(&upstream(registry)) else {
         return false;
     };
-    // Written out or not, the default port is the same place.
-    let place = |url: &Url| {
-        (
-            url.host_str().map(str::to_owned),
-            url.port_or_known_default(),
-        )
-    };
-    place(base) == place(&own)
+    // Written out or not, the default port is the same place; so is one without encryption, if the file
+    // says so.
+    let ports = |url: &Url| (url.port(), url.port_or_known_default());
+    let (ours, theirs) = (ports(&own), ports(base));
+    own.host_str() == base.host_str() && (ours.0 == theirs.0 || ours.1 == theirs.1)
 }
 
 fn identities(clients: Option<Clients>, path: &Path) -> Vec<(PathBuf, Option<PathBuf>)> {

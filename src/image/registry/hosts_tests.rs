@@ -1,6 +1,7 @@
 //! `hosts.toml`: what it says, and what is meant where it says nothing.
 
 use super::*;
+use crate::model::class::{Class, Explain};
 
 fn read(text: &str, registry: &str) -> Vec<Host> {
     parse(text, Path::new("/certs/x/hosts.toml"), registry).unwrap()
@@ -141,8 +142,36 @@ fn the_time_to_connect_is_gos_and_push_is_a_capability() {
     let hosts = read(text, "docker.io");
     assert_eq!(hosts[0].dial_timeout, Some(Duration::from_millis(1500)));
     assert!(hosts[0].takes && !hosts[0].serves && hosts[1].takes);
-    assert_eq!(seconds("200ms"), Some(Duration::from_millis(200)));
-    for bad in ["", "5", "s", "5h", "-1s", "1..2s"] {
-        assert_eq!(seconds(bad), None, "{bad}");
+    let path = Path::new("/certs/x/hosts.toml");
+    for bad in ["", "5", "s", "-1s", "1..2s"] {
+        let error = parse(&format!("dial_timeout = \"{bad}\""), path, "docker.io").unwrap_err();
+        assert!(matches!(error, HostsError::Duration { .. }), "{bad}");
     }
+    // None is all of them, as containerd has it, and one that nobody knows is refused.
+    let all = read("capabilities = []", "docker.io");
+    assert!(all[0].resolves && all[0].serves && all[0].takes);
+    let error = parse("capabilities = [\"reslove\"]", path, "docker.io").unwrap_err();
+    assert!(error.to_string().contains("reslove"), "{error}");
+    assert!(error.hint().unwrap().contains("resolve"));
+}
+
+#[test]
+fn a_server_in_the_clear_is_the_registry_itself_and_certificates_mean_tls() {
+    for (server, registry) in [
+        ("http://plain.example", "plain.example"),
+        ("http://plain.example:5000", "plain.example:5000"),
+        ("https://plain.example:443", "plain.example"),
+        ("http://plain.example:80", "plain.example:80"),
+    ] {
+        let hosts = read(&format!("server = \"{server}\""), registry);
+        assert_eq!(hosts[0].namespace, None, "{server}");
+    }
+    let hosts = read("server = \"http://plain.example:81\"", "plain.example");
+    assert_eq!(hosts[0].namespace.as_deref(), Some("plain.example"));
+    for line in ["ca = \"x.pem\"", "skip_verify = true", "client = \"x.pem\""] {
+        let hosts = read(line, "localhost:5443");
+        assert_eq!(bases(&hosts), ["https://localhost:5443/v2"], "{line}");
+    }
+    let hosts = read("skip_verify = false", "localhost:5443");
+    assert_eq!(bases(&hosts), ["http://localhost:5443/v2"]);
 }

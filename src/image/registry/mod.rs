@@ -5,11 +5,13 @@
 //! and credentials go to the host that they are for, never along with a redirect to another.
 
 pub mod auth;
+mod credential_file;
 pub mod credential_helper;
 pub mod credentials;
 pub mod error;
 mod exchange;
 pub mod hosts;
+pub mod hosts_error;
 mod patience;
 mod transport;
 mod upload;
@@ -23,7 +25,7 @@ use reqwest::header::{ACCEPT, CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
-use self::credentials::Credentials;
+use self::credentials::{Credentials, Keyring};
 use self::error::{Answer, FetchError};
 use self::exchange::Call;
 use self::hosts::Host;
@@ -38,6 +40,12 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.docker.distribution.manifest.v2+json, */*";
+
+/// Docker's first format, with signatures and without.
+const SCHEMA_1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    "application/vnd.docker.distribution.manifest.v1+json",
+];
 
 /// A manifest or an index as the registry sent it, its digest verified.
 #[derive(Debug, Clone)]
@@ -64,7 +72,9 @@ pub struct Endpoint<'a> {
     host: Host,
     repository: String,
     scopes: Vec<String>,
-    credentials: Credentials,
+    /// Who we are there; looked up when the host asks, if it is not known from the beginning.
+    credentials: OnceCell<Credentials>,
+    keyring: Keyring,
     http: OnceCell<Client>,
     authorization: RefCell<Option<HeaderValue>>,
     down: Cell<bool>,
@@ -75,19 +85,24 @@ pub struct Endpoint<'a> {
 
 /// The endpoints of an image, in the order to try them.
 ///
-/// Credentials go to the registry itself only, never to its mirrors.
+/// These credentials go to the registry itself only; a mirror gets its own, of the keyring's file.
 pub fn endpoints<'a>(
     reference: &Reference,
     hosts: Vec<Host>,
-    credentials: &Credentials,
+    (credentials, keyring): (&Credentials, &Keyring),
     access: &Access,
     progress: Progress<'a>,
 ) -> Vec<Endpoint<'a>> {
     let last = hosts.len().saturating_sub(1);
     let endpoint = |(number, host): (usize, Host)| Endpoint {
         credentials: match host.namespace {
-            None => credentials.clone(),
-            Some(_) => Credentials::Anonymous,
+            None => OnceCell::new_with(Some(credentials.clone())),
+            Some(_) => OnceCell::new(),
+        },
+        keyring: Keyring {
+            // What the command line gives is the registry's.
+            given: None,
+            file: keyring.file.clone(),
         },
         repository: reference.repository().to_owned(),
         scopes: scopes(&host, reference.repository(), access),
@@ -130,7 +145,8 @@ impl<'a> Endpoint<'a> {
             host,
             repository: String::new(),
             scopes: Vec::new(),
-            credentials,
+            credentials: OnceCell::new_with(Some(credentials)),
+            keyring: Keyring::default(),
             http: OnceCell::new(),
             authorization: RefCell::new(None),
             down: Cell::new(false),
@@ -197,6 +213,10 @@ impl<'a> Endpoint<'a> {
             true => wanted.to_owned(),
             false => text(&response, "docker-content-digest"),
         };
+        // Its digest leaves out the signatures that stand in it.
+        if SCHEMA_1.contains(&media_type.as_str()) {
+            return Err(FetchError::Schema1 { host: self.name() });
+        }
         let bytes = self.small(response).await?;
         let digest = digest::of(&bytes);
         if promised.starts_with("sha256:") && promised != digest {
@@ -243,9 +263,9 @@ impl<'a> Endpoint<'a> {
         let Some(begins) = begins else {
             return Err(FetchError::Range { host });
         };
-        let broken = move |source| FetchError::Broken {
+        let broken = move |source: reqwest::Error| FetchError::Broken {
             host: host.clone(),
-            source,
+            source: source.without_url(),
         };
         Ok((response.bytes_stream().map_err(broken), begins))
     }
@@ -269,7 +289,7 @@ impl<'a> Endpoint<'a> {
                 Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
                 Ok(None) => return Ok(bytes.into()),
                 Err(source) => {
-                    let host = host();
+                    let (host, source) = (host(), source.without_url());
                     return Err(FetchError::Broken { host, source });
                 }
             }

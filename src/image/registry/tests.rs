@@ -60,7 +60,14 @@ fn loopback(port: u16) -> Endpoint<'static> {
     let reference = Reference::parse(&format!("127.0.0.1:{port}/a/b:1")).unwrap();
     let hosts = hosts(Path::new("/nonexistent"), reference.registry()).unwrap();
     let nobody = Credentials::Anonymous;
-    endpoints(&reference, hosts, &nobody, &Access::Pull, &|_| {}).remove(0)
+    endpoints(
+        &reference,
+        hosts,
+        (&nobody, &Keyring::default()),
+        &Access::Pull,
+        &|_| {},
+    )
+    .remove(0)
 }
 
 #[tokio::test]
@@ -120,9 +127,10 @@ async fn a_mirror_gets_namespace_path_and_headers_and_no_credentials() {
         let hosts = hosts(&dir, "docker.io").unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
         let own = Credentials::password("me", "secret");
-        let all = endpoints(&reference, hosts, &own, &Access::Pull, &|_| {});
-        assert_eq!(all[0].credentials, Credentials::Anonymous);
-        assert_eq!(all[1].credentials, own);
+        let who = (&own, &Keyring::default());
+        let all = endpoints(&reference, hosts, who, &Access::Pull, &|_| {});
+        assert_eq!(all[0].credentials.get(), None);
+        assert_eq!(all[1].credentials.get(), Some(&own));
         assert_eq!(all[0].scopes, ["repository:proxy/library/alpine:pull"]);
         assert_eq!(all[1].scopes, ["repository:library/alpine:pull"]);
         all[0].manifest("3.14").await.unwrap()
@@ -163,7 +171,7 @@ async fn user_and_password_go_where_they_are_asked_for() {
     let ok = answer("200 OK", &[], "{}");
     let (_, requests) = with_server(&[no, ok], async |port| {
         let mut endpoint = loopback(port);
-        endpoint.credentials = Credentials::password("me", "secret");
+        endpoint.credentials = Credentials::password("me", "secret").into();
         endpoint.manifest("1").await.unwrap()
     })
     .await;
