@@ -55,6 +55,7 @@ pub struct Args {
 
 /// Detach a network from a container
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun network disconnect lan web")]
 pub struct DisconnectArgs {
     /// The network's name
     #[arg(value_name = "NETWORK")]
