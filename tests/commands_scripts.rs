@@ -29,6 +29,9 @@ fn results_are_data() {
     let address = shown["IPAddress"].as_str().unwrap();
     assert!(address.starts_with("10.10."), "{shown}");
     assert_eq!(shown["Networks"]["mynet"]["IPAddress"], address);
+    let mac = &shown["Networks"]["mynet"]["MacAddress"];
+    assert_eq!(&shown["MacAddress"], mac);
+    assert_eq!(mac.as_str().unwrap().len(), 17, "{shown}");
     assert!(
         shown["Timings"]
             .as_array()
@@ -49,6 +52,17 @@ fn results_are_data() {
     ];
     assert_eq!(host.netrun(&template).ok().text(), "t");
     host.netrun(&["rm", "-f", "t"]).ok();
+    let wrong = [
+        "run",
+        "-d",
+        "--format",
+        "{{.Nothing}}",
+        ALPINE,
+        "sleep",
+        "9",
+    ];
+    host.netrun(&wrong).fails(125, &["Nothing", "IPAddress"]);
+    assert_eq!(host.netrun(&["ps", "-aq"]).ok().text(), "");
     host.netrun(&["run", "--format", "{{.ID}}", ALPINE, "true"])
         .fails(125, &["--detach"]);
     host.finish();

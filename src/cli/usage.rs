@@ -96,6 +96,10 @@ fn advice(error: &clap::Error) -> String {
     let tips: Vec<&str> = (text.lines())
         .filter_map(|line| line.trim().strip_prefix("tip: "))
         .collect();
+    let source = std::error::Error::source(error);
+    if source.is_some_and(|source| source.is::<std::num::ParseIntError>()) {
+        return "write a whole number".to_owned();
+    }
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
     match usage {
         _ if !tips.is_empty() => tips.join("; "),

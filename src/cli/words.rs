@@ -351,12 +351,13 @@ fn finish(
     }
     // One that may go without stands in the same word.
     let apart = value.is_none() && !arg.is_require_equals_set();
-    let next = next.filter(|_| apart);
+    let next = next.filter(|_| apart).map(String::as_str);
     let width = if apart { 2 } else { 1 };
     let mut words = vec![option];
-    match value {
+    // As with docker it is the value whatever it begins with; clap would take it for an option.
+    match value.or(next.filter(|next| next.starts_with('-'))) {
         Some(value) => words[0] += &format!("={value}"),
-        None => words.extend(next.cloned()),
+        None => words.extend(next.map(str::to_owned)),
     }
     let id = arg.get_id().clone();
     options.push(Given { id, words });

@@ -85,6 +85,7 @@ fn row(listed: &Listed, now: Timestamp, whole: bool) -> Row {
         "Ports": ports.join(", "),
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
+        "LocalVolumes": record.mounts.iter().filter(|mount| mount.volume.is_some()).count().to_string(),
         "Size": size.map_or("0B".to_owned(), |size| {
             format!("{} (virtual {})", decimal(size.own), decimal(size.whole))
         }),
