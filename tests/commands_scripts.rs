@@ -29,6 +29,9 @@ fn results_are_data() {
     let address = shown["IPAddress"].as_str().unwrap();
     assert!(address.starts_with("10.10."), "{shown}");
     assert_eq!(shown["Networks"]["mynet"]["IPAddress"], address);
+    let mac = &shown["Networks"]["mynet"]["MacAddress"];
+    assert_eq!(&shown["MacAddress"], mac);
+    assert_eq!(mac.as_str().unwrap().len(), 17, "{shown}");
     assert!(
         shown["Timings"]
             .as_array()
@@ -49,6 +52,17 @@ fn results_are_data() {
     ];
     assert_eq!(host.netrun(&template).ok().text(), "t");
     host.netrun(&["rm", "-f", "t"]).ok();
+    let wrong = [
+        "run",
+        "-d",
+        "--format",
+        "{{.Nothing}}",
+        ALPINE,
+        "sleep",
+        "9",
+    ];
+    host.netrun(&wrong).fails(125, &["Nothing", "IPAddress"]);
+    assert_eq!(host.netrun(&["ps", "-aq"]).ok().text(), "");
     host.netrun(&["run", "--format", "{{.ID}}", ALPINE, "true"])
         .fails(125, &["--detach"]);
     host.finish();
@@ -74,16 +88,14 @@ fn shells_are_told_what_may_follow() {
     assert_eq!(complete(&["cp", "we"]), ["web-1:"]);
     assert!(complete(&["run", "--vol"]).contains(&"--volumes-from".to_owned()));
     assert!(complete(&["run", "alpine", "--"]).is_empty());
-    // bash itself, with the script that it is given.
-    let line = "netrun completion bash >/tmp/c; . /tmp/c
-        COMP_WORDS=(netrun rm we) COMP_CWORD=2; _netrun; echo ${COMPREPLY[@]}";
+    assert_eq!(complete(&["run", "-v", "da"]), ["data:"]);
+    assert_eq!(complete(&["run", "--net=my"]), ["--net=mynet"]);
+    let pid = complete(&["run", "--pid", "container:"]);
+    assert_eq!(pid, ["container:web-1"]);
+    assert_eq!(complete(&["container", "rm", "we"]), ["web-1"]);
+    assert!(complete(&["container", "re"]).contains(&"restart".to_owned()));
+    assert!(complete(&["volume", "create", ""]).is_empty());
     host.announce("* /tmp/*");
-    let bash = host.cmd("bash").args(&["-c", line]).run().ok();
-    assert_eq!(bash.text(), "web-1");
-    for shell in ["zsh", "fish"] {
-        let script = host.netrun(&["completion", shell]).ok();
-        assert!(script.stdout.contains("netrun complete") || script.stdout.contains("complete --"));
-    }
     host.sh(
         "mkdir /tmp/man; netrun generate man /tmp/man; grep -q 'volumes.*from' /tmp/man/netrun-run.1",
     )
@@ -113,5 +125,65 @@ fn dockers_name_and_dockers_lines() {
     docker("docker container rm -fv web").ok();
     docker("docker system prune -f").ok();
     assert!(docker("docker --version").ok().text().starts_with("netrun"));
+    host.finish();
+}
+
+/// What is typed in each shell before a Tab, and the line that it becomes.
+const COMPLETED: [(&str, &str); 9] = [
+    ("netrun rm we", "netrun rm web-1"),
+    ("netrun exec -it we", "netrun exec -it web-1"),
+    ("netrun run --net=my", "netrun run --net=mynet"),
+    ("netrun run --rm --net my", "netrun run --rm --net mynet"),
+    ("netrun volume rm da", "netrun volume rm data"),
+    ("netrun rmi alpine:3", "netrun rmi alpine:3.14"),
+    ("netrun run -it alp", "netrun run -it alpine:3.14"),
+    ("netrun cp we", "netrun cp web-1:"),
+    ("docker rm we", "docker rm web-1"),
+];
+
+/// The shells themselves, on a terminal, with the scripts that they are given.
+#[test]
+fn shells_complete_names() {
+    let host = FakeHost::new();
+    host.mynet();
+    for made in ["* /tmp/*", "* /root/*"] {
+        host.announce(made);
+    }
+    host.sh("mkdir /tmp/bin; ln -s $(command -v netrun) /tmp/bin/docker")
+        .ok();
+    let create = ["create", "--name", "web-1", "-v", "data:/d", ALPINE, "true"];
+    host.netrun(&create).ok();
+    for shell in ["bash", "zsh", "fish"] {
+        let there = host.sh(&format!("command -v {shell}"));
+        assert_eq!(there.code, 0, "apt-get install -y {shell}");
+    }
+    let zsh = "autoload -U compinit; compinit -D";
+    for (shell, options, first) in [
+        ("bash", ["--norc", "-i"], "true"),
+        ("zsh", ["-f", "-i"], zsh),
+    ] {
+        let mut terminal = host.cmd(shell).args(&options).terminal();
+        let load = format!("PATH=/tmp/bin:$PATH; {first}; . <(netrun completion {shell})");
+        terminal.send(&format!("{load}; echo is-$((1 + 1))-there\r"));
+        terminal.expect("is-2-there");
+        for (typed, becomes) in COMPLETED {
+            // Tab, to the beginning of the line, and see what there is.
+            terminal.send(&format!("{typed}\t\x01echo it is \r"));
+            terminal.expect(&format!("it is {becomes}\r\n"));
+        }
+        terminal.send("exit\r");
+        terminal.wait();
+    }
+    for (typed, becomes) in COMPLETED {
+        let last = becomes.rsplit(' ').next();
+        let load = "set PATH /tmp/bin $PATH; netrun completion fish | source";
+        let script = format!("{load}; complete -C '{typed}'");
+        let fish = ["--no-config", "-c", &script];
+        let fish = host.cmd("fish").args(&fish).run().ok();
+        let mut words = fish.stdout.lines().map(|line| line.split('\t').next());
+        assert!(words.any(|word| word == last), "{typed}: {fish}");
+    }
+    host.netrun(&["rm", "web-1"]).ok();
+    host.netrun(&["volume", "rm", "data"]).ok();
     host.finish();
 }

@@ -18,8 +18,13 @@ use crate::host::{FakeHost, Output};
 /// How long a job may take on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
 
-/// How often each job is cancelled.
-const TIMES: u32 = 5;
+/// How often each job is cancelled: ten times for both together, or for each.
+fn times() -> u32 {
+    match std::env::var_os("NETRUN_TEST_LONG") {
+        Some(_) => 10,
+        None => 5,
+    }
+}
 
 /// A job that ran, or was told to stop: the script's name, and what it is told.
 struct Job<'h> {
@@ -140,7 +145,7 @@ fn cancelled_again_and_again(script: &'static str) {
     println!("NETRUN_TEST_SEED={seed}");
     let whole = job.run("whole").ok().took;
     prune_volumes(&host);
-    for turn in 0..TIMES {
+    for turn in 0..times() {
         let moment = whole.mul_f64(random(seed, turn));
         let grace = Duration::from_millis(500).mul_f64(random(seed, 1000 + turn));
         println!("{turn}: TERM after {moment:?} of {whole:?}, KILL after {grace:?} more");

@@ -78,6 +78,12 @@ const LISTS: &[Row] = &[
     ("docker ps -qf health=none", 0, "=old"),
     ("docker ps -qf health=well", 125, "healthy"),
     ("docker ps -qf ancestor=nginx:1", 0, "=new"),
+    (
+        "docker ps -qf ancestor=$(docker images -q nginx:1) -f name=new",
+        0,
+        "=new",
+    ),
+    ("docker ps -qf ancestor=0123456789ab", 0, "="),
     ("docker ps -qf id=ol", 0, "=old"),
     (
         "docker ps -s --format '{{.Size}}' -f name=old",
@@ -85,6 +91,28 @@ const LISTS: &[Row] = &[
         "(virtual ",
     ),
     ("docker ps -as --no-trunc", 0, "SIZE"),
+    // Scripts count the columns of docker's tables.
+    (
+        "docker ps | head -1 | tr -s ' '",
+        0,
+        "=CONTAINER ID IMAGE COMMAND CREATED STATUS PORTS NAMES",
+    ),
+    (
+        "docker ps -f name=old | awk 'NR > 1 { print $1, $NF }'",
+        0,
+        "=old old",
+    ),
+    (
+        "docker network ls | awk '$2 == \"lan\" { print $1, $3, $4 }'",
+        0,
+        "=lan bridge local",
+    ),
+    (
+        "docker stats --no-stream | head -1 | tr -s ' '",
+        0,
+        "=CONTAINER ID NAME CPU % MEM USAGE / LIMIT MEM % NET I/O BLOCK I/O PIDS",
+    ),
+    ("netrun ps | head -1 | cut -c1-5", 0, "=NAMES"),
     // networks and volumes
     ("docker network ls -qf name=^la", 0, "=lan"),
     ("docker network ls -qf name=an$ -f name=none", 0, "=lan"),
@@ -236,9 +264,9 @@ const INSPECTED: &[Row] = &[
         "=1.52/1.52",
     ),
     (
-        "docker info -f '{{.Swarm.LocalNodeState}} {{.CgroupDriver}} {{gt .NCPU 0}}'",
+        "docker info -f '{{.Swarm.LocalNodeState}} {{.CgroupDriver}} {{gt .NCPU 0}} {{gt .MemTotal 0}} {{.LoggingDriver}}'",
         0,
-        "=inactive cgroupfs true",
+        "=inactive cgroupfs true true local",
     ),
     (
         "docker system info --format '{{.Name}}' | grep -cx $(hostname)",
@@ -247,6 +275,41 @@ const INSPECTED: &[Row] = &[
     ),
     ("docker port web 80/tcp", 0, "=0.0.0.0:8080"),
     ("docker port web 82", 1, "82/tcp"),
+    // What was asked for, word for word.
+    (
+        "docker create --name asked --cap-add net_admin --cap-drop CHOWN --security-opt seccomp:unconfined \
+         --security-opt systempaths=unconfined --device /dev/full:/dev/brim:r --device-cgroup-rule 'c 188:*  rwm' \
+         --ulimit nofile=100:200 --ulimit core=-1 --cgroup-parent /jobs --volumes-from web:ro --cidfile /tmp/cid \
+         --entrypoint /bin/echo alpine:3.14 one two",
+        0,
+        "=asked",
+    ),
+    (
+        "docker inspect -f '{{.HostConfig.CapAdd}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Privileged}}' asked",
+        0,
+        "=[CAP_NET_ADMIN] [CAP_CHOWN] [seccomp=unconfined systempaths=unconfined] false",
+    ),
+    (
+        "docker inspect -f '{{json .HostConfig.Devices}}{{.HostConfig.DeviceCgroupRules}}{{.HostConfig.VolumesFrom}}' asked",
+        0,
+        "=[{\"PathOnHost\":\"/dev/full\",\"PathInContainer\":\"/dev/brim\",\"CgroupPermissions\":\"r\"}][c 188:* rwm][web:ro]",
+    ),
+    (
+        "docker inspect -f '{{json .HostConfig.Ulimits}}{{.HostConfig.CgroupParent}}{{.HostConfig.ContainerIDFile}}' asked",
+        0,
+        "=[{\"Name\":\"nofile\",\"Soft\":100,\"Hard\":200},{\"Name\":\"core\",\"Soft\":-1,\"Hard\":-1}]/jobs/tmp/cid",
+    ),
+    (
+        "docker inspect -f '{{.Config.Entrypoint}}{{.Config.Cmd}}{{.Path}}{{.Args}}' asked",
+        0,
+        "=[/bin/echo][one two]/bin/echo[one two]",
+    ),
+    (
+        "docker inspect -f '{{json .HostConfig.CapAdd}}{{json .Config.Entrypoint}}{{json .HostConfig.Devices}}' web",
+        0,
+        "=nullnull[]",
+    ),
+    ("docker rm asked", 0, "=asked"),
     (
         "docker rm -fv web; docker network rm lan; docker volume rm data",
         0,
@@ -313,6 +376,22 @@ const OPTIONS: &[Row] = &[
         125,
         "nonsense",
     ),
+    // What the kernel killed for lack of memory is known as such.
+    (
+        "docker run --name oom -m 16m --memory-swap 16m alpine:3.14 tail /dev/zero",
+        137,
+        "",
+    ),
+    (
+        "docker inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' oom; docker rm oom",
+        0,
+        "=true 137\noom",
+    ),
+    (
+        "docker run --name well -m 16m alpine:3.14 true; docker inspect -f '{{.State.OOMKilled}}' well; docker rm well",
+        0,
+        "=false\nwell",
+    ),
     // After the image everything is the command's.
     (
         "docker run --rm alpine:3.14 echo -d --name x -v y",
@@ -336,7 +415,7 @@ const OPTIONS: &[Row] = &[
         "=",
     ),
     (
-        "docker run --rm --quiet --workdir /srv alpine:3.14 pwd",
+        "docker run --rm --runtime runc --quiet --workdir /srv alpine:3.14 pwd",
         0,
         "=/srv",
     ),
@@ -344,6 +423,22 @@ const OPTIONS: &[Row] = &[
         "docker run --rm --sig-proxy=false alpine:3.14 echo on",
         0,
         "=on",
+    ),
+    // docker refuses what no host of this size gives, and takes zero for no limit.
+    (
+        "docker run --rm --cpus 10000 alpine:3.14 true",
+        125,
+        "more than this host has",
+    ),
+    (
+        "docker run --rm --cpus 0 -m 0 --memory-reservation 0 --health-cmd '' --timeout 0 alpine:3.14 echo on",
+        0,
+        "=on",
+    ),
+    (
+        "docker run --rm --timeout -1s alpine:3.14 true",
+        125,
+        "\"-1s\" is no duration",
     ),
     ("docker run --frob alpine:3.14", 125, "--frob"),
     ("docker rm -f db p t c", 0, "db"),
@@ -438,7 +533,18 @@ const SEVERAL: &[Row] = &[
         "=a\nb",
     ),
     ("docker pause a none b 2>/dev/null", 1, "=a\nb"),
+    ("docker exec a true", 1, "is paused"),
     ("docker unpause a none b 2>/dev/null", 1, "=a\nb"),
+    ("docker exec none true", 1, "\"none\""),
+    ("docker exec a none", 127, "none"),
+    ("netrun exec none true", 125, "\"none\""),
+    ("docker update -c 512 --cpus 0 a", 0, "=a"),
+    (
+        "docker exec a sh -c 'touch /made; rm /etc/motd' && docker diff a",
+        0,
+        "=C /etc\nD /etc/motd\nA /made",
+    ),
+    ("docker diff b", 0, "="),
     ("docker restart -t 0 a none b 2>/dev/null", 1, "=a\nb"),
     (
         "docker update --memory 64m a none b 2>/dev/null",
@@ -449,6 +555,11 @@ const SEVERAL: &[Row] = &[
     ("docker wait a none b", 1, "\"none\""),
     ("docker wait a none b 2>/dev/null", 1, "=137\n137"),
     ("docker wait a b", 0, "=137\n137"),
+    (
+        "docker create --name new alpine:3.14 true; docker wait new; docker rm new",
+        0,
+        "=new\n0\nnew",
+    ),
     ("netrun wait a", 137, "=137"),
     ("docker start a none b 2>/dev/null", 1, "=a\nb"),
     ("docker stop -t 0 a none b 2>/dev/null", 1, "=a\nb"),
@@ -564,7 +675,30 @@ const POLICIES: &[Row] = &[
         0,
         "=loop",
     ),
-    ("docker ps -a --format '{{.State}}'", 0, "=exited"),
+    // It may have been on its way up, to end once more.
+    (
+        "docker wait loop; docker ps -a --format '{{.State}}'",
+        0,
+        "=1\nexited",
+    ),
+    // As with docker, a kill ends the waiting, too.
+    (
+        "docker update --restart always loop && docker start loop && \
+         until docker ps -q --filter status=restarting | grep -q loop; do sleep 0.05; done; sleep 0.3",
+        0,
+        "loop",
+    ),
+    (
+        "docker kill loop; docker ps -a --format '{{.State}}'",
+        0,
+        "=loop\nexited",
+    ),
+    (
+        "docker start loop && sleep 0.4 && docker kill loop && docker ps -a --format '{{.State}}'",
+        0,
+        "=loop\nloop\nexited",
+    ),
+    ("docker wait loop; docker kill loop", 1, "not running"),
     ("sleep 2; docker ps -aq --filter status=exited", 0, "=loop"),
     // One that does not run, and one that does.
     ("docker update --restart on-failure:3 loop", 0, "=loop"),

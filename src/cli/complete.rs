@@ -8,6 +8,7 @@ use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory};
 
+use super::docker;
 use super::grammar::Cli;
 use crate::commands::context::Context;
 use crate::engine::paths::STATE;
@@ -39,13 +40,11 @@ pub async fn complete(context: &Context<'_>, words: &[String]) -> String {
         [before @ .., last] => (last.as_str(), before),
         [] => ("", words),
     };
-    let place = find(&root, before);
+    let (place, head, unfinished) = within_a_word(find(&root, before), &root, unfinished);
     let mut proposals = match &place {
         Place::Value(arg) => values(context, arg).await,
-        Place::Word(command, position) if unfinished.starts_with('-') => {
-            let _ = position;
-            options(command, &root)
-        }
+        Place::Word(command, _) if unfinished.starts_with('-') => options(command, &root),
+        Place::Word(command, _) if command.has_subcommands() => verbs(command, &root),
         Place::Word(command, position) => words_of(context, command, *position).await,
         Place::Foreign => Vec::new(),
     };
@@ -54,8 +53,25 @@ pub async fn complete(context: &Context<'_>, words: &[String]) -> String {
     proposals.dedup();
     let lines = proposals
         .into_iter()
-        .map(|(word, about)| format!("{word}\t{about}\n"));
+        .map(|(word, about)| format!("{head}{word}\t{about}\n"));
     lines.collect()
+}
+
+/// Where the end of an unfinished word stands, what is before it, and the end: of `--net=my` the
+/// option's value is unfinished.
+fn within_a_word<'a, 'w>(
+    place: Place<'a>,
+    root: &'a Command,
+    word: &'w str,
+) -> (Place<'a>, &'w str, &'w str) {
+    if let (Place::Word(command, _), Some(at)) = (&place, word.find('='))
+        && word.starts_with("--")
+        && let Some(arg) = option(command, word).or_else(|| option(root, word))
+    {
+        let (head, value) = word.split_at(at + 1);
+        return (Place::Value(arg), head, value);
+    }
+    (place, "", word)
 }
 
 /// Where the unfinished word stands.
@@ -84,7 +100,7 @@ fn find<'a>(root: &'a Command, before: &[String]) -> Place<'a> {
             {
                 return Place::Value(arg);
             }
-        } else if let Some(verb) = command.find_subcommand(word) {
+        } else if let Some(verb) = verb_of(root, command, word) {
             command = verb;
         } else {
             position += 1;
@@ -97,6 +113,18 @@ fn find<'a>(root: &'a Command, before: &[String]) -> Place<'a> {
         true => Place::Foreign,
         false => Place::Word(command, position),
     }
+}
+
+/// The verb that a word is, also docker's way: `container rm`.
+fn verb_of<'a>(root: &'a Command, command: &'a Command, word: &str) -> Option<&'a Command> {
+    let nouns = || {
+        let mut verbs = docker::verbs_of(command.get_name());
+        let (_, same) = verbs.find(|(verb, _)| *verb == word)?;
+        root.find_subcommand(same)
+    };
+    let group = command.has_subcommands();
+    let own = command.find_subcommand(word);
+    own.or_else(|| group.then(nouns).flatten())
 }
 
 /// The option that a word is; of several letters the last one.
@@ -125,15 +153,26 @@ fn about(arg: &Arg) -> String {
     arg.get_help().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The verbs that may stand there, or the names that the argument takes.
+/// The verbs that may stand there.
+fn verbs(command: &Command, root: &Command) -> Vec<Proposal> {
+    let about = |verb: &Command| verb.get_about().map(ToString::to_string);
+    let own = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let own = own.map(|verb| (verb.get_name().to_owned(), about(verb).unwrap_or_default()));
+    let dockers = docker::verbs_of(command.get_name()).filter_map(|(verb, same)| {
+        let own = command.find_subcommand(verb).is_some();
+        let same = root.find_subcommand(same).filter(|_| !own)?;
+        Some((verb.to_owned(), about(same).unwrap_or_default()))
+    });
+    own.chain(dockers).collect()
+}
+
+/// The names that the argument takes.
 async fn words_of(context: &Context<'_>, command: &Command, position: usize) -> Vec<Proposal> {
-    if command.has_subcommands() {
-        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
-        let proposal = |verb: &Command| {
-            let about = verb.get_about().map(ToString::to_string);
-            (verb.get_name().to_owned(), about.unwrap_or_default())
-        };
-        return verbs.map(proposal).collect();
+    // What is to be made has no name yet.
+    if command.get_name() == "create"
+        && !command.get_positionals().any(Arg::is_trailing_var_arg_set)
+    {
+        return Vec::new();
     }
     let positionals: Vec<&Arg> = command.get_positionals().collect();
     match positionals.get(position).or(positionals.last()) {
@@ -159,10 +198,10 @@ async fn values(context: &Context<'_>, arg: &Arg) -> Vec<Proposal> {
         Some("IMAGE") => images(context).await,
         Some("VOLUME") => volumes(context),
         Some("SOURCE" | "DESTINATION") if arg.is_positional() => {
-            let mut sides = containers(context);
-            sides.iter_mut().for_each(|(name, _)| name.push(':'));
-            sides
+            followed_by_colon(containers(context))
         }
+        Some("SOURCE") => followed_by_colon(volumes(context)),
+        Some("MODE") => modes(context, arg),
         Some("NETWORK") => networks(context),
         Some("SCOPE") => scopes(context).await,
         Some("NAME") if arg.get_long().is_none() => {
@@ -179,6 +218,33 @@ fn proposals(names: impl IntoIterator<Item = String>, kind: &str) -> Vec<Proposa
         .into_iter()
         .map(|name| (name, kind.to_owned()))
         .collect()
+}
+
+/// What a path follows.
+fn followed_by_colon(mut names: Vec<Proposal>) -> Vec<Proposal> {
+    names.iter_mut().for_each(|(name, _)| name.push(':'));
+    names
+}
+
+/// Whose namespace it can be.
+fn modes(context: &Context<'_>, arg: &Arg) -> Vec<Proposal> {
+    let known: &[&str] = match arg.get_long() {
+        Some("ipc") => &["host", "none", "private", "shareable"],
+        _ => &["host", "private"],
+    };
+    let mut all = proposals(known.iter().map(|&mode| mode.to_owned()), "mode");
+    if matches!(arg.get_long(), Some("pid" | "ipc")) {
+        all.extend(of_containers(context));
+    }
+    all
+}
+
+/// `container:NAME` of each container.
+fn of_containers(context: &Context<'_>) -> Vec<Proposal> {
+    let mut all = containers(context);
+    all.iter_mut()
+        .for_each(|(name, _)| name.insert_str(0, "container:"));
+    all
 }
 
 /// Each container has a directory: containerd need not be asked.
@@ -228,7 +294,9 @@ fn networks(context: &Context<'_>) -> Vec<Proposal> {
         Some(json["name"].as_str()?.to_owned())
     });
     let usual = ["none", "host"].map(str::to_owned);
-    proposals(names.chain(usual), "network")
+    let mut all = proposals(names.chain(usual), "network");
+    all.extend(of_containers(context));
+    all
 }
 
 #[cfg(test)]
@@ -260,8 +328,29 @@ mod tests {
             ("volume rm", "rm 0"),
             ("-n ci ps", "ps 0"),
             ("run -- alpine", "foreign"),
+            ("container", "container 0"),
+            ("container rm web", "rm 1"),
+            ("container ls", "ps 0"),
+            ("image ls", "ls 0"),
+            ("image history", "history 0"),
         ] {
             assert_eq!(place(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_may_stand_in_the_options_own_word() {
+        let mut root = Cli::command();
+        root.build();
+        let before = ["run".to_owned()];
+        for (word, head, value) in [
+            ("--net=my", "--net=", "my"),
+            ("--pid=container:w", "--pid=", "container:w"),
+            ("--frob=x", "", "--frob=x"),
+            ("web=x", "", "web=x"),
+        ] {
+            let (_, found, rest) = within_a_word(find(&root, &before), &root, word);
+            assert_eq!((found, rest), (head, value), "{word}");
         }
     }
 }

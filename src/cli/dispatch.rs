@@ -175,7 +175,14 @@ async fn run_and_show(
         run::Outcome::Detached { id, steps } => {
             if let Some(format) = format {
                 let started = env_out::started(context, &id, steps).await?;
-                let document = show::started::show(&started, format)?;
+                let document = match show::started::show(&started, format) {
+                    Ok(document) => document,
+                    Err(error) => {
+                        // A run that fails leaves nothing.
+                        run::undo(context, &id).await?;
+                        return Err(error.into());
+                    }
+                };
                 output::results(document.as_bytes())?;
                 return Ok(0);
             }
@@ -264,8 +271,8 @@ fn show_gc(swept: crate::engine::recover::Swept, style: Style) -> Result<u8, Fai
 /// Whether our own terminal is to become the process's.
 fn wants_terminal(verb: &Verb) -> bool {
     match verb {
-        Verb::Run(args) => args.container.tty && !args.detach,
-        Verb::Exec(args) => args.tty && !args.detach,
+        Verb::Run(args) => args.container.tty && !args.detach && args.gives_stdin(),
+        Verb::Exec(args) => args.tty && !args.detach && args.interactive,
         _ => false,
     }
 }

@@ -163,18 +163,24 @@ pub fn without_noun<'w>(root: &Command, words: &'w [String]) -> Cow<'w, [String]
     if ours.is_some_and(|ours| ours.find_subcommand(verb).is_some()) {
         return Cow::Borrowed(words);
     }
-    let other = NOUNS.iter().find(|(n, v, _)| n == noun && v == verb);
-    if let Some((_, _, same)) = other {
-        let mut words = vec![(*same).to_owned()];
-        words.extend_from_slice(rest);
-        return Cow::Owned(words);
+    let mut same = verbs_of(noun).filter(|(known, _)| known == verb);
+    match same.next() {
+        Some((_, same)) => {
+            let mut words = vec![same.to_owned()];
+            words.extend_from_slice(rest);
+            Cow::Owned(words)
+        }
+        None => Cow::Borrowed(words),
     }
-    let mut lists = SAME.iter().filter(|(known, _)| known == noun);
-    let same = lists.any(|(_, verbs)| verbs.split_whitespace().any(|known| known == verb));
-    match same {
-        true => Cow::Borrowed(&words[1..]),
-        false => Cow::Borrowed(words),
-    }
+}
+
+/// What may be done to an object after docker's fashion (`container ls`), and the verb that does it.
+pub fn verbs_of(noun: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let other = NOUNS.iter().filter(move |(known, ..)| *known == noun);
+    let same = SAME.iter().filter(move |(known, _)| *known == noun);
+    let same = same.flat_map(|(_, verbs)| verbs.split_whitespace());
+    let other = other.map(|(_, verb, same)| (*verb, *same));
+    other.chain(same.map(|verb| (verb, verb)))
 }
 
 /// Whether the program, the first of these words, was called by docker's name (a link).

@@ -9,6 +9,8 @@ use crate::model::class::Class;
 pub enum Family {
     /// It gives the status of a process: `run`, `exec`, `wait`, and what attaches to one.
     Process,
+    /// As `Process`, where docker knows no code of its own for a failure: `exec`.
+    Exec,
     /// It stands in for cnitool: 0 and 1, whatever went wrong.
     Cnitool,
     /// It acts on objects: all others.
@@ -40,10 +42,10 @@ pub fn code(family: Family, class: Class) -> u8 {
         (Family::Cnitool, _) => 1,
         (_, Class::Unsupported) => NOT_SUPPORTED,
         (_, Class::Interrupted(signal)) => 128 + signal,
-        (Family::Process, Class::Timeout) => 124,
-        (Family::Process, Class::CommandNotExecutable) => 126,
-        (Family::Process, Class::CommandNotFound) => 127,
-        (Family::Process, _) => 125,
+        (Family::Process | Family::Exec, Class::Timeout) => 124,
+        (Family::Process | Family::Exec, Class::CommandNotExecutable) => 126,
+        (Family::Process | Family::Exec, Class::CommandNotFound) => 127,
+        (Family::Process | Family::Exec, _) => 125,
         (Family::Object, Class::InvalidInput) => 2,
         (Family::Object, Class::NotFound) => 3,
         (Family::Object, Class::AlreadyExists | Class::WrongState) => 4,
@@ -66,6 +68,7 @@ pub fn dockers(family: Family, code: u8, parsed: bool) -> u8 {
     match (family, code) {
         (Family::Object, 2..=6) if parsed => 1,
         (Family::Object, 2) => 125,
+        (Family::Exec, 125) if parsed => 1,
         (_, code) => code,
     }
 }
@@ -80,6 +83,9 @@ mod tests {
             assert_eq!(dockers(Family::Object, code, true), 1);
             assert_eq!(dockers(Family::Process, code, true), code);
         }
+        assert_eq!(dockers(Family::Exec, 125, true), 1);
+        assert_eq!(dockers(Family::Exec, 125, false), 125);
+        assert_eq!(dockers(Family::Exec, 127, true), 127);
         assert_eq!(dockers(Family::Object, 2, false), 125);
         assert_eq!(dockers(Family::Object, 0, true), 0);
         assert_eq!(dockers(Family::Object, 125, true), 125);

@@ -122,48 +122,72 @@ pub fn completion(shell: Shell) -> String {
 
 const BASH: &str = r#"# netrun's completions for bash; also for docker, where that is a link to netrun.
 _netrun() {
-    local word=${COMP_WORDS[COMP_CWORD]} line
+    local rest=${COMP_LINE:0:COMP_POINT} word line i head
+    local -a words=()
+    # bash parts words at colons and equal signs; what nothing stands between is one word.
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ $i == 0 || $rest == [[:space:]]* ]]; then
+            words+=("")
+        fi
+        rest=${rest#"${rest%%[![:space:]]*}"}
+        [[ $rest == "$word"* ]] || word=$rest
+        rest=${rest#"$word"}
+        words[-1]+=$word
+    done
     COMPREPLY=()
     while IFS=$'\t' read -r line _; do
         COMPREPLY+=("$line")
-    done < <("${COMP_WORDS[0]}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    done < <("${words[0]}" complete -- "${words[@]:1}" 2>/dev/null)
     if [[ ${#COMPREPLY[@]} == 0 ]]; then
         compopt -o filenames -o default
+        return
     fi
-    # bash parts words at colons, and wants only what stands behind the last one.
-    if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
-        COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}")
-    fi
+    [[ ${COMPREPLY[0]} != *: ]] || compopt -o nospace
+    # It wants only what stands behind the last of them.
+    head=${words[-1]}
+    while [[ -n $head && ! (${head: -1} == [:=] && $COMP_WORDBREAKS == *"${head: -1}"*) ]]; do
+        head=${head%?}
+    done
+    COMPREPLY=("${COMPREPLY[@]#"$head"}")
 }
 complete -F _netrun netrun
+[[ $(readlink -f "$(type -P docker)") != */netrun ]] || complete -F _netrun docker
 "#;
 
 const ZSH: &str = r#"#compdef netrun
-# netrun's completions for zsh.
+# netrun's completions for zsh; also for docker, where that is a link to netrun.
 _netrun() {
-    local -a found
-    local line
+    local -a found sides
+    local line name
     while IFS= read -r line; do
-        found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
+        name=${line%%$'\t'*}
+        if [[ $name == *: ]]; then
+            sides+=("$name")
+        else
+            found+=("${name//:/\\:}:${line#*$'\t'}")
+        fi
     done < <("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)
-    if (( ${#found} )); then
-        _describe netrun found
-    else
+    if (( ! ${#found} && ! ${#sides} )); then
         _files
+        return
     fi
+    # A path follows at once.
+    (( ! ${#sides} )) || compadd -S '' -- "${sides[@]}"
+    (( ! ${#found} )) || _describe netrun found
 }
 if [[ $funcstack[1] == _netrun ]]; then
     _netrun "$@"
 else
     compdef _netrun netrun
+    [[ ${commands[docker]:A} != */netrun ]] || compdef _netrun docker
 fi
 "#;
 
-const FISH: &str = r#"# netrun's completions for fish.
+const FISH: &str = r#"# netrun's completions for fish; also for docker, where that is a link to netrun.
 function __netrun_complete
     set -l words (commandline -opc) (commandline -ct)
-    set -e words[1]
-    set -l found (netrun complete -- $words 2>/dev/null)
+    set -l found ($words[1] complete -- $words[2..-1] 2>/dev/null)
     if test (count $found) -gt 0
         printf '%s\n' $found
     else
@@ -171,6 +195,9 @@ function __netrun_complete
     end
 end
 complete -c netrun -f -a '(__netrun_complete)'
+if string match -q '*/netrun' -- (realpath (command -s docker; or echo /) 2>/dev/null)
+    complete -c docker -f -a '(__netrun_complete)'
+end
 "#;
 
 #[cfg(test)]

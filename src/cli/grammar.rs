@@ -48,6 +48,17 @@ pub struct Cli {
     pub verb: Verb,
 }
 
+const IMAGE_EXAMPLES: &str = "\
+Examples:
+  netrun image ls
+  netrun image inspect alpine:3.14
+  netrun image prune -af --filter until=24h";
+
+const SYSTEM_EXAMPLES: &str = "\
+Examples:
+  netrun system df
+  netrun system prune -f";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "each is documented where its arguments are")]
@@ -80,10 +91,10 @@ pub enum Verb {
     Commit(commit::Args),
     Rmi(rmi::Args),
     /// Look at images, and remove those that nothing uses
-    #[command(subcommand)]
+    #[command(subcommand, after_help = IMAGE_EXAMPLES)]
     Image(ImageVerb),
     /// Look at the whole
-    #[command(subcommand)]
+    #[command(subcommand, after_help = SYSTEM_EXAMPLES)]
     System(SystemVerb),
     Version(version::Args),
     Info(info::Args),
@@ -146,12 +157,33 @@ impl Verb {
     pub fn family(&self, as_docker: bool) -> Family {
         match self {
             Self::Wait(_) if as_docker => Family::Object,
-            Self::Run(_) | Self::Exec(_) | Self::Wait(_) => Family::Process,
+            Self::Exec(_) => Family::Exec,
+            Self::Run(_) | Self::Wait(_) => Family::Process,
             Self::Cni(_) => Family::Cnitool,
             Self::Netns(netns::Args {
                 verb: netns::Verb::Exec(_),
             }) => Family::Process,
             _ => Family::Object,
+        }
+    }
+
+    /// The table that docker prints, whose columns scripts count: other ones than ours.
+    fn dockers_table(&self) -> Option<&'static str> {
+        match self {
+            Self::Ps(args) if args.quiet => None,
+            Self::Ps(args) if args.size => Some(
+                "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}",
+            ),
+            Self::Ps(_) => Some(
+                "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+            ),
+            Self::Network(network::Args {
+                verb: network::Verb::Ls(args),
+            }) if !args.quiet => Some("table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"),
+            Self::Further(Further::Stats(_)) => Some(
+                "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}",
+            ),
+            _ => None,
         }
     }
 
@@ -193,6 +225,10 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
     }
     // Each verb's own --format hides the general one, which then stood before the verb.
     cli.global.format = cli.verb.format().cloned().or(cli.global.format);
+    if cli.global.as_docker && matches!(cli.global.format.as_deref(), None | Some("table")) {
+        let dockers = cli.verb.dockers_table().map(str::to_owned);
+        cli.global.format = dockers.or(cli.global.format);
+    }
     Ok(cli)
 }
 
@@ -210,6 +246,26 @@ mod tests {
         match parse_line(line).unwrap().verb {
             Verb::Run(args) => args,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_verb_has_an_example() {
+        fn check(command: &clap::Command, above: bool) {
+            let help = command.get_after_help().map(ToString::to_string);
+            let has = help.is_some_and(|help| help.contains("Examples:"));
+            let verbs = command.get_subcommands();
+            let shown = |verb: &&clap::Command| !verb.is_hide_set() && verb.get_name() != "help";
+            let shown: Vec<_> = verbs.filter(shown).collect();
+            let leaf = shown.is_empty();
+            let name = command.get_name();
+            assert!(has || above && leaf, "{name} has no example");
+            shown.into_iter().for_each(|verb| check(verb, has));
+        }
+        for verb in Cli::command().get_subcommands() {
+            if !verb.is_hide_set() {
+                check(verb, false);
+            }
         }
     }
 

@@ -114,7 +114,8 @@ fn refuse(error: &UsageError, words: &[String]) -> u8 {
 /// The family of a verb whose command line could not be parsed.
 fn family_of_words(words: &[String]) -> Family {
     match words::verb(&Cli::command(), words).as_deref() {
-        Some("run" | "exec" | "wait") => Family::Process,
+        Some("exec") => Family::Exec,
+        Some("run" | "wait") => Family::Process,
         Some("cni") => Family::Cnitool,
         _ => Family::Object,
     }

@@ -14,11 +14,7 @@ use crate::sys::channel::{Channel, accept, listen};
 const OWNER: Role = Role::Owner { timings: false };
 
 fn exited(status: u32) -> Event {
-    let exit = Exit {
-        status,
-        at: Timestamp::UNIX_EPOCH,
-        reason: None,
-    };
+    let exit = Exit::new(status, Timestamp::UNIX_EPOCH);
     Event::Exited {
         exit,
         steps: Vec::new(),

@@ -98,6 +98,10 @@ fn advice(error: &clap::Error) -> String {
         .filter_map(|line| line.trim().strip_prefix("tip: "))
         .filter(|tip| !tip.starts_with("to pass "))
         .collect();
+    let source = std::error::Error::source(error);
+    if source.is_some_and(|source| source.is::<std::num::ParseIntError>()) {
+        return "write a whole number".to_owned();
+    }
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
     match usage {
         _ if !tips.is_empty() => tips.join("; "),

@@ -319,7 +319,7 @@ fn read(command: &Command, word: &str, next: Option<&String>) -> Result<Reading,
         };
         let option = format!("--{name}");
         return match by_long(command, name) {
-            Some(arg) => Ok(finish(command, Vec::new(), arg, (option, value, next))),
+            Some(arg) => Ok(finish(Vec::new(), arg, (option, value, next))),
             None => Err(option),
         };
     }
@@ -330,7 +330,7 @@ fn read(command: &Command, word: &str, next: Option<&String>) -> Result<Reading,
         let after = &word[1 + at + letter.len_utf8()..];
         if takes_value(arg) || after.starts_with('=') {
             let value = (!after.is_empty()).then(|| after.strip_prefix('=').unwrap_or(after));
-            return Ok(finish(command, options, arg, (option, value, next)));
+            return Ok(finish(options, arg, (option, value, next)));
         }
         options.push(switch(arg, option, None));
     }
@@ -339,7 +339,6 @@ fn read(command: &Command, word: &str, next: Option<&String>) -> Result<Reading,
 
 /// The reading whose last option is this one, with its value in the same word or in the next.
 fn finish(
-    command: &Command,
     mut options: Vec<Given>,
     arg: &Arg,
     (option, value, next): (String, Option<&str>, Option<&String>),
@@ -350,14 +349,14 @@ fn finish(
     }
     // One that may go without stands in the same word.
     let apart = value.is_none() && !arg.is_require_equals_set();
-    let (next, width) = (next.filter(|_| apart), 1 + usize::from(apart));
-    // A value may begin with a dash (`-1`); a word that is an option is more likely meant as one.
-    let is_value = |next: &&String| is_option(next) && read(command, next, None).is_err();
-    let glued = value.or(next.filter(is_value).map(String::as_str));
-    let words = match glued {
-        Some(value) => vec![format!("{option}={value}")],
-        None => std::iter::once(option).chain(next.cloned()).collect(),
-    };
+    let next = next.filter(|_| apart).map(String::as_str);
+    let width = if apart { 2 } else { 1 };
+    let mut words = vec![option];
+    // As with docker it is the value whatever it begins with; clap would take it for an option.
+    match value.or(next.filter(|next| next.starts_with('-'))) {
+        Some(value) => words[0] += &format!("={value}"),
+        None => words.extend(next.map(str::to_owned)),
+    }
     let id = arg.get_id().clone();
     options.push(Given { id, words });
     Reading { options, width }

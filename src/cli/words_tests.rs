@@ -114,8 +114,13 @@ const TABLE: &[(&str, &str)] = &[
     ("run -- alpine --net x", "run -- alpine --net x"),
     // Values that look like something else.
     ("run --name run alpine", "run --name run -- alpine"),
-    ("run -e -- alpine", "run -e -- -- alpine"),
-    ("run -w -d alpine", "run -w -d -- alpine"),
+    ("run -e -- alpine", "run -e=-- -- alpine"),
+    ("run -w -d alpine", "run -w=-d -- alpine"),
+    ("run --timeout -1s alpine", "run --timeout=-1s -- alpine"),
+    (
+        "run --memory-swap -1 alpine",
+        "run --memory-swap=-1 -- alpine",
+    ),
     ("stop -t -1 web", "stop -t=-1 web"),
     (
         "run --name -x alpine -e -y=1",

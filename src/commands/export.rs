@@ -13,7 +13,9 @@ use crate::sys::tree::{Packed, Root, pack};
 
 /// Show what a container has changed in its root file system
 #[derive(Debug, Clone, PartialEq, clap::Args)]
-#[command(after_help = "A line is A for added, C for changed or D for deleted, and the path.")]
+#[command(
+    after_help = "Examples:\n  netrun diff web\n\nA line is A for added, C for changed or D for deleted, and the path."
+)]
 pub struct DiffArgs {
     /// The container's name
     #[arg(value_name = "CONTAINER", value_parser = parse::<ContainerId>)]

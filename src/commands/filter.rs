@@ -20,6 +20,9 @@ use crate::network::default;
 const KEYS: &str =
     "ancestor, before, exited, health, id, label, name, network, publish, since, status, volume";
 
+/// The shortest beginning of an image's id that is taken for one.
+const SHORTEST_ID: usize = 4;
+
 /// A text that is no filter.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidFilter {
@@ -134,8 +137,8 @@ pub enum Filter {
     Since(String),
     /// It is attached to this network.
     Network(String),
-    /// It was made from this image.
-    Ancestor(Reference),
+    /// It was made from this image, by its name or the beginning of its id.
+    Ancestor(Reference, String),
     /// It ended with this status.
     Exited(u32),
 }
@@ -173,7 +176,7 @@ impl FromStr for Filter {
             "before" => Self::Before(owned()),
             "since" => Self::Since(owned()),
             "network" => Self::Network(owned()),
-            "ancestor" => Self::Ancestor(value.parse()?),
+            "ancestor" => Self::Ancestor(value.parse()?, owned()),
             "exited" => {
                 let status = value.parse();
                 Self::Exited(status.map_err(|_| InvalidFilter::ExitStatus(owned()))?)
@@ -254,13 +257,21 @@ impl Filter {
                 networks.contains(&name.as_str()) || networks.contains(&default::NAME)
             }
             Self::Network(name) => view.networks().contains(&name.as_str()),
-            Self::Ancestor(image) => record.image == image.to_string(),
+            Self::Ancestor(image, id) => {
+                record.image == image.to_string() || is_id(&record.image_id, id)
+            }
             Self::Exited(status) => {
                 let exit = view.state.exit.as_ref();
                 exit.is_some_and(|exit| exit.status == *status)
             }
         }
     }
+}
+
+/// Whether a digest is meant by what `images -q` prints, or by all of it.
+fn is_id(digest: &str, given: &str) -> bool {
+    let bare = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).to_owned();
+    given.len() >= SHORTEST_ID && bare(digest).starts_with(&bare(given))
 }
 
 /// Which of these containers the filters let through, as a list of truths beside theirs.
@@ -299,11 +310,7 @@ mod tests {
         record.labels.insert("team".to_owned(), "a=b".to_owned());
         let ports: PortSpec = "8080:80".parse().unwrap();
         record.network.ports = ports.0;
-        record.exit = Some(Exit {
-            status: 3,
-            at: record.created,
-            reason: None,
-        });
+        record.exit = Some(Exit::new(3, record.created));
         let filters: Vec<Filter> = filters.iter().map(|text| text.parse().unwrap()).collect();
         let older = sample::record("older", "2026-01-01T11:00:00Z");
         let views = [

@@ -11,6 +11,7 @@ use crate::network::manage;
 
 /// Finish what killed commands left behind; beside running commands it does no harm
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun gc      at the beginning of each job of a CI machine")]
 pub struct Args {}
 
 /// Finishes what is left.

@@ -7,6 +7,9 @@ use crate::model::class::Failure;
 
 /// Show how an image came about, its last step first
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun history alpine:3.14\n  netrun history --no-trunc --format '{{.CreatedBy}}' alpine:3.14"
+)]
 pub struct Args {
     /// Only the ids of the steps
     #[arg(short, long)]

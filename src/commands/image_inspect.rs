@@ -7,6 +7,9 @@ use super::inspect::Object;
 
 /// Show all that there is to know of images
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun image inspect alpine:3.14\n  netrun image inspect -f '{{.Os}}/{{.Architecture}}' alpine:3.14"
+)]
 pub struct Args {
     /// How to print: json, or a template such as '{{.Id}}'
     #[arg(short, long, value_name = "FORMAT")]

@@ -26,6 +26,7 @@ pub struct Args {
 
 /// Unmount an image that image mount has mounted
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun image unmount /mnt")]
 pub struct UnmountArgs {
     /// The directory
     #[arg(value_name = "DIRECTORY")]

@@ -14,9 +14,11 @@ use crate::model::class::Failure;
 use crate::network::config::{self, Scan};
 use crate::sys::facts::{CgroupMode, FactsError, HostFacts, Wanted, kernel_release};
 use crate::sys::process;
+use crate::sys::usage::memory_of_the_host;
 
 /// Print what netrun uses and what it found on this host
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun info\n  netrun info -f '{{.CgroupVersion}}'")]
 pub struct Args {
     /// How to print: json, or a template such as '{{.Containers}}'
     #[arg(short, long, value_name = "FORMAT")]
@@ -34,6 +36,10 @@ pub struct Info {
     pub kernel: String,
     /// The host's name, as far as known.
     pub hostname: String,
+    /// What the host calls its system (os-release), as far as known.
+    pub system: String,
+    /// The memory that the host has, in bytes.
+    pub memory: u64,
     /// How cgroups are mounted.
     pub cgroups: Result<CgroupMode, FactsError>,
     /// The directories of CNI plugins that exist, in order.
@@ -71,6 +77,8 @@ pub async fn info(context: &Context<'_>) -> Info {
         server: server(context).await,
         runc: process::runc_version(),
         kernel: kernel_release(),
+        system: system(),
+        memory: memory_of_the_host(),
         hostname: facts
             .as_ref()
             .map_or_else(|_| String::new(), |facts| facts.hostname.clone()),
@@ -91,4 +99,12 @@ async fn server(context: &Context<'_>) -> Result<Server, Failure> {
             .await?
             .len(),
     })
+}
+
+/// `PRETTY_NAME` of os-release.
+fn system() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let mut lines = text.lines();
+    let name = lines.find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.unwrap_or_default().trim_matches('"').to_owned()
 }

@@ -37,7 +37,7 @@ pub struct LifecycleArgs {
     )]
     pub restart: RestartPolicy,
 
-    /// Stop it when it has run so long; its exit code is 124 then
+    /// Stop it when it has run so long, 0 for no limit; its exit code is 124 then
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     pub timeout: Option<Duration>,
 
@@ -209,7 +209,9 @@ impl LifecycleArgs {
             command.push(line.to_owned());
             command
         };
-        let command = match (&self.health_cmd, image.test.as_slice()) {
+        // As in docker, an empty one is as good as none.
+        let line = self.health_cmd.as_ref().filter(|line| !line.is_empty());
+        let command = match (line, image.test.as_slice()) {
             (Some(line), _) => in_shell(line),
             (None, [kind, line]) if kind == "CMD-SHELL" => in_shell(line),
             (None, [kind, command @ ..]) if kind == "CMD" && !command.is_empty() => {
@@ -283,6 +285,7 @@ mod tests {
     fn the_command_line_goes_before_the_image() {
         let none = DockerConfig::default();
         assert_eq!(args("").health(&none), None);
+        assert_eq!(args("--health-cmd=").health(&none), None);
         let check = args("--health-cmd true").health(&none).unwrap();
         assert_eq!(check.command, ["/bin/sh", "-c", "true"]);
         assert_eq!((check.interval, check.retries), (INTERVAL, RETRIES));

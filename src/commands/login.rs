@@ -42,6 +42,7 @@ pub struct Args {
 
 /// Log out of a registry
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun logout ghcr.io")]
 pub struct LogoutArgs {
     /// The registry, Docker Hub if none is given
     #[arg(value_name = "REGISTRY", default_value = "docker.io")]

@@ -21,6 +21,7 @@ pub struct Args {
 
 /// Let frozen containers go on
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun pause web db && netrun unpause web db")]
 pub struct UnpauseArgs {
     /// The containers' names
     #[arg(value_name = "CONTAINER", required = true, value_parser = parse::<ContainerId>)]

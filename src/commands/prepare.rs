@@ -11,10 +11,13 @@ use super::values::EnvVar;
 use super::{attachments, image_choice, scope};
 use crate::engine::paths::Paths;
 use crate::engine::plan::{self, Plan, Request};
-use crate::engine::spec::Limits;
+use crate::engine::spec::{Limits, resolved_entrypoint};
 use crate::image::Image;
+use crate::model::asked::{Asked, AskedDevice, capability};
+use crate::model::bytes::Bytes;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::cpus::Cpus;
+use crate::model::device::Device;
 use crate::model::generated_name;
 use crate::model::id::ContainerId;
 use crate::model::record::Names;
@@ -82,10 +85,7 @@ pub async fn plan(
         id,
         image: &image,
         snapshotter,
-        runtime: args
-            .runtime
-            .clone()
-            .unwrap_or_else(|| settings.runtime.clone()),
+        runtime: runtime(args.runtime.as_deref().unwrap_or(&settings.runtime)),
         entrypoint: args.entrypoint.clone().map(|word| vec![word]),
         command: args.command.clone(),
         env: env(args)?,
@@ -110,9 +110,11 @@ pub async fn plan(
         shared_memory: resolved.shared_memory,
         exposed: exposed(args, &image),
         log: args.process.log(),
+        asked: asked(args, &image),
         stop_signal: args.stop_signal,
         stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT),
-        time_limit: args.life.timeout,
+        // As with timeout(1), zero is no limit.
+        time_limit: args.life.timeout.filter(|limit| !limit.is_zero()),
         hostname: args.hostname.as_ref().map(|name| name.as_str().to_owned()),
         names: names(args),
         network,
@@ -155,6 +157,42 @@ fn labels(args: &ContainerArgs) -> Result<BTreeMap<String, String>, Unfit> {
     Ok(labels)
 }
 
+/// The runtime as containerd names it; docker's own name of the usual one is known, too.
+fn runtime(name: &str) -> String {
+    let name = match name {
+        "runc" => "io.containerd.runc.v2",
+        name => name,
+    };
+    name.to_owned()
+}
+
+/// What is written down for `inspect` alone.
+fn asked(args: &ContainerArgs, image: &Image) -> Asked {
+    let given = args.entrypoint.as_ref().map(std::slice::from_ref);
+    let rights = &args.rights;
+    let device = |device: &Device| AskedDevice {
+        host: device.host.clone(),
+        container: device.container.clone(),
+        access: device.access.clone(),
+    };
+    Asked {
+        cap_add: args.cap_add.iter().map(|word| capability(word)).collect(),
+        cap_drop: args.cap_drop.iter().map(|word| capability(word)).collect(),
+        security: rights.security.iter().map(ToString::to_string).collect(),
+        devices: rights.devices.iter().map(device).collect(),
+        device_rules: rights
+            .device_rules
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        volumes_from: args.storage.volumes_from.clone(),
+        cgroup_parent: args.resources.cgroup_parent.clone(),
+        cidfile: args.cidfile.clone(),
+        entrypoint: resolved_entrypoint(&image.config, given).len(),
+        privileged: args.privileged,
+    }
+}
+
 /// The ports of the image and of the command line, each once.
 fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
     let config = image.config.config().as_ref();
@@ -186,14 +224,12 @@ fn check_root() -> Result<(), Meaningless> {
 
 fn limits(args: &ContainerArgs) -> Limits {
     Limits {
-        memory: args.memory.and_then(|bytes| u64::try_from(bytes.0).ok()),
-        cpus: args.cpus.map(Cpus::number),
+        // As in docker, zero is as good as not given.
+        memory: args.memory.and_then(Bytes::positive),
+        cpus: args.cpus.and_then(Cpus::positive),
         pids: args.pids_limit,
         memory_swap: args.resources.memory_swap.map(|swap| swap.0),
-        memory_reservation: args
-            .resources
-            .memory_reservation
-            .and_then(|bytes| u64::try_from(bytes.0).ok()),
+        memory_reservation: args.resources.memory_reservation.and_then(Bytes::positive),
         cpu_shares: args.resources.cpu_shares.filter(|shares| *shares > 0),
         cpuset: args
             .resources

@@ -20,6 +20,7 @@ use crate::model::time::Moment;
 
 /// Remove the containers that do not run
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun container prune -f")]
 pub struct ContainerArgs {
     /// What to do.
     #[command(subcommand)]
@@ -35,6 +36,9 @@ pub enum ContainerVerb {
 
 /// Remove all containers that do not run
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun container prune -f\n  netrun container prune -f --filter label=job=42 --filter until=24h"
+)]
 pub struct PruneArgs {
     /// Do not ask
     #[arg(short, long)]
@@ -47,6 +51,7 @@ pub struct PruneArgs {
 
 /// Remove what nobody uses: containers that do not run, networks, images without a usable name
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun system prune -f\n  netrun system prune -af --volumes")]
 pub struct SystemPruneArgs {
     /// All images that no container was made from
     #[arg(short, long)]

@@ -4,6 +4,9 @@ use crate::model::class::{Class, Explain, Failure};
 
 /// Give a container another name: refused, since its name is what containerd knows it by
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun rm -f old && netrun run -d --name new alpine:3.14 sleep 1000      instead"
+)]
 pub struct Args {
     /// The container's name
     #[arg(value_name = "CONTAINER")]

@@ -16,7 +16,7 @@ use super::{env_out, pidfile, prepare};
 use crate::engine::control;
 use crate::engine::host::Host;
 use crate::engine::protocol::{Assignment, Launcher, Orders};
-use crate::engine::ready::until_ready;
+use crate::engine::ready::{NotReady, until_ready};
 use crate::engine::session::{PipeEnds, Session};
 use crate::engine::steps::Taken;
 use crate::engine::view;
@@ -119,7 +119,7 @@ impl Args {
     }
 
     /// Our standard input is its own.
-    fn gives_stdin(&self) -> bool {
+    pub fn gives_stdin(&self) -> bool {
         let all = self.streams.is_empty();
         self.container.interactive && (all || self.streams.contains(&StreamName::Stdin))
     }
@@ -275,15 +275,29 @@ async fn ready(
     let signal = tokio::select! {
         biased;
         waited = until_ready(host, id, readiness, args.wait_timeout) => {
-            if waited.is_err() && args.container.rm {
+            let Err(mut error) = waited else {
+                return Ok(());
+            };
+            if args.container.rm {
                 removed(host, id).await?;
+                if let NotReady::Late { removed, .. } = &mut error {
+                    *removed = true;
+                }
             }
-            return Ok(waited?);
+            return Err(error.into());
         }
         signal = interrupt => signal,
     };
     removed(host, id).await?;
     Err(CalledOff { signal }.into())
+}
+
+/// Removes a container that was started in vain.
+///
+/// # Errors
+/// Something is left behind.
+pub async fn undo(context: &Context<'_>, id: &ContainerId) -> Result<(), Failure> {
+    removed(&context.host, id).await
 }
 
 /// Removes it, unless it has gone by itself.

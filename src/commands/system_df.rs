@@ -11,6 +11,7 @@ use crate::model::class::Failure;
 
 /// Show what images, containers and volumes take on the disk
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun system df\n  netrun system df --format json")]
 pub struct Args {
     /// How to print: table, json, or a template such as '{{.Size}}'
     #[arg(long, value_name = "FORMAT")]

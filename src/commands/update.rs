@@ -46,7 +46,7 @@ pub struct Args {
     pub cpus: Option<Cpus>,
 
     /// Its share of the processors beside others; 1024 is the usual one
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(2..=262_144))]
+    #[arg(short = 'c', long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(2..=262_144))]
     pub cpu_shares: Option<u64>,
 
     /// The processors that it may run on, such as 0-3,8
@@ -83,12 +83,11 @@ impl Explain for Nothing {
 
 impl Args {
     fn limits(&self) -> Limits {
-        let positive = |bytes: Option<Bytes>| bytes.and_then(|b| u64::try_from(b.0).ok());
         Limits {
-            memory: positive(self.memory),
+            memory: self.memory.and_then(Bytes::positive),
             memory_swap: self.memory_swap.map(|swap| swap.0),
-            memory_reservation: positive(self.memory_reservation),
-            cpus: self.cpus.map(Cpus::number),
+            memory_reservation: self.memory_reservation.and_then(Bytes::positive),
+            cpus: self.cpus.and_then(Cpus::positive),
             cpu_shares: self.cpu_shares,
             cpuset: self.cpuset_cpus.as_ref().map(|set| set.text.clone()),
             pids: self.pids_limit,

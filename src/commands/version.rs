@@ -9,6 +9,7 @@ use crate::sys::process;
 
 /// Print the versions of netrun, containerd and the runtime
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun version\n  netrun version -f '{{.Server.Version}}'")]
 pub struct Args {
     /// How to print: json, or a template such as '{{.Client.Version}}'
     #[arg(short, long, value_name = "FORMAT")]

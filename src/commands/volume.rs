@@ -44,6 +44,9 @@ pub enum Verb {
 
 /// Make a volume, unless there is one of that name, and print its name
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun volume create data\n  netrun volume create --label job=42 cache"
+)]
 pub struct CreateArgs {
     /// Set a label
     #[arg(short, long = "label", value_name = "KEY[=VALUE]", value_parser = parse::<Label>)]
@@ -64,6 +67,9 @@ pub struct CreateArgs {
 
 /// List volumes
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun volume ls\n  netrun volume ls -q --filter dangling=true"
+)]
 pub struct LsArgs {
     /// Only their names
     #[arg(short, long)]
@@ -80,6 +86,7 @@ pub struct LsArgs {
 
 /// Print all that is known of volumes
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun volume inspect -f '{{.Mountpoint}}' data")]
 pub struct InspectArgs {
     /// How to print: json, or a template such as '{{.Mountpoint}}'
     #[arg(short, long, value_name = "FORMAT")]
@@ -92,6 +99,7 @@ pub struct InspectArgs {
 
 /// Remove volumes that no container uses
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun volume rm data cache")]
 pub struct RmArgs {
     /// Do not mind if it does not exist
     #[arg(short, long)]
@@ -104,6 +112,9 @@ pub struct RmArgs {
 
 /// Remove the volumes that no container uses: those without a name of their own, or all
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun volume prune -f\n  netrun volume prune -af --filter label=job=42"
+)]
 pub struct PruneArgs {
     /// Those with a name, too
     #[arg(short, long)]

@@ -27,7 +27,7 @@ pub async fn watch(supervisor: Rc<Supervisor>) {
         () = end_of(own) => {}
         () = end_of(scope) => {}
     }
-    supervisor.stopped.set(true);
+    supervisor.shall_stay_ended().await;
     serve::stop(&supervisor, None, None).await;
 }
 

@@ -14,6 +14,7 @@ use super::paths::Paths;
 use super::plan::Plan;
 use super::protocol::{Assignment, Event, Launcher, Orders, Request};
 use super::reach::ask;
+use super::restart::{comes_again, is_an_end};
 use super::session::{PipeEnds, Session};
 use super::steps::{Fault, Step, Steps, Taken};
 use super::teardown::{Process, Scope, teardown};
@@ -202,7 +203,11 @@ pub async fn kill(host: &Host, id: &ContainerId, number: i32) -> Result<(), Erro
     if ask(host, id, &Request::Signal { number }).await?.is_some() {
         return Ok(());
     }
-    host.record(id).await?;
+    let record = host.record(id).await?;
+    if is_an_end(&record, number) && comes_again(&record) {
+        // Nobody has it in hand at this moment, but somebody is about to.
+        return stop(host, id, Some(0), Some(number)).await.map(drop);
+    }
     Err(Error::not_running(id))
 }
 
@@ -215,8 +220,12 @@ pub async fn wait(host: &Host, id: &ContainerId) -> Result<Exit, Error> {
         if let Some(Event::Exited { exit, .. }) = ask(host, id, &Request::Wait).await? {
             return Ok(exit);
         }
+        let record = host.record(id).await?;
+        // As with docker, one that never ran has ended well.
+        let never_ran = || Exit::new(0, record.created);
+        let new = record.started.is_none() && supervision(&host.paths(id)?) == Supervision::None;
         // None yet if it has been started since we asked.
-        if let Some(exit) = host.record(id).await?.exit {
+        if let Some(exit) = record.exit.or_else(|| new.then(never_ran)) {
             return Ok(exit);
         }
     }

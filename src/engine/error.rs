@@ -246,6 +246,15 @@ impl Error {
         }
     }
 
+    /// A command needs a container that is not paused.
+    pub fn paused(id: &ContainerId) -> Error {
+        Error::WrongState {
+            id: id.clone(),
+            state: "is paused",
+            hint: "let it go on first (netrun unpause)",
+        }
+    }
+
     /// A command needs a container that does not run.
     pub fn running(id: &ContainerId) -> Error {
         Error::WrongState {

@@ -199,11 +199,7 @@ async fn follow(
     clear(supervisor, added).await;
     match waited {
         Ok(Exited { status, at }) => Event::Exited {
-            exit: Exit {
-                status,
-                at,
-                reason: None,
-            },
+            exit: Exit::new(status, at),
             steps: Vec::new(),
         },
         Err(error) => Event::Failed(Report::of(&error)),

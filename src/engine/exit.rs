@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::error::Error;
+use super::spec::cgroup;
 use super::supervisor::Supervisor;
 use super::teardown::UNKNOWN_STATUS;
 use crate::containerd::Exited;
 use crate::model::class::{Class, Explain};
 use crate::model::record::Exit;
+use crate::sys::usage::ran_out_of_memory;
 
 /// How long containerd may take to say how a process ended that has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,8 +56,11 @@ async fn told(supervisor: &Supervisor) -> Exit {
     loop {
         match wait(supervisor).await {
             Ok(Exited { status, at }) => {
-                let reason = None;
-                return Exit { status, at, reason };
+                let out_of_memory = ran_out_of_memory(&cgroup(&supervisor.record.borrow()));
+                return Exit {
+                    out_of_memory,
+                    ..Exit::new(status, at)
+                };
             }
             Err(error) if error.class() == Class::NotFound => return forgotten(supervisor),
             Err(_) => {
@@ -75,9 +80,9 @@ async fn wait(supervisor: &Supervisor) -> Result<Exited, Error> {
 fn untold(supervisor: &Supervisor, reason: &str) -> Exit {
     let pidfd = supervisor.running.pidfd.as_ref();
     let status = pidfd.and_then(|pidfd| pidfd.exit_status());
-    Exit {
-        status: status.unwrap_or(UNKNOWN_STATUS),
-        at: Timestamp::now(),
-        reason: status.is_none().then(|| reason.to_owned()),
+    let exit = Exit::new(status.unwrap_or(UNKNOWN_STATUS), Timestamp::now());
+    match status {
+        Some(_) => exit,
+        None => exit.because(reason),
     }
 }

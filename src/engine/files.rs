@@ -145,6 +145,20 @@ pub async fn changes(host: &Host, id: &ContainerId) -> Result<Vec<(Change, PathB
     Ok(found)
 }
 
+/// What the runtime makes in every container to mount something on: docker's image has it already.
+const MOUNTED_ON: [&str; 10] = [
+    "/dev",
+    "/dev/console",
+    "/dev/mqueue",
+    "/dev/pts",
+    "/dev/shm",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sys",
+];
+
 /// The entries of a directory of changes, each before what is in it.
 fn walk(
     upper: &Path,
@@ -164,12 +178,41 @@ fn walk(
             (false, true) => Change::Changed,
             (false, false) => Change::Added,
         };
-        found.push((change, path.clone()));
-        if metadata.is_dir() {
+        let ours = MOUNTED_ON.iter().any(|place| path == Path::new(place));
+        let place = found.len();
+        let is_directory = metadata.is_dir();
+        if is_directory {
             walk(&entry.path(), lower, &path, found)?;
+        }
+        let made_for_ours =
+            ours && change == Change::Added && (is_directory || metadata.len() == 0);
+        let changed_for_ours = is_directory
+            && change == Change::Changed
+            && has_ours(&path)
+            && is_as_before(lower, &path, &metadata);
+        let nothing_else = found.len() == place;
+        if !(nothing_else && (made_for_ours || changed_for_ours)) {
+            found.insert(place, (change, path));
         }
     }
     Ok(())
+}
+
+/// Something to mount on is made in it.
+fn has_ours(directory: &Path) -> bool {
+    let parent = |place: &&str| Path::new(place).parent() == Some(directory);
+    MOUNTED_ON.iter().any(parent)
+}
+
+/// A directory belongs to whom it did, with the rights that it had.
+fn is_as_before(layers: &[PathBuf], path: &Path, now: &fs::Metadata) -> bool {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    let mut layers = layers
+        .iter()
+        .map(|layer| fs::symlink_metadata(layer.join(relative)));
+    let before = layers.find_map(Result::ok);
+    let what = |file: &fs::Metadata| (file.uid(), file.gid(), file.mode());
+    before.is_some_and(|before| what(&before) == what(now))
 }
 
 /// Whether the topmost layer that says anything about a path says that it is there.

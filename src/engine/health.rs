@@ -91,7 +91,7 @@ async fn act(supervisor: &Rc<Supervisor>, action: OnUnhealthy) {
         // A process that has ended already needs no signal.
         OnUnhealthy::Kill => drop(supervisor.signal(Signal::KILL.number()).await),
         OnUnhealthy::Stop => {
-            supervisor.stopped.set(true);
+            supervisor.shall_stay_ended().await;
             serve::stop(supervisor, None, None).await;
         }
         OnUnhealthy::Restart => {

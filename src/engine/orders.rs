@@ -269,11 +269,7 @@ fn failed_start(error: &Error) -> Exit {
         Class::CommandNotExecutable => 126,
         _ => 125,
     };
-    Exit {
-        status,
-        at: Timestamp::now(),
-        reason: Some(error.to_string()),
-    }
+    Exit::new(status, Timestamp::now()).because(&error.to_string())
 }
 
 /// Claims the container, then takes its lock.

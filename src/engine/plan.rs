@@ -17,6 +17,7 @@ use super::spec::{
 };
 use super::user::{User, UserError, UserRef};
 use crate::image::Image;
+use crate::model::asked::Asked;
 use crate::model::class::{Class, Explain};
 use crate::model::health::HealthCheck;
 use crate::model::id::{ContainerId, Namespace};
@@ -92,6 +93,8 @@ pub struct Request<'a> {
     pub exposed: Vec<String>,
     /// Where its output goes.
     pub log: Log,
+    /// What `inspect` tells word for word.
+    pub asked: Asked,
     /// `--stop-signal`; the image's or SIGTERM if none.
     pub stop_signal: Option<Signal>,
     /// `--stop-timeout`, in seconds.
@@ -249,6 +252,7 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         needs_interfaces: request.extras.sysctls.iter().any(names_interface),
         exposed: request.exposed.clone(),
         log: request.log.clone(),
+        asked: request.asked.clone(),
         auto_remove: request.auto_remove,
         keep_volumes: false,
         restart: request.restart,

@@ -16,7 +16,7 @@ use super::control;
 use super::error::Error;
 use super::host::Host;
 use super::logs::{Logs, Wanted};
-use super::view::{self, View};
+use super::view::{self, Status, View};
 use crate::model::class::{Class, Explain};
 use crate::model::health::HealthStatus;
 use crate::model::id::ContainerId;
@@ -77,6 +77,8 @@ pub enum NotReady {
         after: Duration,
         /// The last lines that it wrote.
         log: Vec<String>,
+        /// It was removed then, its log with it.
+        removed: bool,
     },
     /// It cannot be seen whether it is.
     #[error("cannot see whether container {id} is ready")]
@@ -102,6 +104,9 @@ impl Explain for NotReady {
 
     fn hint(&self) -> Option<String> {
         match self {
+            NotReady::Late { removed: true, .. } => {
+                Some("--wait-timeout gives it more time".to_owned())
+            }
             NotReady::Late { id, .. } => Some(format!(
                 "netrun logs {id} shows all that it wrote; --wait-timeout gives it more time"
             )),
@@ -160,6 +165,7 @@ pub async fn until_ready(
             readiness: readiness.to_string(),
             after: patience,
             log,
+            removed: false,
         },
     })
 }
@@ -176,7 +182,7 @@ pub async fn until_running(host: &Host, id: &ContainerId) -> Result<(), NotReady
 /// Waits until a container's health check says that it is healthy.
 ///
 /// # Errors
-/// [`NotReady`]; one without a health check is never healthy.
+/// [`NotReady`]; one without a health check is never healthy, nor one that has ended.
 pub async fn until_healthy(host: &Host, id: &ContainerId) -> Result<(), NotReady> {
     let unseen = |source: Error| NotReady::Unseen {
         id: id.clone(),
@@ -194,11 +200,23 @@ pub async fn until_healthy(host: &Host, id: &ContainerId) -> Result<(), NotReady
             hint: "give it one with --health-cmd",
         }));
     }
-    seen(host, id, |view| {
-        view.health()
-            .is_some_and(|health| health.status == HealthStatus::Healthy)
-    })
-    .await
+    let log = open_log(host, id).await;
+    let healthy = |view: &View| {
+        let health = view.health();
+        health.is_some_and(|health| health.status == HealthStatus::Healthy)
+    };
+    let over = |view: &View| view.state.status == Status::Exited;
+    seen(host, id, |view| healthy(view) || over(view)).await?;
+    let state = view::one(host, id).await.map_err(unseen)?.state;
+    match (state.status, state.exit) {
+        (Status::Exited, Some(exit)) => Err(NotReady::Ended {
+            id: id.clone(),
+            readiness: Readiness::Healthy.to_string(),
+            exit,
+            log: last_lines(log).await,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until a container is gone.

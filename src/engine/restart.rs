@@ -24,6 +24,7 @@ use super::teardown::{Process, Scope, teardown};
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, Record};
 use crate::model::restart::{LONG_RUN, pause};
+use crate::model::signal::Signal;
 use crate::sys::channel::{Channel, accept};
 use crate::sys::lock::Lock;
 
@@ -171,6 +172,13 @@ async fn asked(job: Job<'_>, record: &mut Record, asker: Early) -> Asked {
                 channel: asker.channel,
             };
         }
+        // Whoever kills it wants it to end, and it has.
+        Request::Signal { number } if is_an_end(record, number) => {
+            return Asked::Ends {
+                channel: asker.channel,
+                remove: false,
+            };
+        }
         Request::Policy { policy } => {
             record.restart = policy;
             if !goes_on(record) {
@@ -195,10 +203,21 @@ async fn asked(job: Job<'_>, record: &mut Record, asker: Early) -> Asked {
     Asked::Answered
 }
 
+/// Whether a signal is to end a container: SIGKILL, or the one that asks it to stop.
+pub fn is_an_end(record: &Record, number: i32) -> bool {
+    let stops = record.process.stop_signal.parse::<Signal>();
+    number == Signal::KILL.number() || stops.is_ok_and(|stops| stops.number() == number)
+}
+
 /// Whether its policy, as it is now, wants it started again.
 fn goes_on(record: &Record) -> bool {
     let exit = record.exit.as_ref();
     exit.is_some_and(|exit| record.restart.restarts(exit.status, record.restarts))
+}
+
+/// Whether it has ended and is to be started again, for nobody stopped it.
+pub fn comes_again(record: &Record) -> bool {
+    !record.stopped && goes_on(record)
 }
 
 /// Ends the waiting: it stays as it is, or goes.

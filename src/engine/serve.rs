@@ -16,6 +16,7 @@ use super::hold;
 use super::policy;
 use super::protocol::{Event, Launcher, Request};
 use super::report::Report;
+use super::restart::is_an_end;
 use super::supervisor::{Outcome, Supervisor};
 use crate::model::class::{Class, Explain};
 use crate::model::signal::Signal;
@@ -44,7 +45,7 @@ pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, client:
         Err(_) => Left::Vanished,
     };
     if client == Launcher::Owns && left == Left::Vanished {
-        supervisor.stopped.set(true);
+        supervisor.shall_stay_ended().await;
         stop(supervisor, None, None).await;
         // One that only called the launch off, too late, waits for the end.
         tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
@@ -62,32 +63,25 @@ pub async fn client(
         Request::Attach | Request::Exec(_) | Request::Hold if supervisor.ended() => {
             refuse(&channel, &Error::not_running(&supervisor.id())).await;
         }
+        Request::Exec(_) if is_frozen(supervisor.running.pid) => {
+            refuse(&channel, &Error::paused(&supervisor.id())).await;
+        }
         Request::Attach => attach(supervisor, &mut channel, pipes).await,
         Request::Exec(wanted) => exec::serve(supervisor, channel, wanted, pipes).await,
         Request::Hold => hold::serve(supervisor, channel).await,
         Request::Wait => {
             session(supervisor, &mut channel).await;
         }
-        Request::Settle => {
-            let event = match supervisor.going_down.get() || supervisor.ended() {
-                true => farewell(supervisor, supervisor.over().await),
-                false => started(supervisor),
-            };
-            tell(&channel, &event).await;
-        }
+        Request::Settle => tell(&channel, &settled(supervisor).await).await,
         Request::Stop {
             timeout,
             signal,
             keep,
         } => {
-            supervisor.stopped.set(true);
             supervisor.remove.set(supervisor.remove.get() && !keep);
+            supervisor.shall_stay_ended().await;
             stop(supervisor, timeout, signal).await;
-            let outcome = supervisor.over().await;
-            // Without an answer it asks again, and reaches the successor.
-            if !supervisor.appointed.get() {
-                tell(&channel, &farewell(supervisor, outcome)).await;
-            }
+            say_ended(supervisor, &channel).await;
         }
         Request::Remove { force: false } if !supervisor.ended() => {
             refuse(&channel, &Error::running(&supervisor.id())).await;
@@ -114,10 +108,30 @@ pub async fn client(
         }
         Request::Signal { number } => {
             let done = kill(supervisor, number).await;
-            answer(supervisor, &channel, done).await;
+            // Without an answer it asks again, and reaches the successor.
+            if !supervisor.appointed.get() {
+                answer(supervisor, &channel, done).await;
+            }
         }
         // These belong to a session, and there is none.
         Request::Resize { .. } | Request::CloseStdin | Request::Detach => {}
+    }
+}
+
+/// What there is to say once it is not on its way down.
+async fn settled(supervisor: &Supervisor) -> Event {
+    match supervisor.going_down.get() || supervisor.ended() {
+        true => farewell(supervisor, supervisor.over().await),
+        false => started(supervisor),
+    }
+}
+
+/// Waits for the end and says how it came.
+async fn say_ended(supervisor: &Supervisor, channel: &Channel) {
+    let outcome = supervisor.over().await;
+    // Without an answer it asks again, and reaches the successor.
+    if !supervisor.appointed.get() {
+        tell(channel, &farewell(supervisor, outcome)).await;
     }
 }
 
@@ -140,12 +154,22 @@ async fn refuse(channel: &Channel, error: &Error) {
 
 /// Signals the process; after SIGKILL, as docker has it, it is seen to have ended.
 async fn kill(supervisor: &Supervisor, number: i32) -> Result<(), Error> {
-    let stops = supervisor.record.borrow().process.stop_signal.parse();
-    if number == KILL || stops.is_ok_and(|stops: Signal| stops.number() == number) {
+    let (ends, has_policy) = {
+        let record = supervisor.record.borrow();
+        (is_an_end(&record, number), !record.restart.is_no())
+    };
+    if ends {
         // Who kills it wants it to end.
-        supervisor.stopped.set(true);
+        supervisor.shall_stay_ended().await;
     }
-    supervisor.signal(number).await?;
+    match supervisor.signal(number).await {
+        // It would have been started again: the kill was not in vain.
+        Err(_) if ends && supervisor.ended() && has_policy => {
+            supervisor.over().await;
+            return Ok(());
+        }
+        signalled => signalled?,
+    }
     if number == KILL {
         // One that the kernel cannot end now ends later; it was told.
         let _ = timeout(KILL_PATIENCE, process_ended(supervisor)).await;

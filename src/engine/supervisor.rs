@@ -4,8 +4,10 @@
 //! teardown; whoever serves, checks or ends the container shares it.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, RwLock, watch};
+use tokio::time::timeout;
 
 use super::error::Error;
 use super::host::Host;
@@ -16,6 +18,9 @@ use super::steps::Steps;
 use crate::model::id::ContainerId;
 use crate::model::record::{Exit, Record};
 use crate::sys::cgroup::Cgroup;
+
+/// How long a stop waits at most until it stands in the record.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What there is to tell when a run is over.
 #[derive(Debug, Clone)]
@@ -79,6 +84,7 @@ impl Supervisor {
     ) -> Supervisor {
         Supervisor {
             remove: Cell::new(record.auto_remove),
+            stopped: Cell::new(record.stopped),
             record: RefCell::new(record),
             running,
             host,
@@ -89,7 +95,6 @@ impl Supervisor {
             published: Cell::new(published),
             publishing: Mutex::new(()),
             going_down: Cell::new(false),
-            stopped: Cell::new(false),
             timed_out: Cell::new(false),
             again: Cell::new(false),
             appointed: Cell::new(false),
@@ -136,6 +141,30 @@ impl Supervisor {
                 Ok(client.kill_process(id.as_str(), "", number, false).await?)
             }
         }
+    }
+
+    /// Somebody wants it to end: its policy is not asked. Where it has one, that stands in the record
+    /// before the process is told, so that everybody sees it, and a successor of ours knows.
+    pub async fn shall_stay_ended(&self) {
+        self.stopped.set(true);
+        if self.record.borrow().restart.is_no() || self.ended() {
+            return;
+        }
+        // Where it cannot be written in time we know it all the same.
+        let _ = timeout(PATIENCE, self.write_stopped()).await;
+    }
+
+    async fn write_stopped(&self) -> Result<(), Error> {
+        let _publishing = self.publishing.lock().await;
+        // From its end on the record is its teardown's.
+        let mut record = self.record.borrow().clone();
+        if record.stopped || self.ended() {
+            return Ok(());
+        }
+        record.stopped = true;
+        self.host.update(&record).await?;
+        self.record.replace(record);
+        Ok(())
     }
 
     /// Writes what is known of the start into the record, once, and not after the end.

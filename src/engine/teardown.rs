@@ -124,8 +124,7 @@ impl<'a> Pass<'a> {
             return false;
         };
         if let Some(Exited { status, at }) = exited {
-            let reason = None;
-            record.exit = Some(Exit { status, at, reason });
+            record.exit = Some(Exit::new(status, at));
         }
         true
     }
@@ -149,11 +148,8 @@ impl<'a> Pass<'a> {
         if record.boot_id.is_empty() || record.exit.is_some() {
             return;
         }
-        record.exit = Some(Exit {
-            status: UNKNOWN_STATUS,
-            at: jiff::Timestamp::now(),
-            reason: Some("nobody saw how the process ended".to_owned()),
-        });
+        let unknown = Exit::new(UNKNOWN_STATUS, jiff::Timestamp::now());
+        record.exit = Some(unknown.because("nobody saw how the process ended"));
         let update = self
             .job
             .steps

@@ -26,7 +26,7 @@ pub async fn watch(supervisor: Rc<Supervisor>) {
         return;
     }
     supervisor.timed_out.set(true);
-    supervisor.stopped.set(true);
+    supervisor.shall_stay_ended().await;
     serve::stop(&supervisor, None, None).await;
 }
 

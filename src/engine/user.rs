@@ -72,8 +72,9 @@ impl Explain for UserError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownUser { .. } | Self::UnknownGroup { .. } => {
-                Some("give it as numbers: -u UID:GID".to_owned())
+            Self::UnknownUser { .. } => Some("give it as numbers: -u UID:GID".to_owned()),
+            Self::UnknownGroup { .. } => {
+                Some("give it as a number: -u UID:GID, --group-add GID".to_owned())
             }
             Self::Form { .. } | Self::Range { .. } => None,
         }

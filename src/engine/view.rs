@@ -92,9 +92,8 @@ impl State {
         };
         let ended = |status, reason: Option<&str>| {
             let exit = Exit {
-                status,
-                at: asked,
                 reason: reason.map(str::to_owned),
+                ..Exit::new(status, asked)
             };
             state(Status::Exited, 0, Some(exit))
         };
@@ -153,7 +152,11 @@ pub struct View {
 impl View {
     fn new(container: Container, record: Record, task: Option<&Task>, asked: Timestamp) -> View {
         let mut state = State::of(&record, task, asked);
-        if state.status == Status::Exited && !record.restart.is_no() && waits(&record) {
+        if state.status == Status::Created && record.restarts > 0 {
+            // One that is on its way up again is not new.
+            state.status = Status::Restarting;
+        }
+        if state.status == Status::Exited && comes_again(&record, &state) && waits(&record) {
             state.status = Status::Restarting;
         }
         View {
@@ -247,6 +250,12 @@ impl View {
         all.sort();
         all
     }
+}
+
+/// Whether its policy wants it started again.
+fn comes_again(record: &Record, state: &State) -> bool {
+    let again = |exit: &Exit| record.restart.restarts(exit.status, record.restarts);
+    !record.stopped && state.exit.as_ref().is_some_and(again)
 }
 
 /// Whether somebody waits to start it again.
@@ -406,11 +415,7 @@ mod tests {
         record.started = Some(at("2026-01-01T12:00:01Z"));
         assert_eq!(status(&record, None), (Status::Running, None));
         // Ended after the tasks had been listed.
-        record.exit = Some(Exit {
-            status: 0,
-            at: at(ASKED),
-            reason: None,
-        });
+        record.exit = Some(Exit::new(0, at(ASKED)));
         assert_eq!(status(&record, running), (Status::Exited, Some(0)));
     }
 

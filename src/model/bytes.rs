@@ -42,6 +42,13 @@ impl Explain for InvalidBytes {
     }
 }
 
+impl Bytes {
+    /// How many; docker's zero is none.
+    pub fn positive(self) -> Option<u64> {
+        u64::try_from(self.0).ok().filter(|bytes| *bytes > 0)
+    }
+}
+
 impl FromStr for Bytes {
     type Err = InvalidBytes;
 

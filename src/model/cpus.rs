@@ -1,6 +1,7 @@
 //! Shares of processors as people write them: `0.5`, `2`.
 //!
-//! Invariant: at least a hundredth of a processor; below that the kernel refuses the quota.
+//! Invariant: at least a hundredth of a processor, below which the kernel refuses the quota; or none, which stands
+//! for no limit.
 
 use std::str::FromStr;
 
@@ -13,6 +14,11 @@ use super::class::{Class, Explain};
 pub struct Cpus(pub u64);
 
 impl Cpus {
+    /// The number of processors; docker's zero is none.
+    pub fn positive(self) -> Option<f64> {
+        (self.0 > 0).then(|| self.number())
+    }
+
     /// The number of processors.
     pub fn number(self) -> f64 {
         // Exact for any number of processors that a machine has.
@@ -46,7 +52,8 @@ impl FromStr for Cpus {
 
     fn from_str(text: &str) -> Result<Self, InvalidCpus> {
         let nano = billionths(text).ok_or_else(|| InvalidCpus::Number(text.to_owned()))?;
-        match nano < 10_000_000 {
+        // docker's zero stands for no limit.
+        match (1..10_000_000).contains(&nano) {
             true => Err(InvalidCpus::TooSmall(text.to_owned())),
             false => Ok(Self(nano)),
         }
@@ -97,7 +104,7 @@ mod tests {
                 Err(InvalidCpus::Number(text.to_owned()))
             );
         }
-        for text in ["0", "0.001"] {
+        for text in ["0.009", "0.001"] {
             assert_eq!(
                 text.parse::<Cpus>(),
                 Err(InvalidCpus::TooSmall(text.to_owned()))

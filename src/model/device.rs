@@ -2,6 +2,7 @@
 //!
 //! Invariant: paths are absolute; an access is some of `r`, `w` and `m`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -116,6 +117,14 @@ impl FromStr for DeviceRule {
     }
 }
 
+impl fmt::Display for DeviceRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |number: Option<i64>| number.map_or("*".to_owned(), |n| n.to_string());
+        let (major, minor) = (number(self.major), number(self.minor));
+        write!(f, "{} {major}:{minor} {}", self.kind, self.access)
+    }
+}
+
 fn is_access(text: &str) -> bool {
     let once = |letter: char| text.matches(letter).count() <= 1;
     !text.is_empty() && text.chars().all(|c| "rwm".contains(c) && once(c))
@@ -168,6 +177,7 @@ mod tests {
             (rule.kind, rule.major, rule.minor, rule.access.as_str()),
             ('c', Some(188), None, "rwm")
         );
+        assert_eq!(rule.to_string(), "c 188:* rwm");
         for bad in [
             "", "c", "c 1:3", "d 1:3 r", "c 1 r", "c x:1 r", "c 1:1 q", "c -1:1 r",
         ] {

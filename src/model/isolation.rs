@@ -2,6 +2,7 @@
 //!
 //! Invariant: values are docker's; what docker refuses is refused.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -186,6 +187,23 @@ impl FromStr for SecurityOption {
     }
 }
 
+impl fmt::Display for SecurityOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SeccompOff => f.write_str("seccomp=unconfined"),
+            Self::SeccompDefault => f.write_str("seccomp=builtin"),
+            Self::SeccompFile(file) => write!(f, "seccomp={}", file.display()),
+            Self::NoNewPrivileges(true) => f.write_str("no-new-privileges"),
+            Self::NoNewPrivileges(false) => f.write_str("no-new-privileges=false"),
+            Self::SystemPathsUnconfined => f.write_str("systempaths=unconfined"),
+            Self::AppArmor(profile) => {
+                write!(f, "apparmor={}", profile.as_deref().unwrap_or("unconfined"))
+            }
+            Self::Label(label) => write!(f, "label={label}"),
+        }
+    }
+}
+
 /// A kernel setting of the container's own namespaces (`--sysctl`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sysctl {
@@ -290,6 +308,7 @@ mod tests {
             ("apparmor=mine", AppArmor(Some("mine".into()))),
             ("label=type:x_t", Label("type:x_t".into())),
         ] {
+            assert_eq!(means.to_string().parse().as_ref(), Ok(&means));
             assert_eq!(text.parse(), Ok(means), "{text}");
         }
         for bad in [

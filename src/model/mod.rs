@@ -1,10 +1,12 @@
 //! Plain data with validation: ids, references, records, error classes. No I/O, and no room above.
 
+pub mod asked;
 pub mod bytes;
 pub mod class;
 pub mod cpus;
 pub mod detach_keys;
 pub mod device;
+pub mod exit;
 pub mod generated_name;
 pub mod health;
 pub mod id;

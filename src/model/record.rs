@@ -10,11 +10,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::asked::Asked;
 use super::health::HealthCheck;
 use super::id::{ContainerId, Namespace, VolumeName};
 use super::port::PublishedPort;
 use super::restart::RestartPolicy;
 use super::scope::BoundScope;
+
+pub use super::exit::Exit;
 
 /// The key of the containerd extension that holds the record, and its type URL.
 pub const EXTENSION: &str = "netrun.record";
@@ -80,6 +83,9 @@ pub struct Record {
     /// Where its output goes.
     #[serde(default, skip_serializing_if = "Log::is_default")]
     pub log: Log,
+    /// What was asked for and is nowhere else.
+    #[serde(default, skip_serializing_if = "Asked::is_nothing")]
+    pub asked: Asked,
     /// Remove everything when it ends (`--rm`).
     #[serde(default)]
     pub auto_remove: bool,
@@ -383,16 +389,4 @@ pub struct Names {
     /// `--dns-option`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_options: Vec<String>,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Exit {
-    /// The exit status: the process's own, or 128 and the signal's number; 255 if unknown.
-    pub status: u32,
-    /// When it ended, as far as known.
-    pub at: Timestamp,
-    /// Why the status is not the process's own, where it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }

@@ -42,9 +42,14 @@ pub struct Ulimit {
 impl Ulimit {
     /// Docker's name: `nofile`.
     pub fn short_name(&self) -> &str {
-        let known = NAMES.iter().find(|(_, kernel)| *kernel == self.name);
-        known.map_or(&self.name, |(short, _)| short)
+        short_name(&self.name)
     }
+}
+
+/// Docker's name of what the kernel calls `RLIMIT_NOFILE`.
+pub fn short_name(kernels: &str) -> &str {
+    let known = NAMES.iter().find(|(_, kernel)| *kernel == kernels);
+    known.map_or(kernels, |(short, _)| short)
 }
 
 /// A text that is no limit.

@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::unistd::Pid;
 use oci_spec::runtime::{Arch, Capability, LinuxDevice};
 
 use super::devices::host_devices;
@@ -73,6 +75,8 @@ pub struct Controllers {
     pub names: BTreeSet<String>,
     /// Swap is counted too.
     pub swap: bool,
+    /// How many CPUs we may run on.
+    pub cpus: u32,
 }
 
 /// A fact that could not be read.
@@ -291,6 +295,7 @@ fn controllers(mode: CgroupMode) -> Result<Controllers, FactsError> {
             Ok(Controllers {
                 names: names.split_whitespace().map(str::to_owned).collect(),
                 swap: own_cgroup(root)?.join("memory.swap.max").exists(),
+                cpus: cpus(),
             })
         }
         CgroupMode::V1 | CgroupMode::Hybrid => Ok(Controllers {
@@ -299,8 +304,16 @@ fn controllers(mode: CgroupMode) -> Result<Controllers, FactsError> {
                 .map(str::to_owned)
                 .collect(),
             swap: root.join("memory/memory.memsw.limit_in_bytes").exists(),
+            cpus: cpus(),
         }),
     }
+}
+
+/// How many CPUs we may run on, as docker counts them.
+fn cpus() -> u32 {
+    let ours = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let all = (0..CpuSet::count()).filter(|cpu| ours.is_set(*cpu) == Ok(true));
+    u32::try_from(all.count()).unwrap_or(u32::MAX)
 }
 
 /// Our own directory in the unified hierarchy: the root has no limits of its own to look at.

@@ -142,11 +142,21 @@ fn network(text: &str) -> (u64, u64) {
     total
 }
 
-fn memory_of_the_host() -> u64 {
+/// The memory that the machine has, in bytes.
+pub fn memory_of_the_host() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
     kib.unwrap_or(0_u64) * 1024
+}
+
+/// Whether the kernel has killed in a cgroup for lack of memory; its path is below the root.
+pub fn ran_out_of_memory(cgroup: &Path) -> bool {
+    let cgroup = cgroup.strip_prefix("/").unwrap_or(cgroup);
+    let v1 = Path::new(CGROUPS).join("memory").join(cgroup);
+    let v2 = Path::new(CGROUPS).join(cgroup);
+    let kills = |text: String| field(&text, "oom_kill");
+    kills(text(&v1, "memory.oom_control")) + kills(text(&v2, "memory.events")) > 0
 }
 
 /// Whether the container whose first process this is has been frozen.

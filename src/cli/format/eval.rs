@@ -1,6 +1,7 @@
 //! What a template prints for a value.
 //!
-//! Invariant: a field that is not there is an error that names those that are.
+//! Invariant: a field that is not there is an error that names those that are; only what users name themselves
+//! (labels, networks) may be missing, as in docker.
 
 use serde_json::Value;
 
@@ -42,7 +43,10 @@ impl Evaluator<'_> {
             Node::Print(pipeline) => {
                 let value = self.declaring(pipeline, dot)?;
                 if pipeline.variables.is_empty() {
-                    self.printed += &display(&value);
+                    self.printed += &match value.is_null() && is_users_key(pipeline) {
+                        true => NO_VALUE.to_owned(),
+                        false => display(&value),
+                    };
                 }
             }
             Node::If(condition, body, otherwise) => {
@@ -193,9 +197,49 @@ fn fields(value: Value, path: &[(String, usize)]) -> Result<Value, TemplateError
     }
 }
 
+/// The fields whose own fields are named by users.
+const USERS: [&str; 13] = [
+    "Annotations",
+    "Attributes",
+    "Containers",
+    "ExposedPorts",
+    "Labels",
+    "Networks",
+    "Options",
+    "PortBindings",
+    "Ports",
+    "Sysctls",
+    "Tmpfs",
+    "Volumes",
+    "annotations",
+];
+
+/// What docker prints for one of those that is not there.
+const NO_VALUE: &str = "<no value>";
+
+/// Whether it is nothing but a field that users name, or one below.
+fn is_users_key(pipeline: &Pipeline) -> bool {
+    let [command] = &pipeline.commands[..] else {
+        return false;
+    };
+    let [Operand { fields, .. }] = &command[..] else {
+        return false;
+    };
+    let above = fields.iter().rev().skip(1);
+    above
+        .into_iter()
+        .any(|(name, _)| USERS.contains(&&name[..]))
+}
+
 /// The value at the end of a path of fields.
 fn fields_of(mut value: &Value, path: &[(String, usize)]) -> Result<Value, TemplateError> {
+    let mut users = false;
     for (name, at) in path {
+        let named = value.is_object() || value.is_null();
+        if users && named && value.get(name).is_none() {
+            return Ok(Value::Null);
+        }
+        users = USERS.contains(&&name[..]);
         let Value::Object(map) = value else {
             let what = format!("{} has no field \"{name}\"", kind(value));
             return Err(TemplateError::new(*at, &what));

@@ -15,6 +15,7 @@ fn row() -> Row {
             }},
             "Args": ["a", "b"],
             "Labels": "k=v",
+            "Config": {"Labels": {"k": "v"}},
             "Ports": {"80/tcp": [{"HostPort": "8080"}]},
             "Mounts": [],
             "Entrypoint": null,
@@ -95,6 +96,13 @@ const PRINTED: &[(&str, &str)] = &[
     ("a{{/* nothing */}}b", "ab"),
     ("{{\"{{\"}}", "{{"),
     ("{{true}} {{1.5}} {{-3}}", "true 1.5 -3"),
+    // What users name may be missing.
+    ("{{.NetworkSettings.Networks.none}}", "<no value>"),
+    ("{{.NetworkSettings.Networks.none.IPAddress}}", "<no value>"),
+    (
+        "{{if .Config.Labels.none}}x{{end}}{{.Config.Labels.k}}",
+        "v",
+    ),
 ];
 
 #[test]
@@ -110,6 +118,7 @@ fn mistakes_are_named_with_their_place() {
         ("{{.Nmaes}}", 3, "no field \"Nmaes\""),
         ("ab {{.State.Foo}}", 12, "no field \"Foo\""),
         ("{{.Names.Foo}}", 9, "text has no field"),
+        ("{{.Labels.Foo}}", 10, "text has no field"),
         ("{{.Names", 1, "no \"}}\""),
         ("{{}}", 1, "nothing to print"),
         ("{{.Names |}}", 1, "nothing to print"),

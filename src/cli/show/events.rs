@@ -15,7 +15,7 @@ pub fn show(event: &Event, format: Option<&Format>) -> Result<String, TemplateEr
         None | Some(Format::Table) => Ok(line(event)),
         Some(Format::Json) => Ok(format!("{}\n", document(event))),
         Some(Format::Template(template) | Format::TableOf(template)) => {
-            Ok(template.render(&Row::from(document(event)))? + "\n")
+            Ok(template.render(&Row::from(fields(event)))? + "\n")
         }
     }
 }
@@ -54,6 +54,22 @@ fn document(event: &Event) -> Value {
     document
 }
 
+/// For templates docker has its own names of what is small in JSON.
+fn fields(event: &Event) -> Value {
+    let mut document = document(event);
+    for (small, name) in [
+        ("status", "Status"),
+        ("id", "ID"),
+        ("from", "From"),
+        ("scope", "Scope"),
+        ("time", "Time"),
+        ("timeNano", "TimeNano"),
+    ] {
+        document[name] = document.get(small).cloned().unwrap_or_else(|| "".into());
+    }
+    document
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +102,10 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(show(&die(), Some(&format)).unwrap(), "die web 3\n");
+        let format =
+            "{{.Status}} {{.ID}} {{.From}} {{.Scope}} {{.Time}} {{.Actor.Attributes.signal}}";
+        let expected = "die web alpine:3.14 local 1769853600 <no value>\n";
+        let format = format.parse().unwrap();
+        assert_eq!(show(&die(), Some(&format)).unwrap(), expected);
     }
 }

@@ -3,13 +3,16 @@
 //! Invariant: what is shown is what stands in the record and the spec, not what was typed.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::engine::spec::INIT;
 use crate::engine::view::View;
+use crate::model::asked::AskedDevice;
 use crate::model::mount::Propagation;
 use crate::model::record::{Log, MountKind, MountPoint, Record};
+use crate::model::ulimit;
 
 /// docker's `HostConfig`.
 pub(super) fn host_config(view: &View, spec: &Value) -> Value {
@@ -18,10 +21,9 @@ pub(super) fn host_config(view: &View, spec: &Value) -> Value {
     let resources = &spec["linux"]["resources"];
     let add_hosts = record.names.add_hosts.iter();
     let add_hosts: Vec<String> = add_hosts.map(|(name, at)| format!("{name}:{at}")).collect();
-    json!({
+    let mut config = rights(record, spec);
+    let further = json!({
         "AutoRemove": record.auto_remove,
-        // Only a privileged container sees all of /proc.
-        "Privileged": spec["linux"]["maskedPaths"].as_array().is_none_or(Vec::is_empty),
         "ReadonlyRootfs": spec["root"]["readonly"].as_bool().unwrap_or_default(),
         "NetworkMode": view.networks()[0],
         "PidMode": joined(record, "pid").or_else(|| of_the_host(spec, "pid")).unwrap_or_default(),
@@ -54,7 +56,73 @@ pub(super) fn host_config(view: &View, spec: &Value) -> Value {
             "MaximumRetryCount": record.restart.most(),
         },
         "ExtraHosts": add_hosts,
+    });
+    if let (Value::Object(config), Value::Object(further)) = (&mut config, further) {
+        config.extend(further);
+    }
+    config
+}
+
+/// What it may do beside the usual.
+fn rights(record: &Record, spec: &Value) -> Value {
+    let asked = &record.asked;
+    let path = |path: &Option<PathBuf>| json!(path.as_deref().unwrap_or(Path::new("")));
+    json!({
+        "Privileged": asked.privileged,
+        "CapAdd": or_null(&asked.cap_add),
+        "CapDrop": or_null(&asked.cap_drop),
+        "SecurityOpt": or_null(&asked.security),
+        "Devices": asked.devices.iter().map(device).collect::<Vec<_>>(),
+        "DeviceCgroupRules": or_null(&asked.device_rules),
+        "VolumesFrom": or_null(&asked.volumes_from),
+        "CgroupParent": path(&asked.cgroup_parent),
+        "ContainerIDFile": path(&asked.cidfile),
+        "Cgroup": "",
+        "CgroupnsMode": of_the_host(spec, "cgroup").unwrap_or_else(|| "private".to_owned()),
+        "UsernsMode": "",
+        // What docker has and netrun has not is not set.
+        "BlkioWeight": 0,
+        "CpuPeriod": 0,
+        "CpuQuota": 0,
+        "CpusetMems": "",
+        "Isolation": "",
+        "Links": null,
+        "MemorySwappiness": null,
+        "OomKillDisable": false,
+        "VolumeDriver": "",
+        "Ulimits": ulimits(spec),
+        "MaskedPaths": spec["linux"]["maskedPaths"],
+        "ReadonlyPaths": spec["linux"]["readonlyPaths"],
+        "Annotations": spec["annotations"],
     })
+}
+
+/// docker has null where there is nothing.
+fn or_null(words: &[String]) -> Value {
+    match words.is_empty() {
+        true => Value::Null,
+        false => json!(words),
+    }
+}
+
+fn device(device: &AskedDevice) -> Value {
+    json!({
+        "PathOnHost": device.host,
+        "PathInContainer": device.container,
+        "CgroupPermissions": device.access,
+    })
+}
+
+/// docker's numbers are signed: no limit is -1.
+fn ulimits(spec: &Value) -> Vec<Value> {
+    let limits = spec["process"]["rlimits"].as_array().into_iter().flatten();
+    let number = |limit: &Value| limit.as_u64().map_or(-1, u64::cast_signed);
+    let document = |limit: &Value| {
+        let name = limit["type"].as_str().unwrap_or_default();
+        let (soft, hard) = (number(&limit["soft"]), number(&limit["hard"]));
+        json!({"Name": ulimit::short_name(name), "Soft": soft, "Hard": hard})
+    };
+    limits.map(document).collect()
 }
 
 /// `container:NAME` if it shares a namespace of another container.

@@ -11,6 +11,7 @@ use crate::commands::settings::Settings;
 use crate::commands::version::CLIENT;
 use crate::engine::paths;
 use crate::engine::view::Status;
+use crate::model::record::LogDriver;
 use crate::sys::facts::CgroupMode;
 
 /// What was found, as it is printed.
@@ -59,6 +60,9 @@ fn document(info: &Info, settings: &Settings) -> Value {
         "CgroupDriver": "cgroupfs",
         "Swarm": {"LocalNodeState": "inactive"},
         "DockerRootDir": paths::STATE,
+        "OperatingSystem": info.system,
+        "MemTotal": info.memory,
+        "LoggingDriver": LogDriver::default().name(),
         "OSType": os,
         "Architecture": arch,
         "KernelVersion": info.kernel,
@@ -202,6 +206,8 @@ mod tests {
             runc: None,
             kernel: "6.1.0".to_owned(),
             hostname: "box".to_owned(),
+            system: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+            memory: 1 << 30,
             cgroups: Ok(CgroupMode::Hybrid),
             plugin_dirs: vec!["/opt/cni/bin".into()],
             networks: Scan::default(),

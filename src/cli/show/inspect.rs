@@ -106,7 +106,12 @@ fn container(view: &View) -> Value {
         },
         "RestartCount": record.restarts,
         "Driver": record.snapshotter,
+        "GraphDriver": {"Name": record.snapshotter, "Data": null},
         "Platform": "linux",
+        "AppArmorProfile": spec["process"]["apparmorProfile"].as_str().unwrap_or_default(),
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "ExecIDs": null,
         "LogPath": match record.log.driver {
             LogDriver::Local => Some(paths.log()),
             LogDriver::JsonFile => Some(paths.json_log()),
@@ -134,6 +139,7 @@ fn state(view: &View) -> Value {
         "Running": state.status.is_live() || state.status == Status::Restarting,
         "Paused": state.status == Status::Paused,
         "Restarting": state.status == Status::Restarting,
+        "OOMKilled": exit.is_some_and(|exit| exit.out_of_memory),
         "Dead": false,
         "Pid": state.pid,
         "ExitCode": exit.map_or(0, |exit| exit.status),
@@ -147,6 +153,7 @@ fn state(view: &View) -> Value {
 fn config(view: &View, spec: &Value) -> Value {
     let record = &view.record;
     let process = &record.process;
+    let entrypoint = record.asked.entrypoint;
     json!({
         "Hostname": record.names.hostname,
         "User": process.user,
@@ -160,8 +167,8 @@ fn config(view: &View, spec: &Value) -> Value {
         "Healthcheck": record.health.as_ref().map(healthcheck),
         "Volumes": volumes_of(record),
         "Env": spec["process"]["env"],
-        "Cmd": process.command,
-        "Entrypoint": null,
+        "Cmd": words_or_null(process.command.get(entrypoint..)),
+        "Entrypoint": words_or_null(process.command.get(..entrypoint)),
         "Image": record.image,
         "Domainname": record.names.domain.clone().unwrap_or_default(),
         "ExposedPorts": exposed(record),
@@ -173,6 +180,14 @@ fn config(view: &View, spec: &Value) -> Value {
             seconds => json!(seconds),
         },
     })
+}
+
+/// docker has null where there are none.
+fn words_or_null(words: Option<&[String]>) -> Value {
+    match words.unwrap_or_default() {
+        [] => Value::Null,
+        words => json!(words),
+    }
 }
 
 /// The check as docker's image configuration has it; durations are nanoseconds.
@@ -278,11 +293,7 @@ mod tests {
         if status != Status::Created {
             record.started = Some(record.created);
         }
-        record.exit = (status == Status::Exited).then_some(Exit {
-            status: 3,
-            at: record.created,
-            reason: None,
-        });
+        record.exit = (status == Status::Exited).then_some(Exit::new(3, record.created));
         let document = container(&sample::view(record, status));
         let template = Template::parse(template).unwrap();
         template.render(&Row::from(document)).unwrap()

@@ -18,7 +18,7 @@ const COLUMNS: &[Column] = &[
     ("FILE", "File"),
 ];
 
-const HEADERS: &[Column] = &[("NETWORK ID", "ID")];
+const HEADERS: &[Column] = &[("NETWORK ID", "ID"), ("SCOPE", "Scope")];
 
 /// The list as it is printed.
 ///

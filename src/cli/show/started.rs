@@ -40,6 +40,7 @@ fn document(started: &Started) -> Value {
         "Pid": view.state.pid,
         "Netns": view.netns(),
         "IPAddress": addresses.first().map(|a| a.address.addr().to_string()).unwrap_or_default(),
+        "MacAddress": settings["MacAddress"].as_str().unwrap_or_default(),
         "Networks": settings["Networks"],
         "Ports": settings["Ports"],
         "Timings": timings.collect::<Vec<_>>(),

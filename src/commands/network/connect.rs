@@ -55,6 +55,7 @@ pub struct Args {
 
 /// Detach a network from a container
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun network disconnect lan web")]
 pub struct DisconnectArgs {
     /// Do not mind if it is not attached
     #[arg(short, long)]

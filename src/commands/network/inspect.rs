@@ -31,6 +31,7 @@ pub struct Args {
 
 /// Tell by the exit code whether there is a network: 0, or 3 if there is none
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = "Examples:\n  netrun network exists lan || netrun network create lan")]
 pub struct ExistsArgs {
     /// Its name
     #[arg(value_name = "NETWORK")]

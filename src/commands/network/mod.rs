@@ -10,6 +10,9 @@ use clap::Subcommand;
 
 /// Make, list and remove networks
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun network create lan\n  netrun run --rm --net lan alpine:3.14 ip addr\n  netrun network rm lan"
+)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]

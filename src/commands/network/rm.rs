@@ -29,6 +29,9 @@ pub struct Args {
 
 /// Remove all networks of netrun that nobody uses
 #[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netrun network prune -f\n  netrun network prune -f --filter label=job=42"
+)]
 pub struct PruneArgs {
     /// Do not ask; netrun never does
     #[arg(short, long)]

@@ -20,7 +20,7 @@ use crate::engine::volumes;
 use crate::image::Image;
 use crate::model::class::Failure;
 use crate::model::id::{ContainerId, Namespace, VolumeName};
-use crate::model::mount::{Access, InvalidMount, MountRequest, Propagation, Source, clean};
+use crate::model::mount::{Access, Form, InvalidMount, MountRequest, Propagation, Source, clean};
 use crate::model::record::{MountKind, MountPoint, VolumeUse};
 
 /// The release that brought mount_setattr(2).
@@ -244,7 +244,8 @@ async fn borrowed(context: &Context<'_>, given: &str) -> Result<Vec<MountPoint>,
         Some("ro") => true,
         Some(other) => {
             let option = other.to_owned();
-            return Err(Unfit::from(InvalidMount::Option { option }).into());
+            let of = Form::From;
+            return Err(Unfit::from(InvalidMount::Option { option, of }).into());
         }
     };
     let record = context.host.record(&id).await?;

@@ -43,6 +43,9 @@ impl Limits {
         };
         let reserved = self.memory_reservation.is_some();
         let swap = self.memory_swap.is_some();
+        let pids = self.pids.is_some_and(|pids| pids > 0);
+        lost("--memory", self.memory.is_some(), has(host, "memory"));
+        lost("--pids-limit", pids, has(host, "pids"));
         lost("--memory-swap", swap, counts_swap(host));
         lost("--memory-reservation", reserved, has(host, "memory"));
         lost("--cpu-shares", self.cpu_shares.is_some(), has(host, "cpu"));
@@ -79,7 +82,7 @@ pub fn limit(
     resources
         .set_memory(memory(limits, host)?)
         .set_cpu(cpu(limits, host)?)
-        .set_pids(pids(limits, host)?);
+        .set_pids(pids(limits, host));
     Ok(())
 }
 
@@ -89,8 +92,7 @@ fn memory(limits: &Limits, host: &HostFacts) -> Result<Option<LinuxMemory>, Spec
         enough_memory("--memory-reservation", reserved)?;
         memory.set_reservation(Some(signed(reserved)));
     }
-    if let Some(bytes) = limits.memory {
-        require(host, "--memory", "memory")?;
+    if let Some(bytes) = limits.memory.filter(|_| has(host, "memory")) {
         enough_memory("--memory", bytes)?;
         let doubled = signed(bytes.saturating_mul(2));
         // As with docker, 0 is as good as not given.
@@ -148,6 +150,7 @@ fn cpu(limits: &Limits, host: &HostFacts) -> Result<Option<LinuxCpu>, SpecError>
         cpu.set_cpus(Some(cpus.clone()));
     }
     if let Some(cpus) = limits.cpus {
+        // Without it docker does not go on either.
         require(host, "--cpus", "cpu")?;
         if cpus.is_nan() || cpus < LEAST_CPUS {
             return Err(SpecError::LimitTooSmall {
@@ -156,7 +159,11 @@ fn cpu(limits: &Limits, host: &HostFacts) -> Result<Option<LinuxCpu>, SpecError>
                 least: "0.01",
             });
         }
-        // A cast saturates, and a quota beyond all CPUs is no limit.
+        let there = host.limits.as_ref().map_or(0, |limits| limits.cpus);
+        if cpus > f64::from(there) {
+            return Err(SpecError::TooManyCpus { given: cpus, there });
+        }
+        // A cast saturates.
         let quota = (cpus * f64::from(CPU_PERIOD)).round() as i64;
         cpu.set_quota(Some(quota))
             .set_period(Some(u64::from(CPU_PERIOD)));
@@ -164,14 +171,11 @@ fn cpu(limits: &Limits, host: &HostFacts) -> Result<Option<LinuxCpu>, SpecError>
     Ok((cpu != LinuxCpu::default()).then_some(cpu))
 }
 
-fn pids(limits: &Limits, host: &HostFacts) -> Result<Option<LinuxPids>, SpecError> {
-    let Some(limit) = limits.pids.filter(|limit| *limit > 0) else {
-        return Ok(None);
-    };
-    require(host, "--pids-limit", "pids")?;
+fn pids(limits: &Limits, host: &HostFacts) -> Option<LinuxPids> {
+    let limit = limits.pids.filter(|limit| *limit > 0)?;
     let mut pids = LinuxPids::default();
     pids.set_limit(limit);
-    Ok(Some(pids))
+    has(host, "pids").then_some(pids)
 }
 
 fn has(host: &HostFacts, controller: &str) -> bool {

@@ -21,7 +21,10 @@ pub use self::extras::{Extras, SHM_SIZE, Seccomp, Shm};
 pub use self::limits::{Limits, limit};
 pub use self::mounts::{EtcFiles, INIT};
 pub use self::namespaces::Netns;
-pub use self::process::{ExecRequest, exec_process, resolved_command, set_user};
+pub use self::namespaces::cgroup;
+pub use self::process::{
+    ExecRequest, exec_process, resolved_command, resolved_entrypoint, set_user,
+};
 use super::user::User;
 use crate::model::class::{Class, Explain};
 use crate::model::id::{ContainerId, Namespace};
@@ -130,6 +133,14 @@ pub enum SpecError {
         /// The least that is possible.
         least: &'static str,
     },
+    /// More CPUs than this host has for us.
+    #[error("--cpus {given} is more than this host has, which is {there}")]
+    TooManyCpus {
+        /// The value.
+        given: f64,
+        /// How many there are.
+        there: u32,
+    },
     /// Two limits of which one must not be above the other.
     #[error("{flag} is above {other}")]
     LimitsDisagree {
@@ -178,6 +189,7 @@ impl Explain for SpecError {
             | Self::UnknownCapability { .. }
             | Self::DuplicateMount { .. }
             | Self::LimitTooSmall { .. }
+            | Self::TooManyCpus { .. }
             | Self::LimitsDisagree { .. }
             | Self::LimitAlone { .. }
             | Self::SharedSysctl { .. }

@@ -9,6 +9,8 @@ use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType};
 
 use super::SpecRequest;
 use crate::model::isolation::{Shared, Sharing};
+use crate::model::mount::clean;
+use crate::model::record::Record;
 use crate::sys::facts::CgroupMode;
 
 /// Whose network a container has.
@@ -57,6 +59,15 @@ fn namespace(typ: LinuxNamespaceType, path: Option<PathBuf>) -> LinuxNamespace {
 /// With `--cgroup-parent` it lies below that, which stays, as with docker.
 pub(super) fn cgroups_path(request: &SpecRequest<'_>) -> PathBuf {
     let parent = request.extras.cgroup_parent.as_deref();
-    let parent = parent.unwrap_or(Path::new("/"));
-    parent.join(request.id.netns_name(request.namespace))
+    below(parent, &request.id.netns_name(request.namespace))
+}
+
+/// Where the cgroup of a container is that was made so.
+pub fn cgroup(record: &Record) -> PathBuf {
+    let parent = record.asked.cgroup_parent.as_deref().map(clean);
+    below(parent.as_deref(), &record.id.netns_name(&record.namespace))
+}
+
+fn below(parent: Option<&Path>, name: &str) -> PathBuf {
+    parent.unwrap_or(Path::new("/")).join(name)
 }

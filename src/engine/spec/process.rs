@@ -48,20 +48,30 @@ pub fn resolved_command(
 ) -> Result<Vec<String>, SpecError> {
     let config = image.config().as_ref();
     let image_command = || config.and_then(|config| config.cmd().as_deref());
-    let image_entrypoint = || config.and_then(|config| config.entrypoint().as_deref());
     let command = match entrypoint {
         None if command.is_empty() => image_command().unwrap_or_default(),
         _ => command,
     };
-    let entrypoint = entrypoint.or_else(image_entrypoint).unwrap_or_default();
-    // `--entrypoint ""` is how docker's users clear it.
-    let cleared = entrypoint.len() == 1 && entrypoint[0].is_empty();
-    let entrypoint = if cleared { &[] } else { entrypoint };
-    let words: Vec<String> = entrypoint.iter().chain(command).cloned().collect();
+    let entrypoint = resolved_entrypoint(image, entrypoint).iter();
+    let words: Vec<String> = entrypoint.chain(command).cloned().collect();
     if words.is_empty() {
         return Err(SpecError::NothingToRun);
     }
     Ok(words)
+}
+
+/// The words that the command begins with: `--entrypoint`, else the image's.
+pub fn resolved_entrypoint<'a>(
+    image: &'a ImageConfiguration,
+    given: Option<&'a [String]>,
+) -> &'a [String] {
+    let config = image.config().as_ref();
+    let of_image = || config.and_then(|config| config.entrypoint().as_deref());
+    match given.or_else(of_image).unwrap_or_default() {
+        // `--entrypoint ""` is how docker's users clear it.
+        [cleared] if cleared.is_empty() => &[],
+        words => words,
+    }
 }
 
 pub(super) fn process(

@@ -93,6 +93,7 @@ impl Fixture {
         fixture.host.limits = Some(Controllers {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             swap,
+            cpus: 4,
         });
         fixture
     }
@@ -445,6 +446,39 @@ fn limits_are_dockers() {
 }
 
 #[test]
+fn docker_goes_on_without_some_limits() {
+    let bare = Fixture::limited(&["freezer"], false);
+    let limits = Limits {
+        memory: Some(64 << 20),
+        memory_swap: Some(-1),
+        memory_reservation: Some(32 << 20),
+        cpu_shares: Some(512),
+        cpuset: Some("0".to_owned()),
+        pids: Some(1),
+        ..Limits::default()
+    };
+    let request = SpecRequest {
+        limits: &limits,
+        ..bare.request()
+    };
+    let resources = &json_of(&request)["linux"]["resources"];
+    for kind in ["memory", "cpu", "pids"] {
+        assert_eq!(resources[kind], Value::Null, "{kind}");
+    }
+    let warnings = limits.warnings(&bare.host).join("\n");
+    for flag in [
+        "--memory;",
+        "--memory-swap;",
+        "--memory-reservation;",
+        "--cpu-shares;",
+        "--cpuset-cpus;",
+        "--pids-limit;",
+    ] {
+        assert!(warnings.contains(flag), "{flag} in {warnings}");
+    }
+}
+
+#[test]
 fn limits_that_cannot_be_kept_are_refused() {
     let refused = |fixture: &Fixture, limits: Limits| {
         let request = SpecRequest {
@@ -461,16 +495,10 @@ fn limits_that_cannot_be_kept_are_refused() {
         cpus: Some(cpus),
         ..Limits::default()
     };
-    let pids = Limits {
-        pids: Some(1),
-        ..Limits::default()
-    };
     let bare = Fixture::limited(&["freezer"], false);
-    for limits in [memory(64 << 20), cpus(1.0), pids] {
-        let error = refused(&bare, limits);
-        assert!(matches!(error, SpecError::NoController { .. }));
-        assert_eq!(error.class(), Class::Unsupported);
-    }
+    let error = refused(&bare, cpus(1.0));
+    assert!(matches!(error, SpecError::NoController { .. }));
+    assert_eq!(error.class(), Class::Unsupported);
     let able = Fixture::limited(&["cpu", "memory", "pids"], true);
     for limits in [
         memory((6 << 20) - 1),
@@ -483,6 +511,12 @@ fn limits_that_cannot_be_kept_are_refused() {
         assert!(matches!(error, SpecError::LimitTooSmall { .. }));
         assert_eq!(error.class(), Class::InvalidInput);
     }
+    let error = refused(&able, cpus(4.01));
+    assert_eq!(
+        error.to_string(),
+        "--cpus 4.01 is more than this host has, which is 4"
+    );
+    assert_eq!(error.class(), Class::InvalidInput);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    Access, InvalidMount, MountRequest, Propagation, Source, parse_destination, refuse_second,
+    Access, Form, InvalidMount, MountRequest, Propagation, Source, parse_destination, refuse_second,
 };
 use crate::model::bytes::Bytes;
 
@@ -118,7 +118,7 @@ impl Fields {
             | "image-subpath" | "tmpfs-options" | "bind-create-src" => {
                 Err(InvalidMount::OptionUnsupported { option: key })
             }
-            _ => Err(InvalidMount::Option { option: key }),
+            _ => Err(unknown(key)),
         }
     }
 
@@ -190,6 +190,11 @@ impl Fields {
             (false, _) => Access::ReadWrite,
         }
     }
+}
+
+fn unknown(option: String) -> InvalidMount {
+    let of = Form::Long;
+    InvalidMount::Option { option, of }
 }
 
 fn set(place: &mut Option<String>, key: &str, value: &str) -> Result<(), InvalidMount> {

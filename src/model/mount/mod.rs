@@ -133,6 +133,38 @@ impl fmt::Display for Propagation {
     }
 }
 
+/// The forms in which a mount is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `-v`.
+    Short,
+    /// `--mount`.
+    Long,
+    /// `--tmpfs`.
+    Tmpfs,
+    /// `--volumes-from`.
+    From,
+}
+
+impl Form {
+    /// What there is, for people.
+    fn options(self) -> &'static str {
+        match self {
+            Self::Short => {
+                "options of -v are ro, rw, rro, nocopy, private, rprivate, shared, rshared, slave and rslave"
+            }
+            Self::Long => {
+                "fields of --mount are type, source, target, readonly, bind-propagation, bind-recursive, \
+                 volume-nocopy, tmpfs-size and tmpfs-mode"
+            }
+            Self::Tmpfs => {
+                "options of --tmpfs are size=, mode=, uid=, gid=, ro, exec, suid, dev and the like"
+            }
+            Self::From => "write CONTAINER, CONTAINER:ro or CONTAINER:rw",
+        }
+    }
+}
+
 /// Why an argument is no mount.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidMount {
@@ -163,6 +195,8 @@ pub enum InvalidMount {
     Option {
         /// The option as given.
         option: String,
+        /// What it was given to.
+        of: Form,
     },
     /// Two options that exclude each other.
     #[error("mount option \"{option}\" contradicts \"{earlier}\"")]
@@ -219,10 +253,14 @@ impl Explain for InvalidMount {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Source { source_path } => Some(format!("try \"./{source_path}\"")),
-            Self::Option { .. } => Some(
-                "options of -v are ro, rw, rro, nocopy, private, rprivate, shared, rshared, slave and rslave"
-                    .into(),
-            ),
+            Self::Option { of, .. } => Some(of.options().to_owned()),
+            Self::Form { .. } | Self::Destination { .. } => {
+                Some("write, for instance, ./site:/site, data:/var/lib/data:ro or /cache".into())
+            }
+            Self::Contradiction { earlier, .. } => {
+                Some(format!("leave one out: {earlier} is there"))
+            }
+            Self::OtherKind { option, .. } => Some(format!("leave {option} out")),
             Self::Kind { .. } => Some("types are bind, volume, tmpfs and image".into()),
             Self::Missing { .. } => {
                 Some("write, for instance, type=bind,source=/srv/site,target=/site".into())

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    Access, InvalidMount, MountRequest, Propagation, Source, parse_destination, refuse_second,
+    Access, Form, InvalidMount, MountRequest, Propagation, Source, parse_destination, refuse_second,
 };
 
 /// What `-v` says.
@@ -123,6 +123,7 @@ impl<'a> Options<'a> {
             _ => {
                 return Err(InvalidMount::Option {
                     option: option.to_owned(),
+                    of: Form::Short,
                 });
             }
         };
@@ -184,6 +185,7 @@ impl FromStr for TmpfsMount {
             if !complete {
                 return Err(InvalidMount::Option {
                     option: (*option).to_owned(),
+                    of: Form::Tmpfs,
                 });
             }
             check_number(name, value.unwrap_or_default())?;
