@@ -347,12 +347,11 @@ fn finish(
         options.push(switch(arg, option, value));
         return Reading { options, width: 1 };
     }
-    // One that may go without stands in the same word.
+    // One that may go without stands in the same word; else the next is it, dash or not, as with docker.
     let apart = value.is_none() && !arg.is_require_equals_set();
     let next = next.filter(|_| apart).map(String::as_str);
     let width = if apart { 2 } else { 1 };
     let mut words = vec![option];
-    // As with docker it is the value whatever it begins with; clap would take it for an option.
     match value.or(next.filter(|next| next.starts_with('-'))) {
         Some(value) => words[0] += &format!("={value}"),
         None => words.extend(next.map(str::to_owned)),
