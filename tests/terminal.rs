@@ -127,32 +127,34 @@ fn a_second_ctrl_c_kills_what_has_a_terminal_but_no_input() {
 }
 
 #[test]
-fn input_from_a_terminal_needs_a_terminal() {
+fn a_terminal_needs_a_terminal() {
     let host = FakeHost::new();
-    for options in [&["-i", "-t"][..], &["-it", "--rm"]] {
+    for options in [&["-t"][..], &["-i", "-t"], &["-it", "--rm"]] {
         let args = [&["run"], options, &[ALPINE, "true"]].concat();
         host.netrun(&args).fails(125, &["terminal"]);
     }
     host.netrun(&["run", "-d", "--name", "t", ALPINE, "sleep", "1000"])
         .ok();
-    host.netrun(&["exec", "-it", "t", "true"])
-        .fails(125, &["terminal"]);
+    for options in ["-t", "-it"] {
+        host.netrun(&["exec", options, "t", "true"])
+            .fails(125, &["terminal"]);
+    }
     host.netrun(&["rm", "-f", "t"]).ok();
     host.assert_clean();
 }
 
-/// As with docker `-t` alone needs none: CI jobs, which have none, get colours by it.
+/// With docker's name `-t` alone needs none: CI jobs, which have none, get colours by it.
 #[test]
 fn a_terminal_for_output_alone_needs_none_here() {
     let host = FakeHost::new();
     let line = "test -t 1 && echo colours; test -t 2 && echo errors >&2; exit 3";
-    let run = ["run", "--rm", "-t", ALPINE, "sh", "-c", line];
-    let run = host.netrun_cmd(&run).stdin("unread\n").run().code(3);
+    host.sh("ln -s $(command -v netrun) /tmp/docker").ok();
+    let docker = |args: &[&str]| host.cmd("/tmp/docker").args(args).stdin("unread\n").run();
+    let run = docker(&["run", "--rm", "-t", ALPINE, "sh", "-c", line]).code(3);
     assert_eq!(run.stdout, "colours\r\nerrors\r\n", "{run}");
     let run = ["run", "-d", "-t", "--name", "t", ALPINE, "sleep", "1000"];
     host.netrun(&run).ok();
-    let exec = ["exec", "-t", "t", "sh", "-c", line];
-    let exec = host.netrun(&exec).code(3);
+    let exec = docker(&["exec", "-t", "t", "sh", "-c", line]).code(3);
     assert_eq!(exec.stdout, "colours\r\nerrors\r\n", "{exec}");
     host.netrun(&["rm", "-f", "t"]).ok();
     host.assert_clean();

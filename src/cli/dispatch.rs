@@ -49,7 +49,7 @@ pub fn dispatch(cli: Cli, format: Option<Format>) -> Result<u8, Failure> {
 
 async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<u8, Failure> {
     let audience = People(pull_progress(&verb));
-    session::check_terminal(wants_terminal(&verb))?;
+    session::check_terminal(wants_terminal(&verb, global.as_docker))?;
     let context = context(global, &verb, &audience).await?;
     let style = Style::of(format.as_ref());
     match verb {
@@ -268,11 +268,12 @@ fn show_gc(swept: crate::engine::recover::Swept, style: Style) -> Result<u8, Fai
     })
 }
 
-/// Whether our own terminal is to become the process's.
-fn wants_terminal(verb: &Verb) -> bool {
+/// Whether our own terminal is to become the process's. With docker's name `-t` alone needs none, which is
+/// how CI jobs get colours.
+fn wants_terminal(verb: &Verb, as_docker: bool) -> bool {
     match verb {
-        Verb::Run(args) => args.container.tty && !args.detach && args.gives_stdin(),
-        Verb::Exec(args) => args.tty && !args.detach && args.interactive,
+        Verb::Run(args) => args.container.tty && !args.detach && (!as_docker || args.gives_stdin()),
+        Verb::Exec(args) => args.tty && !args.detach && (!as_docker || args.interactive),
         _ => false,
     }
 }

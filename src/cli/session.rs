@@ -45,7 +45,7 @@ pub enum SessionError {
     #[error("only one container can be attached to at a time")]
     OneAtATime,
     /// A terminal was asked for, and there is none here.
-    #[error("the terminal (-t) would be standard input's (-i), which is none")]
+    #[error("a terminal for the container (-t) needs one on standard input, which is none")]
     NoTerminal,
     /// A signal that was not to be passed on.
     #[error("a signal came, and the container was left alone")]
@@ -81,7 +81,7 @@ impl Explain for SessionError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoTerminal => Some("leave -i or -t out, or start it detached with -d".to_owned()),
+            Self::NoTerminal => Some("leave -t out, or start it detached with -d".to_owned()),
             Self::OneAtATime | Self::Signalled(_) | Self::Prepare { .. } | Self::Output { .. } => {
                 None
             }
@@ -89,8 +89,7 @@ impl Explain for SessionError {
     }
 }
 
-/// Refuses `-it` where there is no terminal. As with docker `-t` alone needs none, which is how CI jobs get
-/// colours. To be asked before anything is made.
+/// Refuses `-t` where there is no terminal. To be asked before anything is made.
 ///
 /// # Errors
 /// [`SessionError::NoTerminal`].
