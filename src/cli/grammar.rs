@@ -2,7 +2,7 @@
 //!
 //! Invariant: every word is used or refused; none is ignored.
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::docker;
 use super::exit::Family;
@@ -211,7 +211,7 @@ impl Verb {
 
 /// Parses the words of a command line, the program's name first.
 pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
-    let mut command = Cli::command();
+    let mut command = narrowed(Cli::command(), words);
     command.build();
     let arranged = words::arrange(&command, words)?;
     let matches = command.try_get_matches_from_mut(&arranged.words)?;
@@ -230,6 +230,20 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
         cli.global.format = dockers.or(cli.global.format);
     }
     Ok(cli)
+}
+
+/// The grammar with the names alone of the verbs that are not asked for: to build all of it takes longer
+/// than everything else that a command does before it speaks to anybody.
+fn narrowed(root: Command, words: &[String]) -> Command {
+    let verb = words::verb(&root, words);
+    let verb = verb.and_then(|verb| root.find_subcommand(verb));
+    let Some(asked) = verb.map(|verb| verb.get_name().to_owned()) else {
+        return root;
+    };
+    root.mut_subcommands(|verb| match verb.get_name() == asked {
+        true => verb,
+        false => Command::new(verb.get_name().to_owned()),
+    })
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ fn look_up(id: &ContainerId, user: (&str, &[String]), mounts: &[Mount]) -> Resul
     let Some(mount) = mounts.first() else {
         return in_root(id, user, Path::new("/nonexistent"));
     };
+    if let Some(layer) = only_layer(mount)
+        && let Ok(user) = in_root(id, user, layer)
+    {
+        return Ok(user);
+    }
     let instruction = (
         mount.kind.as_str(),
         mount.source.as_str(),
@@ -54,6 +59,17 @@ fn look_up(id: &ContainerId, user: (&str, &[String]), mounts: &[Mount]) -> Resul
     );
     look_into(instruction, |root| in_root(id, user, root))
         .map_err(Error::file("look into the snapshot", &mount.source))?
+}
+
+/// The directory that holds all of a fresh root file system, where one does: that of an image of one
+/// layer can be read as it is. What it does not settle is looked up in the mounted whole.
+fn only_layer(mount: &Mount) -> Option<&Path> {
+    let lower = mount
+        .options
+        .iter()
+        .find_map(|option| option.strip_prefix("lowerdir="))?;
+    let one = mount.kind == "overlay" && !lower.contains([':', '\\']);
+    one.then(|| Path::new(lower))
 }
 
 /// Looks a user and further groups up in a root directory that is mounted.
@@ -78,4 +94,29 @@ pub fn in_root(
     let reference = reference.and_then(|reference| reference.with_groups(groups));
     let found = reference.and_then(|reference| reference.lookup(&passwd, &group));
     found.map_err(|error| failed(Report::of(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_layer_is_the_whole_root() {
+        let mount = |kind: &str, lower: &str| Mount {
+            kind: kind.to_owned(),
+            source: kind.to_owned(),
+            options: vec!["index=off".to_owned(), format!("lowerdir={lower}")],
+        };
+        assert_eq!(
+            only_layer(&mount("overlay", "/s/1/fs")),
+            Some(Path::new("/s/1/fs"))
+        );
+        for (kind, lower) in [
+            ("overlay", "/s/2/fs:/s/1/fs"),
+            ("overlay", "/s\\:2/fs"),
+            ("bind", "/s/1/fs"),
+        ] {
+            assert_eq!(only_layer(&mount(kind, lower)), None, "{lower}");
+        }
+    }
 }
