@@ -199,6 +199,12 @@ fn images_are_called_by_id_and_by_digest_and_need_no_name() {
         let inspected = host.netrun(&["inspect", "-f", "{{.Id}}", name]).ok();
         assert_eq!(inspected.text(), id, "{name}");
     }
+    host.netrun(&["tag", &id, "other:2"]).ok();
+    for name in ["other:2", &id] {
+        let both = asked("{{.RepoTags}} {{len .RepoDigests}}", name);
+        assert_eq!(both, "[layers:1 other:2] 2");
+    }
+    host.netrun(&["rmi", "other:2"]).ok();
     // What an image does not say is nothing, and no unknown field.
     let format = "{{.Config.User}}|{{json .Config.Volumes}}|{{.Author}}|{{.Comment}}|{{.Size}}";
     assert!(asked(format, "layers:1").starts_with("|null|||"));

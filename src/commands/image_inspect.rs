@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::each::{Each, each};
-use super::image_name::load;
+use super::image_name::load_named;
 use super::inspect::Object;
 
 /// Show all that there is to know of images
@@ -22,6 +22,6 @@ pub struct Args {
 
 /// The images, in the order given.
 pub async fn inspect(context: &Context<'_>, args: &Args) -> Each<Object> {
-    let one = async |text: String| Ok(Object::Image(Box::new(load(context, &text).await?)));
+    let one = async |text: String| Ok(Object::Image(Box::new(load_named(context, &text).await?)));
     each(&args.images, one).await
 }

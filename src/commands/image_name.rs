@@ -54,6 +54,27 @@ pub async fn load(context: &Context<'_>, text: &str) -> Result<Image, Failure> {
     Ok(image::named(&client, &name).await?)
 }
 
+/// An image with all its names.
+#[derive(Debug)]
+pub struct Named {
+    /// The image.
+    pub image: Image,
+    /// Its names in containerd, each with the digest that it stands for.
+    pub names: Vec<(String, String)>,
+}
+
+/// The image that is meant, with all its names.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_named(context: &Context<'_>, text: &str) -> Result<Named, Failure> {
+    let image = load(context, text).await?;
+    let images = all(context).await?.into_iter();
+    let same = images.filter(|other| other.id == image.config_digest);
+    let names = same.map(|other| (other.name, other.digest)).collect();
+    Ok(Named { image, names })
+}
+
 /// The image that a container is to be made from, for this machine; nothing if it is not here.
 ///
 /// # Errors

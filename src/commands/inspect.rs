@@ -6,13 +6,13 @@ use clap::ValueEnum;
 
 use super::context::Context;
 use super::each::{Each, each};
-use super::image_name;
+use super::image_name::{self, Named};
 use super::network::inspect::{self, Inspected};
 use super::size::{self, Size};
 use crate::engine::error::Error;
 use crate::engine::view::{self, View};
 use crate::engine::volumes::{Store, Volume};
-use crate::image::{self, Image};
+use crate::image;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::{ContainerId, VolumeName};
 use crate::model::reference::Reference;
@@ -121,7 +121,7 @@ pub enum Object {
     /// A container, and what it takes, if that was asked for.
     Container(Box<View>, Option<Size>),
     /// An image.
-    Image(Box<Image>),
+    Image(Box<Named>),
     /// A network.
     Network(Box<Inspected>),
     /// A volume.
@@ -174,17 +174,19 @@ async fn container(
     Ok(Some(Object::Container(Box::new(view), size)))
 }
 
-async fn image(context: &Context<'_>, name: &str) -> Result<Option<Box<Image>>, Failure> {
-    let client = context.host.client().await?;
-    let found = match Reference::parse(name) {
+async fn image(context: &Context<'_>, name: &str) -> Result<Option<Box<Named>>, Failure> {
+    if let Ok(reference) = Reference::parse(name)
+        && reference.digest().is_none()
+        && !image_name::may_be_id(name)
+    {
         // A short word is rather a network's name than the beginning of an id.
-        Ok(reference) if reference.digest().is_none() && !image_name::may_be_id(name) => {
-            let named = image::named(&client, &reference.to_string()).await;
-            named.map_err(Failure::from)
+        let client = context.host.client().await?;
+        match image::named(&client, &reference.to_string()).await {
+            Err(error) if error.class() == Class::NotFound => return Ok(None),
+            named => drop(named?),
         }
-        _ => image_name::load(context, name).await,
-    };
-    match found {
+    }
+    match image_name::load_named(context, name).await {
         Ok(image) => Ok(Some(Box::new(image))),
         // It may still be something else's name.
         Err(error) if matches!(error.class(), Class::NotFound | Class::InvalidInput) => Ok(None),

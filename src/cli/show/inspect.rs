@@ -3,6 +3,7 @@
 //! Invariant: `Record`, `Spec` and `Attachments` are netrun's own and say everything; the other
 //! fields are docker's names for parts of the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use oci_spec::image::{Descriptor, History};
@@ -13,6 +14,7 @@ use super::host_config::{host_config, mount};
 use super::network_settings::network_settings;
 use super::{networks, volumes};
 use crate::cli::format::{Format, TemplateError, documents};
+use crate::commands::image_name::Named;
 use crate::commands::inspect::Object;
 use crate::commands::size::Size;
 use crate::engine::paths::Paths;
@@ -253,18 +255,23 @@ fn last_step(image: &Image, field: fn(&History) -> &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-fn image(image: &Image) -> Value {
+fn image(Named { image, names }: &Named) -> Value {
     let size = image.layers.iter().map(Descriptor::size).sum::<u64>();
-    let reference = Reference::parse(&image.name).ok();
-    let repository = reference.as_ref().map(Reference::familiar_repository);
-    let target = image.target.digest().to_string();
-    let tags: Vec<String> = reference.iter().map(Reference::familiar).collect();
-    let digests = repository.map(|repository| vec![format!("{repository}@{target}")]);
+    let (mut tags, mut digests) = (Vec::new(), BTreeSet::new());
+    for (name, digest) in names {
+        // Other programs give names that are no references, and nobody would type.
+        let reference = Reference::parse(name).ok();
+        let Some(reference) = reference.filter(|reference| reference.to_string() == *name) else {
+            continue;
+        };
+        tags.extend(reference.tag().map(|_| reference.familiar()));
+        digests.insert(format!("{}@{digest}", reference.familiar_repository()));
+    }
     json!({
         "Id": image.config_digest,
         "Name": image.name,
         "RepoTags": tags,
-        "RepoDigests": digests.unwrap_or_default(),
+        "RepoDigests": digests,
         "Parent": "",
         "Comment": last_step(image, History::comment),
         "Created": image.config.created(),
