@@ -162,6 +162,7 @@ fn arrows_point_down_only() {
 /// What the room of networks uses of others: it could be a crate of its own.
 const NETWORK_USES: &[&str] = &[
     "base64",
+    "futures_util",
     "ipnet",
     "nix",
     "proptest",
@@ -177,6 +178,7 @@ const NETWORK_USES: &[&str] = &[
     "crate::sys::lock",
     "crate::sys::netlink",
     "crate::sys::netns",
+    "crate::sys::nftables",
     "crate::sys::routes",
 ];
 
