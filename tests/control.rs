@@ -167,7 +167,7 @@ fn a_shim_that_says_nothing_delays_the_end_and_does_not_hide_it() {
     sleeper(&host, "c");
     let shim = host.sh("pgrep -f '[c]ontainerd-shim.*-id c'").ok();
     host.sh(&format!(
-        "kill -STOP {}; pkill -9 -f '^sleep [1]000'",
+        "kill -STOP {}; until pkill -9 -f '^sleep [1]000'; do sleep 0.05; done",
         shim.text()
     ))
     .ok();

@@ -149,6 +149,7 @@ fn a_terminal_for_output_alone_needs_none_here() {
     let host = FakeHost::new();
     let line = "test -t 1 && echo colours; test -t 2 && echo errors >&2; exit 3";
     host.sh("ln -s $(command -v netrun) /tmp/docker").ok();
+    host.announce("symlink /tmp/docker");
     let docker = |args: &[&str]| host.cmd("/tmp/docker").args(args).stdin("unread\n").run();
     let run = docker(&["run", "--rm", "-t", ALPINE, "sh", "-c", line]).code(3);
     assert_eq!(run.stdout, "colours\r\nerrors\r\n", "{run}");

@@ -146,18 +146,46 @@ fn remove_socket(address: &Path, namespace: &str, id: &str) -> Result<(), Error>
 }
 
 fn remove_bundle(bundle: &Path) -> Result<(), Error> {
-    let rootfs = bundle.join("rootfs");
-    // Not mounted is done.
-    let _ = umount2(&rootfs, MntFlags::MNT_DETACH);
+    remove_rootfs(bundle)?;
     // The bundle's `work` links to a directory of its own under containerd's root.
     if let Ok(work) = std::fs::read_link(bundle.join("work")) {
         remove_tree(&work)?;
     }
-    match std::fs::remove_dir(&rootfs) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::file("remove", rootfs)(error));
-        }
-        _ => {}
-    }
     remove_tree(bundle)
+}
+
+/// The container's own files are mounted there. What is left without them is runc's, which went on
+/// making directories when they had been unmounted under its hands.
+fn remove_rootfs(bundle: &Path) -> Result<(), Error> {
+    let (rootfs, doomed) = (bundle.join("rootfs"), bundle.join("rootfs.doomed"));
+    // Not mounted is done.
+    while umount2(&rootfs, MntFlags::MNT_DETACH).is_ok() {}
+    remove_tree(&doomed)?;
+    // The kernel refuses to rename what something is mounted at, and nobody mounts at the new name.
+    match std::fs::rename(&rootfs, &doomed) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::file("remove", rootfs)(error)),
+        Ok(()) => remove_tree(&doomed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_bundle_goes_with_what_runc_left_in_it() {
+        let bundle = std::env::temp_dir().join(format!("netrun-bundle-{}", std::process::id()));
+        let work = bundle.with_extension("work");
+        for dir in [bundle.join("rootfs/proc"), work.join("x")] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        fs::create_dir_all(bundle.join("rootfs.doomed/dev")).unwrap();
+        std::os::unix::fs::symlink(&work, bundle.join("work")).unwrap();
+        remove_bundle(&bundle).unwrap();
+        assert!(!bundle.exists() && !work.exists());
+        remove_bundle(&bundle).unwrap();
+    }
 }
