@@ -79,9 +79,19 @@ fn what_ran_to_its_end_unseen_stays_with_its_status() {
     std::thread::sleep(Duration::from_millis(500));
     host.netrun(&["gc"]).ok();
     assert_eq!(host.waited("c"), 7);
-    // The shim closes both ends when the process ends: what nobody had read by then is gone.
-    let logs = host.netrun(&["logs", "c"]).ok();
-    assert!(["said", ""].contains(&logs.text()), "{logs}");
+    host.netrun(&["rm", "c"]).ok();
+    // What nobody has read when the process ends is gone with the shim's ends; what was read stays.
+    let line = "echo said; sleep 3; exit 7";
+    host.netrun(&["run", "-d", "--name", "c", ALPINE, "sh", "-c", line])
+        .ok();
+    eventually(Duration::from_secs(2), "it was read", || {
+        (host.netrun(&["logs", "c"]).ok().text() == "said").then_some(())
+    });
+    kill_supervisors(&host);
+    std::thread::sleep(Duration::from_secs(4));
+    host.netrun(&["gc"]).ok();
+    assert_eq!(host.waited("c"), 7);
+    assert_eq!(host.netrun(&["logs", "c"]).ok().text(), "said");
     host.netrun(&["rm", "c"]).ok();
     host.assert_clean();
 }
