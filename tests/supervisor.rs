@@ -206,6 +206,48 @@ fn a_foreground_run_goes_on_when_its_supervisor_dies() {
     });
 }
 
+/// The client of a run sleeps while its supervisor dies and another command brings a new one.
+fn adopted_behind_its_clients_back(host: &FakeHost) {
+    host.sh("pkill -STOP -f '^netrun run'; pkill -9 -f '^netrun supervise'")
+        .ok();
+    host.netrun(&["ps"]).ok();
+    std::thread::sleep(Duration::from_millis(500));
+    host.sh("pkill -CONT -f '^netrun run'").ok();
+}
+
+#[test]
+fn what_is_written_before_the_client_is_back_waits_for_it() {
+    let host = FakeHost::new();
+    let count = "netrun run --rm --name w alpine:3.14 sh -c \
+        'i=0; while [ $i -lt 150 ]; do echo $i; i=$((i+1)); sleep 0.02; done; exit 7'; exit $?";
+    let run = host.sh_cmd(count).spawn();
+    run.expect("20\n");
+    adopted_behind_its_clients_back(&host);
+    let run = run.wait();
+    let expected: String = (0..150).map(|i| format!("{i}\n")).collect();
+    assert_eq!((run.stdout.as_str(), run.code), (expected.as_str(), 7));
+    host.assert_clean();
+}
+
+#[test]
+fn the_client_of_a_run_stays_its_owner_whoever_brought_the_supervisor() {
+    let host = FakeHost::new();
+    let polite = "netrun run --rm --name g alpine:3.14 sh -c \
+        'trap exit TERM; while :; do echo up; sleep 0.02; done'; exit $?";
+    let run = host.sh_cmd(polite).spawn();
+    run.expect("up");
+    adopted_behind_its_clients_back(&host);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(status(&host, "g"), "running");
+    host.sh("pkill -9 -f '^netrun run'").ok();
+    eventually(Duration::from_secs(20), "it is gone", || {
+        let ls = host.sh("ctr container ls -q").ok();
+        ls.text().is_empty().then_some(())
+    });
+    drop(run);
+    host.assert_clean();
+}
+
 #[test]
 fn what_ended_while_its_client_could_not_look_has_its_status() {
     let host = FakeHost::new();

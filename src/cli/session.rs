@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::output;
 use super::signals::Signals;
-use super::streams::{News, read_input, write_outputs};
+use super::streams::{News, Writing, read_input, write_outputs};
 use crate::commands::attached::{Attached, Heir};
 use crate::engine::error::Error;
 use crate::engine::protocol::{Event, Request};
@@ -122,8 +122,9 @@ pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Resu
         true => Some(RawMode::enter().map_err(prepare("set the terminal"))?),
         false => None,
     };
-    let streams = write_outputs(pipes, (wishes.stdout, wishes.stderr), &sender)
-        .map_err(prepare("write the output"))?;
+    let wanted = (wishes.stdout, wishes.stderr);
+    let writing =
+        write_outputs(pipes, wanted, &sender, Vec::new()).map_err(prepare("write the output"))?;
     if let Some(path) = stdin {
         read_input(&path, keys.then_some(&wishes.keys), &sender)
             .map_err(prepare("pass on the input"))?;
@@ -131,14 +132,15 @@ pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Resu
     let mut driver = Driver {
         session,
         heir,
-        wanted: (wishes.stdout, wishes.stderr),
+        wanted,
         proxy: wishes.proxy,
         sender,
         role,
         terminal,
         raw: raw.is_some(),
         news,
-        streams,
+        streams: writing.len(),
+        writing,
         interrupts: 0,
         failure: None,
     };
@@ -190,6 +192,8 @@ struct Driver {
     news: UnboundedReceiver<News>,
     /// How many streams are still being written.
     streams: usize,
+    /// The threads that write them now.
+    writing: Vec<Writing>,
     /// How often ctrl-c was pressed.
     interrupts: usize,
     /// What is wrong with our streams.
@@ -249,8 +253,11 @@ impl Driver {
             return heir.exit().await.map(Some).ok_or(gone.into());
         };
         self.session = session;
-        self.streams +=
-            write_outputs(pipes, self.wanted, &self.sender).map_err(prepare("write the output"))?;
+        // What the dead one had passed on comes first.
+        let before = std::mem::take(&mut self.writing);
+        self.writing = write_outputs(pipes, self.wanted, &self.sender, before)
+            .map_err(prepare("write the output"))?;
+        self.streams += self.writing.len();
         self.resize().await;
         Ok(None)
     }

@@ -57,11 +57,11 @@ async fn connect(name: &str) -> (Session, Channel) {
     std::fs::create_dir(&paths.run).unwrap();
     let listener: UnixListener = listen(&paths.run, SOCKET).unwrap();
     let ends = PipeEnds::default();
-    let session = Session::open(&id, &paths, &Request::Attach, ends).await;
+    let session = Session::open(&id, &paths, &Request::Attach { owns: false }, ends).await;
     let mut supervisor = accept(&listener, MAX_LINE).await.unwrap();
     std::fs::remove_dir_all(&paths.run).unwrap();
     let (request, _) = supervisor.receive::<Request>().await.unwrap().unwrap();
-    assert_eq!(request, Request::Attach);
+    assert_eq!(request, Request::Attach { owns: false });
     (session.unwrap().unwrap(), supervisor)
 }
 
@@ -130,6 +130,7 @@ async fn an_owner_kills_what_nobody_reads_and_others_only_leave() {
             raw: false,
             news,
             streams: 2,
+            writing: Vec::new(),
             interrupts: 0,
             failure: None,
         };

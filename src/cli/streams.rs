@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::sync::mpsc::UnboundedSender;
@@ -31,7 +31,11 @@ pub enum News {
     Detach,
 }
 
-/// Starts the threads that write output, or throw away what is not wanted; says how many.
+/// A thread that writes a stream.
+pub type Writing = JoinHandle<()>;
+
+/// Starts the threads that write output, or throw away what is not wanted, each after the one that
+/// wrote its stream `before`.
 ///
 /// # Errors
 /// No thread can be started.
@@ -39,32 +43,33 @@ pub fn write_outputs(
     pipes: Pipes,
     (stdout_wanted, stderr_wanted): (bool, bool),
     sender: &UnboundedSender<News>,
-) -> io::Result<usize> {
+    before: Vec<Writing>,
+) -> io::Result<Vec<Writing>> {
+    let mut before = before.into_iter();
     let stdout = move || match stdout_wanted {
         true => copy::copy_all(pipes.stdout, io::stdout()),
         false => io::copy(&mut File::from(pipes.stdout), &mut io::sink()).map(drop),
     };
-    copier("stdout", stdout, sender.clone())?;
-    let Some(stderr) = pipes.stderr else {
-        return Ok(1);
-    };
-    copier(
-        "stderr",
-        move || match stderr_wanted {
-            true => copy::copy_all(stderr, io::stderr()),
-            false => io::copy(&mut File::from(stderr), &mut io::sink()).map(drop),
-        },
-        sender.clone(),
-    )?;
-    Ok(2)
+    let mut writing = vec![copier("stdout", stdout, sender.clone(), before.next())?];
+    if let Some(pipe) = pipes.stderr {
+        let stderr = move || match stderr_wanted {
+            true => copy::copy_all(pipe, io::stderr()),
+            false => io::copy(&mut File::from(pipe), &mut io::sink()).map(drop),
+        };
+        writing.push(copier("stderr", stderr, sender.clone(), before.next())?);
+    }
+    Ok(writing)
 }
 
 fn copier(
     stream: &'static str,
     copy: impl FnOnce() -> io::Result<()> + Send + 'static,
     sender: UnboundedSender<News>,
-) -> io::Result<()> {
+    before: Option<Writing>,
+) -> io::Result<Writing> {
     let work = move || {
+        // How that one ended it has said itself.
+        before.map(Writing::join);
         let news = match copy() {
             Ok(()) => News::Written,
             Err(error) => News::Unwritable(stream, error),
@@ -72,8 +77,7 @@ fn copier(
         // Nobody listens any more once the session is over.
         sender.send(news).ok();
     };
-    let spawned = thread::Builder::new().name(stream.to_owned()).spawn(work);
-    spawned.map(drop)
+    thread::Builder::new().name(stream.to_owned()).spawn(work)
 }
 
 /// Starts the thread that copies our standard input to the FIFO at `path`; `keys` that it comes from

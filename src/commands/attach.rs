@@ -45,7 +45,7 @@ pub async fn attach(context: &Context<'_>, args: &Args) -> Result<Attached, Fail
     let (pipes, ends) = attached::pipes(terminal)?;
     let interactive = record.process.stdin && !args.no_stdin;
     let heir = Heir::new(&context.settings, id, Launcher::Stays);
-    let reached = reach(&context.host, id, &Request::Attach, ends).await?;
+    let reached = reach(&context.host, id, &Request::Attach { owns: false }, ends).await?;
     let attached = reached
         .and_then(|reached| Attached::reached(reached, pipes, terminal, interactive, Some(heir)));
     attached.ok_or_else(|| Error::not_running(id).into())

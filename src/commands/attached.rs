@@ -141,7 +141,8 @@ impl Heir {
         // Another command may have been faster.
         let (pipes, ends) = self::pipes(terminal)?;
         let host = Host::new(self.address.clone(), self.namespace.clone());
-        let reached = reach(&host, &self.id, &Request::Attach, ends).await?;
+        let owns = self.client == Launcher::Owns;
+        let reached = reach(&host, &self.id, &Request::Attach { owns }, ends).await?;
         Ok(reached.and_then(|(session, first)| {
             matches!(first, Event::Started { .. }).then_some((session, pipes))
         }))

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::attachment;
+use super::attendance;
 use super::claim::Claim;
 use super::connect;
 use super::error::Error;
@@ -126,10 +127,12 @@ async fn take_over(
     // Those that are there are left.
     inherit::find_fifos(record, job.paths);
     fifos.make()?;
-    let outputs = Outputs::open(&fifos, LogWriter::open(job.paths, &record.log)?)?;
+    let outputs = Outputs::open_held(&fifos, LogWriter::open(job.paths, &record.log)?)?;
+    let outputs = Rc::new(outputs);
     outputs
         .attach(pipes)
         .map_err(Error::file("attach to", job.paths.fifos("")))?;
+    read_when_all_are_back(job, outputs.clone());
     hold::let_go(job, &record.id, task).await;
     let execs = inherit::execs(job, record.id.as_str()).await;
     let known = record.clone();
@@ -143,10 +146,20 @@ async fn take_over(
         pidfd: launch::open_process(record, task.pid),
         pid: task.pid,
         fifos,
-        outputs: Rc::new(outputs),
+        outputs,
         ports: RefCell::new(ports::hold_again(record.network.published())),
     };
     Ok((running, execs))
+}
+
+/// What is written before its readers have come back from the dead supervisor waits for them.
+fn read_when_all_are_back(job: Job<'_>, outputs: Rc<Outputs>) {
+    let run = job.paths.run.clone();
+    attendance::expect_back(&run);
+    tokio::task::spawn_local(async move {
+        attendance::all_back(&run).await;
+        outputs.begin();
+    });
 }
 
 /// Says in the record what the dead supervisor had no time to say.

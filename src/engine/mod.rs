@@ -3,6 +3,7 @@
 pub mod address;
 pub mod adopt;
 pub mod attachment;
+pub mod attendance;
 pub mod bound;
 pub mod claim;
 pub mod connect;

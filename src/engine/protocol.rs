@@ -67,7 +67,10 @@ pub enum Assignment {
 pub enum Request {
     /// Copy the output to the descriptors that come along: stdout, then stderr unless there is a
     /// terminal.
-    Attach,
+    Attach {
+        /// The client is the one that launched a foreground run: its end ends the container.
+        owns: bool,
+    },
     /// Run a further process; its output goes to the descriptors that come along.
     Exec(Exec),
     /// Say when it has ended.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use super::attendance;
 use super::connect;
 use super::error::Error;
 use super::exec;
@@ -36,19 +37,27 @@ const CLOSE_TRIES: u32 = 5;
 
 /// Serves the client that launched the run.
 pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, client: Launcher) {
-    let told = channel.send(&started(supervisor), &[]).await;
-    if client == Launcher::Leaves {
-        return;
+    match client {
+        Launcher::Leaves => tell(&channel, &started(supervisor)).await,
+        Launcher::Stays => reader(supervisor, &mut channel, false).await,
+        Launcher::Owns => reader(supervisor, &mut channel, true).await,
     }
-    let left = match told {
-        Ok(()) => session(supervisor, &mut channel).await,
+}
+
+/// Serves a client whose pipes get the output, and whose container this is if it `owns` it.
+async fn reader(supervisor: &Rc<Supervisor>, channel: &mut Channel, owns: bool) {
+    let pid = channel.peer_pid().ok().flatten();
+    let here = attendance::enter(&supervisor.paths.run, pid);
+    let left = match channel.send(&started(supervisor), &[]).await {
+        Ok(()) => session(supervisor, channel).await,
         Err(_) => Left::Vanished,
     };
-    if client == Launcher::Owns && left == Left::Vanished {
+    drop(here);
+    if owns && left == Left::Vanished {
         supervisor.shall_stay_ended().await;
         stop(supervisor, None, None).await;
         // One that only called the launch off, too late, waits for the end.
-        tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
+        tell(channel, &farewell(supervisor, supervisor.over().await)).await;
     }
 }
 
@@ -60,13 +69,13 @@ pub async fn client(
     pipes: Vec<OwnedFd>,
 ) {
     match request {
-        Request::Attach | Request::Exec(_) | Request::Hold if supervisor.ended() => {
+        Request::Attach { .. } | Request::Exec(_) | Request::Hold if supervisor.ended() => {
             refuse(&channel, &Error::not_running(&supervisor.id())).await;
         }
         Request::Exec(_) if is_frozen(supervisor.running.pid) => {
             refuse(&channel, &Error::paused(&supervisor.id())).await;
         }
-        Request::Attach => attach(supervisor, &mut channel, pipes).await,
+        Request::Attach { owns } => attach(supervisor, &mut channel, pipes, owns).await,
         Request::Exec(wanted) => exec::serve(supervisor, channel, wanted, pipes).await,
         Request::Hold => hold::serve(supervisor, channel).await,
         Request::Wait => {
@@ -184,12 +193,15 @@ async fn process_ended(supervisor: &Supervisor) {
     }
 }
 
-async fn attach(supervisor: &Rc<Supervisor>, channel: &mut Channel, pipes: Vec<OwnedFd>) {
-    if supervisor.running.outputs.attach(pipes).is_err() {
-        return;
+async fn attach(
+    supervisor: &Rc<Supervisor>,
+    channel: &mut Channel,
+    pipes: Vec<OwnedFd>,
+    owns: bool,
+) {
+    if supervisor.running.outputs.attach(pipes).is_ok() {
+        reader(supervisor, channel, owns).await;
     }
-    tell(channel, &started(supervisor)).await;
-    session(supervisor, channel).await;
 }
 
 fn started(supervisor: &Supervisor) -> Event {

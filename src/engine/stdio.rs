@@ -52,6 +52,7 @@ pub struct Outputs {
 struct Shared {
     log: RefCell<Option<LogWriter>>,
     clients: RefCell<Vec<Rc<Client>>>,
+    begun: watch::Sender<bool>,
     ending: watch::Sender<Ending>,
     /// Nothing more is read.
     closed: Cell<bool>,
@@ -84,9 +85,20 @@ impl Outputs {
     /// # Errors
     /// A FIFO cannot be opened.
     pub fn open(fifos: &Fifos, log: Option<LogWriter>) -> Result<Outputs, Error> {
+        let outputs = Outputs::open_held(fifos, log)?;
+        outputs.begin();
+        Ok(outputs)
+    }
+
+    /// Opens the FIFOs; they are read from [`Outputs::begin`] on, or from the process's end.
+    ///
+    /// # Errors
+    /// As [`Outputs::open`].
+    pub fn open_held(fifos: &Fifos, log: Option<LogWriter>) -> Result<Outputs, Error> {
         let shared = Rc::new(Shared {
             log: RefCell::new(log),
             clients: RefCell::default(),
+            begun: watch::Sender::new(false),
             ending: watch::Sender::new(Ending::Not),
             closed: Cell::new(false),
         });
@@ -105,6 +117,11 @@ impl Outputs {
             pumps: RefCell::new(pumps),
             deliveries: RefCell::default(),
         })
+    }
+
+    /// Begins to read.
+    pub fn begin(&self) {
+        self.shared.begun.send_replace(true);
     }
 
     /// Copies what comes from now on to a client's pipes: stdout, then stderr.
@@ -197,7 +214,8 @@ fn open_fifo(path: &Path) -> io::Result<Ready> {
 
 async fn pump(stream: Stream, fifo: Ready, shared: Rc<Shared>) {
     let mut buffer = Vec::new();
-    let mut ending = shared.ending.subscribe();
+    let (mut begun, mut ending) = (shared.begun.subscribe(), shared.ending.subscribe());
+    shared.unless_ending(begun.wait_for(|begun| *begun)).await;
     // Whoever holds the FIFO open may go on writing.
     let mut last = usize::try_from(PIPE_SIZE).unwrap_or(CHUNK);
     while last > 0 {
