@@ -35,6 +35,53 @@ fn two_containers(host: &FakeHost) {
 }
 
 #[test]
+fn what_is_mounted_in_a_stopped_container_is_copied_as_in_a_running_one() {
+    let host = host();
+    host.sh("mkdir -p /tmp/conf /tmp/out; echo conf >/tmp/conf/app; echo file >/tmp/other")
+        .ok();
+    let line = "-v /tmp/conf:/etc/app -v /tmp/other:/etc/one.conf -v inner:/etc/app/inner";
+    let mounts: Vec<&str> = line.split(' ').collect();
+    let script = "echo deep >/etc/app/inner/deep; ln -s /etc/app /to; ln -sf / /etc/out";
+    let run = [
+        &["run", "--name", "m"],
+        &mounts[..],
+        &[ALPINE, "sh", "-c", script],
+    ]
+    .concat();
+    host.netrun(&run).ok();
+    for (path, copied) in [
+        ("/etc/app/app", "/tmp/out/app"),
+        ("/etc/one.conf", "/tmp/out/one.conf"),
+        ("/etc/app", "/tmp/out/app/inner/deep"),
+        ("/to/inner/deep", "/tmp/out/deep"),
+        ("/etc", "/tmp/out/etc/app/inner/deep"),
+    ] {
+        host.sh("rm -rf /tmp/out/*").ok();
+        host.netrun(&["cp", &format!("m:{path}"), "/tmp/out"]).ok();
+        let text = host.sh(&format!("cat {copied}")).ok();
+        assert!(
+            ["conf", "file", "deep"].contains(&text.text()),
+            "{path}: {text}"
+        );
+    }
+    host.netrun(&["cp", "/tmp/other", "m:/etc/app/inner/in"])
+        .ok();
+    host.netrun(&["cp", "/tmp/other", "m:/etc/app/in"]).ok();
+    host.netrun(&["cp", "/tmp/conf/app", "m:/etc/one.conf"])
+        .ok();
+    assert_eq!(
+        host.sh("cat /tmp/conf/in /tmp/other").ok().text(),
+        "file\nconf"
+    );
+    let inner = ["run", "--rm", "-v", "inner:/i", ALPINE, "cat", "/i/in"];
+    assert_eq!(host.netrun(&inner).ok().text(), "file");
+    // Nothing of it is mounted where others see it.
+    assert_eq!(host.sh("grep -c /tmp/conf /proc/self/mounts").stdout, "0\n");
+    host.netrun(&["rm", "-v", "m"]).ok();
+    host.netrun(&["volume", "rm", "inner"]).ok();
+}
+
+#[test]
 fn both_ways_running_and_stopped() {
     let host = host();
     two_containers(&host);

@@ -88,6 +88,29 @@ fn stale_entries_and_dead_leases_go() {
 }
 
 #[test]
+fn any_command_tidies_up_after_killed_ones() {
+    let host = FakeHost::new();
+    host.netrun(&["run", "-d", "--name", "here", ALPINE, "sleep", "1000"])
+        .ok();
+    host.netrun(&["create", "--name", "made", ALPINE]).ok();
+    let before = host.sh("ls -A /run/netrun/locks /run/netrun/default").ok();
+    host.sh("touch /run/netrun/locks/ctr-default--gone /run/netrun/locks/ctr-ci--gone; mkdir -p /run/netrun/default/.99999999-gone/io")
+        .ok();
+    host.netrun(&["ps"]).ok();
+    let after = host.sh("ls -A /run/netrun/locks /run/netrun/default").ok();
+    assert_eq!(after.stdout, before.stdout);
+    // A lock that somebody holds is left.
+    let lock = "/run/netrun/locks/ctr-default--soon";
+    let held =
+        format!("flock {lock} sh -c 'netrun ps -q; ls {lock}'; netrun ps -q; ls {lock} 2>&1");
+    let held = host.sh(&held);
+    assert_eq!(held.stdout.matches(lock).count(), 2, "{held}");
+    assert!(held.stdout.contains("No such file"), "{held}");
+    host.netrun(&["rm", "-f", "here", "made"]).ok();
+    host.assert_clean();
+}
+
+#[test]
 fn it_runs_beside_any_number_of_commands() {
     let host = FakeHost::new();
     host.mynet();

@@ -42,12 +42,14 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Resolves the settings, and takes over from supervisors that died.
+    /// Resolves the settings, takes over from supervisors that died, and tidies up after commands that
+    /// were killed.
     ///
     /// # Errors
     /// The settings cannot be known.
     pub async fn new(global: &GlobalArgs, audience: &'a dyn Audience) -> Result<Self, Failure> {
         let context = Context::without_adoption(global, audience)?;
+        recover::tidy();
         let orphans = recover::orphans(&context.settings.address).into_iter();
         let adoptions = orphans.map(async |(namespace, id)| {
             let adopted = recover::adopt(&context.settings.address, &namespace, &id).await;

@@ -1,7 +1,7 @@
 //! A container's files, whether it runs or not: where they are looked for, and what has changed.
 //!
 //! Invariant: nothing is mounted where others see it; a running container is looked into through its
-//! process, one that does not run through its snapshot, or its volume where the path lies in one.
+//! process, one that does not run through its snapshot, with its volumes mounted in it.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::containerd::{Mount, TaskState};
 use crate::model::id::ContainerId;
 use crate::model::mount::clean;
 use crate::model::record::{MountKind, Record};
-use crate::sys::mount::look_into;
+use crate::sys::mount::look_into_with;
 
 /// Where a container's files are.
 #[derive(Debug, Clone)]
@@ -22,7 +22,12 @@ pub enum Place {
     /// In a directory of the host.
     Directory(PathBuf),
     /// In a snapshot that has yet to be mounted.
-    Snapshot(Mount),
+    Snapshot {
+        /// How.
+        mount: Mount,
+        /// What of the host is mounted in it: its path here, and the one inside.
+        inside: Vec<(PathBuf, PathBuf)>,
+    },
 }
 
 impl Place {
@@ -33,9 +38,9 @@ impl Place {
     pub fn look<T: Send>(&self, look: impl FnOnce(&Path) -> io::Result<T> + Send) -> io::Result<T> {
         match self {
             Self::Directory(path) => look(path),
-            Self::Snapshot(mount) => {
+            Self::Snapshot { mount, inside } => {
                 let (kind, source) = (mount.kind.as_str(), mount.source.as_str());
-                look_into((kind, source, &mount.options), look)?
+                look_into_with((kind, source, &mount.options), inside, look)?
             }
         }
     }
@@ -52,21 +57,22 @@ pub async fn find(host: &Host, id: &ContainerId, path: &Path) -> Result<(Place, 
         let root = PathBuf::from(format!("/proc/{pid}/root"));
         return Ok((Place::Directory(root), path));
     }
-    // The deepest mount that the path lies in.
-    let mounts = record
-        .mounts
-        .iter()
-        .filter(|mount| matches!(mount.kind, MountKind::Bind | MountKind::Volume));
-    let mut holding: Vec<_> = mounts
-        .filter(|mount| path.starts_with(&mount.destination) && mount.source.is_dir())
+    let mounts = record.mounts.iter();
+    let mounts = mounts.filter(|mount| matches!(mount.kind, MountKind::Bind | MountKind::Volume));
+    let mut inside: Vec<_> = mounts
+        .filter(|mount| mount.source.exists())
+        .map(|mount| (mount.source.clone(), mount.destination.clone()))
         .collect();
-    holding.sort_by_key(|mount| mount.destination.components().count());
-    if let Some(mount) = holding.last() {
-        let below = path.strip_prefix(&mount.destination).unwrap_or(&path);
-        let place = Place::Directory(mount.source.clone());
-        return Ok((place, Path::new("/").join(below)));
+    inside.sort_by_key(|(_, at)| at.components().count());
+    // One that never ran has nothing yet to mount on: the deepest mount that the path lies in will do.
+    let mut holding = inside.iter().rev();
+    let holding = holding.find(|(source, at)| path.starts_with(at) && source.is_dir());
+    if let (None, Some((source, at))) = (&record.started, holding) {
+        let below = path.strip_prefix(at).unwrap_or(&path);
+        return Ok((Place::Directory(source.clone()), Path::new("/").join(below)));
     }
-    Ok((root(host, &record).await?, path))
+    let mount = snapshot(host, &record).await?;
+    Ok((Place::Snapshot { mount, inside }, path))
 }
 
 /// The root file system of a container as its snapshot has it, without what is mounted in it.
@@ -74,6 +80,11 @@ pub async fn find(host: &Host, id: &ContainerId, path: &Path) -> Result<(Place, 
 /// # Errors
 /// containerd knows no such snapshot.
 pub async fn root(host: &Host, record: &Record) -> Result<Place, Error> {
+    let (mount, inside) = (snapshot(host, record).await?, Vec::new());
+    Ok(Place::Snapshot { mount, inside })
+}
+
+async fn snapshot(host: &Host, record: &Record) -> Result<Mount, Error> {
     let client = host.client().await?;
     let mounts = client
         .snapshot_mounts(&record.snapshotter, record.id.as_str())
@@ -82,7 +93,7 @@ pub async fn root(host: &Host, record: &Record) -> Result<Place, Error> {
     let none = || Error::NoSuchContainer {
         id: record.id.to_string(),
     };
-    Ok(Place::Snapshot(mount.ok_or_else(none)?))
+    mount.ok_or_else(none)
 }
 
 async fn running(host: &Host, id: &ContainerId) -> Result<Option<u32>, Error> {
@@ -124,9 +135,7 @@ impl Change {
 /// [`Error::NoChanges`] if its snapshotter keeps no layer of changes.
 pub async fn changes(host: &Host, id: &ContainerId) -> Result<Vec<(Change, PathBuf)>, Error> {
     let record = host.record(id).await?;
-    let Place::Snapshot(mount) = root(host, &record).await? else {
-        return Ok(Vec::new());
-    };
+    let mount = snapshot(host, &record).await?;
     let option = |name: &str| {
         let mut options = mount.options.iter();
         options.find_map(|option| option.strip_prefix(name).map(str::to_owned))

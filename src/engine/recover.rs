@@ -120,6 +120,28 @@ impl Swept {
     }
 }
 
+/// Removes what is worth nothing of what killed commands left, without asking containerd: run
+/// directories half made or half removed, and the locks of containers that nothing else is left of.
+pub fn tidy() {
+    for namespace in entries(Path::new(RUN)) {
+        let name = namespace.file_name().and_then(|name| name.to_str());
+        if let Some(Ok(namespace)) = name.map(str::parse) {
+            // What cannot be removed is told of by `gc`.
+            let _ = claim::sweep(&namespace);
+        }
+    }
+    for (namespace, id) in locks() {
+        let paths = Paths::new(&namespace, &id);
+        if paths.state.exists() || paths.run.exists() {
+            continue;
+        }
+        // A lock means something only while it is held.
+        if let Ok(Some(lock)) = Lock::try_exclusive_inside(&paths.lock) {
+            let _ = lock.remove(&paths.lock);
+        }
+    }
+}
+
 /// Finishes whatever dead supervisors left in this namespace: adopts what runs, takes down what
 /// does not, removes what has no record.
 ///
@@ -271,17 +293,19 @@ fn named(namespace: &Namespace) -> BTreeSet<ContainerId> {
 }
 
 /// The ids that have a lock.
-fn locked(namespace: &Namespace) -> Vec<ContainerId> {
-    let Ok(entries) = fs::read_dir(LOCKS) else {
-        return Vec::new();
-    };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    let prefix = format!("ctr-{namespace}--");
-    names
-        .filter_map(|name| name.strip_prefix(&prefix)?.parse().ok())
-        .collect()
+fn locked(namespace: &Namespace) -> impl Iterator<Item = ContainerId> {
+    let ours = locks().filter(move |(owner, _)| owner == namespace);
+    ours.map(|(_, id)| id)
+}
+
+/// The containers that have a lock.
+fn locks() -> impl Iterator<Item = (Namespace, ContainerId)> {
+    let entries = fs::read_dir(LOCKS).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let (namespace, id) = name.to_str()?.strip_prefix("ctr-")?.split_once("--")?;
+        Some((namespace.parse().ok()?, id.parse().ok()?))
+    })
 }
 
 fn owner(name: &str, namespace: &Namespace) -> Option<ContainerId> {

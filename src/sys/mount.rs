@@ -4,14 +4,16 @@
 //! Invariant: what is only looked into is mounted in a mount namespace that dies with its thread, so
 //! that mount cannot stay.
 
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::chdir;
+use nix::unistd::{chdir, fchdir};
 
 /// A directory that is always there and that the thread does not need.
 const MOUNT_POINT: &str = "/proc";
@@ -30,9 +32,25 @@ pub fn look_into<T: Send>(
     instruction: Instruction<'_>,
     look: impl FnOnce(&Path) -> T + Send,
 ) -> io::Result<T> {
+    look_into_with(instruction, &[], look)
+}
+
+/// As [`look_into`], with files and directories of the host mounted in it: pairs of the host's path
+/// and the one in the root, of which those have no effect that the root has nothing at to mount on.
+///
+/// # Errors
+/// As [`look_into`].
+pub fn look_into_with<T: Send>(
+    instruction: Instruction<'_>,
+    inside: &[(PathBuf, PathBuf)],
+    look: impl FnOnce(&Path) -> T + Send,
+) -> io::Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             mount_privately(instruction)?;
+            for (source, target) in inside {
+                mount_inside(source, target)?;
+            }
             Ok(look(Path::new(MOUNT_POINT)))
         });
         let ended_early = |_| Err(io::Error::other("the thread at the mount ended early"));
@@ -85,6 +103,40 @@ fn mount_privately(instruction: Instruction<'_>) -> io::Result<()> {
     let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     mount_at(instruction, Path::new(MOUNT_POINT))
+}
+
+/// Mounts something of the host in the root that is mounted already. No link leads out of the root.
+fn mount_inside(source: &Path, target: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
+        return Ok(());
+    };
+    let root = File::open(MOUNT_POINT)?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let directory = match openat2(&root, parent, how) {
+        Ok(directory) => directory,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    };
+    fchdir(&directory)?;
+    let is_directory = fs::metadata(source)?.is_dir();
+    // A link would be followed by the kernel, and not within the root.
+    let fits = fs::symlink_metadata(name).is_ok_and(|on| match is_directory {
+        true => on.is_dir(),
+        false => !on.is_dir() && !on.is_symlink(),
+    });
+    if fits {
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(
+            Some(source),
+            Path::new(name),
+            None::<&str>,
+            flags,
+            None::<&str>,
+        )?;
+    }
+    Ok(chdir("/")?)
 }
 
 /// Mounts at an absolute path. The thread has a working directory of its own, which may change.
