@@ -130,6 +130,84 @@ fn events_are_dockers() {
     host.finish();
 }
 
+/// Commands, each in a line.
+fn all(host: &FakeHost, lines: &str) {
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        host.netrun(&line.split(' ').collect::<Vec<_>>()).ok();
+    }
+}
+
+/// What was told of `id`, as `TYPE ACTION ID` in lines.
+fn told_of(told: &str, kind: &str, id: &str) -> String {
+    let lines = told
+        .lines()
+        .filter_map(|line| line.strip_suffix(&format!(" {id}")));
+    let actions = lines.filter_map(|line| line.strip_prefix(&format!("{kind} ")));
+    let actions: Vec<&str> = actions
+        .filter(|action| !action.starts_with("exec_") && *action != "health_status: healthy")
+        .collect();
+    actions.join(" ")
+}
+
+#[test]
+fn events_tell_what_containerd_cannot_see() {
+    let host = FakeHost::new();
+    let watch = |line: &str| host.sh_cmd(&format!("exec {line}")).spawn();
+    let watching = watch("netrun events --format '{{.Type}} {{.Action}} {{.Actor.ID}}'");
+    let signals = watch(
+        "netrun events --filter event=kill --format '{{.Actor.Attributes.signal}} {{.Actor.Attributes.name}}'",
+    );
+    let healths = watch("netrun events --filter event=health_status --filter container=h");
+    // Others who listen to containerd are not disturbed.
+    let ctr = watch("ctr events");
+    running(&host, "first");
+    watching.expect("container start first");
+    all(
+        &host,
+        "network create lan
+        volume create data
+        run -d --name h --health-cmd true --health-interval 100ms -v data:/data alpine:3.14 sleep 1000",
+    );
+    healths.expect("container health_status: healthy h (");
+    all(
+        &host,
+        "network connect lan h
+        network disconnect lan h
+        kill -s USR1 h
+        update --pids-limit 100 h
+        restart -t 0 h
+        stop -t 0 h
+        rm h
+        network rm lan
+        volume rm data
+        rm -f first",
+    );
+    watching.expect("container destroy first");
+    signals.expect("9 first");
+    ctr.expect("/netrun/container/kill");
+    ctr.expect("/containers/delete");
+    for running in [&watching, &signals, &healths, &ctr] {
+        running.signal(nix::sys::signal::Signal::SIGTERM);
+    }
+    let told = watching.wait().stdout;
+    for (kind, id, expected) in [
+        ("network", "lan", "create connect disconnect destroy"),
+        ("volume", "data", "create destroy"),
+        (
+            "container",
+            "h",
+            "create start kill update kill kill die stop start restart kill kill die stop destroy",
+        ),
+        ("container", "first", "create start kill die destroy"),
+    ] {
+        assert_eq!(told_of(&told, kind, id), expected, "{told}");
+    }
+    let signals = signals.wait().stdout;
+    assert_eq!(signals, "10 h\n15 h\n9 h\n15 h\n9 h\n9 first\n");
+    drop((healths, ctr));
+    host.assert_clean();
+}
+
 #[test]
 fn other_limits() {
     let host = FakeHost::new();

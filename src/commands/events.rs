@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::values::parse;
-use crate::containerd::{Events, Happened, Happening};
+use crate::containerd::{Events, Happened, Happening, Told};
 use crate::engine::error::Error;
 use crate::engine::host::record_of;
 use crate::model::class::{Class, Explain, Failure};
@@ -27,7 +27,7 @@ Examples:
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only those to which this applies: type=, event=, container=, image=, label=
+    /// Only those to which this applies: type=, event=, container=, image=, network=, volume=, label=
     #[arg(short, long = "filter", value_name = "KEY=VALUE", value_parser = parse::<EventFilter>)]
     pub filters: Vec<EventFilter>,
 
@@ -40,6 +40,17 @@ pub struct Args {
     pub format: Option<String>,
 }
 
+/// What events can be filtered by.
+const KEYS: [&str; 7] = [
+    "type",
+    "event",
+    "container",
+    "image",
+    "network",
+    "volume",
+    "label",
+];
+
 /// A text that is no filter of events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no filter of events")]
@@ -51,7 +62,10 @@ impl Explain for InvalidEventFilter {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("write type=, event=, container=, image= or label=KEY[=VALUE]".to_owned())
+        Some(
+            "write type=, event=, container=, image=, network=, volume= or label=KEY[=VALUE]"
+                .to_owned(),
+        )
     }
 }
 
@@ -68,8 +82,7 @@ impl FromStr for EventFilter {
     fn from_str(text: &str) -> Result<Self, InvalidEventFilter> {
         let invalid = || InvalidEventFilter(text.to_owned());
         let (key, value) = text.split_once('=').ok_or_else(invalid)?;
-        let keys = ["type", "event", "container", "image", "label"];
-        let known = keys.into_iter().find(|known| *known == key);
+        let known = KEYS.into_iter().find(|known| *known == key);
         match known.filter(|_| !value.is_empty()) {
             Some(key) => Ok(Self {
                 key,
@@ -85,7 +98,7 @@ impl FromStr for EventFilter {
 pub struct Event {
     /// When.
     pub at: Timestamp,
-    /// `container` or `image`.
+    /// `container`, `image`, `network` or `volume`.
     pub kind: &'static str,
     /// `start`, `die`, ...
     pub action: String,
@@ -113,7 +126,7 @@ impl Event {
             "type" => self.kind == value,
             // An exec's action has its command behind a colon, as docker has it.
             "event" => self.action.split(':').next() == Some(value),
-            "container" => self.kind == "container" && self.id == value,
+            kind @ ("container" | "network" | "volume") => self.kind == kind && self.id == value,
             "image" => {
                 let image = match self.kind {
                     "image" => Some(&self.id),
@@ -203,6 +216,7 @@ impl Watching<'_> {
             further.insert("execID".to_owned(), exec);
         };
         let (action, id) = match what {
+            Happening::Told(told) => return self.of_told(at, told).await,
             Happening::ImageCreated(name) => return Some(of_image(at, "pull", &name)),
             Happening::ImageUpdated(name) => return Some(of_image(at, "tag", &name)),
             Happening::ImageDeleted(name) => return Some(of_image(at, "untag", &name)),
@@ -236,6 +250,24 @@ impl Watching<'_> {
             kind: "container",
             action: action.to_owned(),
             id,
+            attributes,
+        })
+    }
+
+    /// What netrun itself told: of containers that are ours, of networks and volumes.
+    async fn of_told(&mut self, at: Timestamp, told: Told) -> Option<Event> {
+        let (kind, mut attributes) = match told.kind.as_str() {
+            "container" => ("container", self.known(&told.id, &told.action).await?),
+            "network" => ("network", [("name".to_owned(), told.id.clone())].into()),
+            "volume" => ("volume", BTreeMap::new()),
+            _ => return None,
+        };
+        attributes.extend(told.attributes);
+        Some(Event {
+            at,
+            kind,
+            action: told.action,
+            id: told.id,
             attributes,
         })
     }

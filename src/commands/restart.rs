@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::each::{Each, each};
 use super::values::{parse, patience};
+use crate::engine::announce::{Subject, announce};
 use crate::engine::control;
 use crate::model::id::ContainerId;
 use crate::model::signal::Signal;
@@ -40,6 +41,13 @@ pub async fn restart(context: &Context<'_>, args: &Args) -> Each<ContainerId> {
         let signal = args.signal.map(Signal::number);
         let how = (args.timeout, signal);
         control::restart(&context.host, &id, how, context.fault).await?;
+        announce(
+            &context.host,
+            Subject::Container(id.as_str()),
+            "restart",
+            &[],
+        )
+        .await;
         Ok(id)
     })
     .await

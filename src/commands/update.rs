@@ -10,6 +10,7 @@ use super::each::{Each, each};
 use super::options::words::{CpuSet, Swap};
 use super::values::parse;
 use crate::containerd::TaskState;
+use crate::engine::announce::{Subject, announce};
 use crate::engine::error::Error;
 use crate::engine::policy;
 use crate::engine::spec::{Limits, limit};
@@ -118,6 +119,13 @@ pub async fn update(context: &Context<'_>, args: &Args) -> Result<Each<Container
         if let Some(restart) = args.restart {
             policy::set(&context.host, &id, restart).await?;
         }
+        announce(
+            &context.host,
+            Subject::Container(id.as_str()),
+            "update",
+            &[],
+        )
+        .await;
         Ok(id)
     })
     .await)

@@ -11,6 +11,7 @@ use super::each::Each;
 use super::options::anonymous_name;
 use super::values::{Label, parse};
 use super::volume_filter::{self, VolumeFilter};
+use crate::engine::announce::{Subject, announce};
 use crate::engine::volumes::{self, Store, Volume};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::{ContainerId, ScopeName, VolumeName};
@@ -192,6 +193,7 @@ pub async fn create(context: &Context<'_>, args: &CreateArgs) -> Result<VolumeNa
     };
     let store = Store::new(&context.settings.namespace);
     store.hold().await?.make(&volume)?;
+    tell(context, &name, "create").await;
     Ok(name)
 }
 
@@ -239,7 +241,22 @@ pub async fn rm(context: &Context<'_>, args: &RmArgs) -> Result<Each<VolumeName>
         held.remove(name)?;
         Ok(name.clone())
     };
-    Ok(args.names.iter().map(remove).collect())
+    let removed: Each<VolumeName> = args.names.iter().map(remove).collect();
+    drop(held);
+    for name in removed.iter().flatten() {
+        tell(context, name, "destroy").await;
+    }
+    Ok(removed)
+}
+
+async fn tell(context: &Context<'_>, name: &VolumeName, action: &str) {
+    announce(
+        &context.host,
+        Subject::Volume(name.as_str()),
+        action,
+        &[("driver", "local")],
+    )
+    .await;
 }
 
 /// Removes the volumes that nobody uses: `all`, or those without a name of their own.
@@ -262,6 +279,10 @@ pub async fn prune(
             held.remove(&volume.name)?;
             removed.push(volume.name);
         }
+    }
+    drop(held);
+    for name in &removed {
+        tell(context, name, "destroy").await;
     }
     Ok(removed)
 }

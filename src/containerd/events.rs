@@ -1,7 +1,9 @@
 //! What containerd tells of what happens to containers and images.
 
+use std::collections::BTreeMap;
+
 use containerd_client::events as api;
-use containerd_client::services::v1::SubscribeRequest;
+use containerd_client::services::v1::{PublishRequest, SubscribeRequest};
 use containerd_client::types::Envelope;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -47,7 +49,29 @@ pub enum Happening {
     ImageUpdated(String),
     /// A name of an image is gone.
     ImageDeleted(String),
+    /// Somebody told of something else.
+    Told(Told),
 }
+
+/// Something that containerd passes on without having seen it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Of what kind its subject is: a word.
+    pub kind: String,
+    /// What happened, docker's word; more may stand behind a colon.
+    pub action: String,
+    /// The subject.
+    pub id: String,
+    /// What else there is to know.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Before kind and action in the topics of [`Told`].
+const OURS: &str = "/netrun/";
+
+/// The kind of event that carries [`Told`]: one that containerd has itself, or `ctr events` would end
+/// at it.
+const CARRIER: &str = "containerd.events.ContainerUpdate";
 
 /// The events of images, as far as they are alike: containerd.events.ImageCreate, -Update, -Delete.
 #[derive(Clone, PartialEq, Message)]
@@ -77,6 +101,31 @@ impl Client {
             opening: Some(opening.boxed_local()),
             stream: None,
         }
+    }
+}
+
+impl Client {
+    /// Tells everybody who listens in the namespace.
+    ///
+    /// # Errors
+    /// containerd refuses.
+    pub async fn tell(&self, told: &Told) -> Result<(), Error> {
+        let word = told.action.split(':').next().unwrap_or_default();
+        let carrier = api::ContainerUpdate {
+            id: told.id.clone(),
+            image: told.action.clone(),
+            labels: told.attributes.clone().into_iter().collect(),
+            ..Default::default()
+        };
+        let request = PublishRequest {
+            topic: format!("{OURS}{}/{word}", told.kind),
+            event: Some(prost_types::Any {
+                type_url: CARRIER.to_owned(),
+                value: carrier.encode_to_vec(),
+            }),
+        };
+        let published = self.events_api().publish(request).await;
+        check("publish an event", published).map(drop)
     }
 }
 
@@ -137,6 +186,15 @@ fn understood(envelope: &Envelope) -> Option<Happening> {
         "/images/create" => Happening::ImageCreated(ImageEvent::decode(bytes).ok()?.name),
         "/images/update" => Happening::ImageUpdated(ImageEvent::decode(bytes).ok()?.name),
         "/images/delete" => Happening::ImageDeleted(ImageEvent::decode(bytes).ok()?.name),
-        _ => return None,
+        topic => {
+            let (kind, _) = topic.strip_prefix(OURS)?.split_once('/')?;
+            let carrier = api::ContainerUpdate::decode(bytes).ok()?;
+            Happening::Told(Told {
+                kind: kind.to_owned(),
+                action: carrier.image,
+                id: carrier.id,
+                attributes: carrier.labels.into_iter().collect(),
+            })
+        }
     })
 }

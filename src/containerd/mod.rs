@@ -11,7 +11,7 @@ mod tasks;
 
 pub use containers::Container;
 pub use error::{Error, Refusal};
-pub use events::{Events, Happened, Happening};
+pub use events::{Events, Happened, Happening, Told};
 pub use server::ServerVersion;
 pub use snapshots::Mount;
 pub use tasks::{ExecRequest, Exited, Stdio, Task, TaskState};

@@ -79,6 +79,10 @@ pub async fn watch(supervisor: Rc<Supervisor>, adopted: bool) {
         }
         let changed = health.take(probe, &check, age);
         let _ = write(&supervisor.paths, &health);
+        if changed {
+            let action = format!("health_status: {}", health.status);
+            supervisor.announce(&action, &[]).await;
+        }
         if changed && health.status == HealthStatus::Unhealthy {
             act(&supervisor, check.on_failure).await;
         }

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod adopt;
+pub mod announce;
 pub mod attachment;
 pub mod attendance;
 pub mod bound;

@@ -5,9 +5,11 @@
 
 use std::path::Path;
 
+use super::announce::{Subject, announce};
 use super::error::Error;
 use super::host::Host;
 use super::view::{self, View};
+use crate::network::create::kept;
 use crate::network::manage::{self, ManageError};
 use crate::network::{NetworkConfigList, ask};
 
@@ -31,7 +33,22 @@ pub async fn users(host: &Host, network: &str) -> Result<Vec<View>, Error> {
 pub async fn remove(host: &Host, dir: &Path, list: &NetworkConfigList) -> Result<(), ManageError> {
     // What is attached is seen without containerd as well.
     let containers = async || users_anywhere(host, list.name()).await.unwrap_or_default();
-    manage::remove(dir, list, containers).await
+    manage::remove(dir, list, containers).await?;
+    tell(host, list, "destroy").await;
+    Ok(())
+}
+
+/// Tells what became of a network of ours.
+pub async fn tell(host: &Host, list: &NetworkConfigList, action: &str) {
+    let driver = kept(list, "driver").and_then(|driver| driver.as_str());
+    let attributes = driver.map(|driver| ("type", driver));
+    announce(
+        host,
+        Subject::Network(list.name()),
+        action,
+        attributes.as_slice(),
+    )
+    .await;
 }
 
 /// The containers of all namespaces that have a network, in the words of

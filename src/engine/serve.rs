@@ -138,6 +138,7 @@ async fn settled(supervisor: &Supervisor) -> Event {
 /// Waits for the end and says how it came.
 async fn say_ended(supervisor: &Supervisor, channel: &Channel) {
     let outcome = supervisor.over().await;
+    supervisor.announce("stop", &[]).await;
     // Without an answer it asks again, and reaches the successor.
     if !supervisor.appointed.get() {
         tell(channel, &farewell(supervisor, outcome)).await;

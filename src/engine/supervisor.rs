@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, RwLock, watch};
 use tokio::time::timeout;
 
+use super::announce::{Subject, announce};
 use super::error::Error;
 use super::host::Host;
 use super::launch::{self, Job, Running};
@@ -126,6 +127,9 @@ impl Supervisor {
         if self.running.pidfd.is_some() && self.ended() {
             return Err(Error::not_running(&id));
         }
+        // Whoever listens hears of it before what comes of it.
+        let text = number.to_string();
+        self.announce("kill", &[("signal", &text)]).await;
         match &self.running.pidfd {
             Some(pidfd) => {
                 let failed = |source| Error::Supervisor {
@@ -133,7 +137,10 @@ impl Supervisor {
                     id,
                     source,
                 };
-                pidfd.signal(number).map_err(failed)
+                match self.ended() {
+                    true => Err(Error::not_running(&self.id())),
+                    false => pidfd.signal(number).map_err(failed),
+                }
             }
             None => {
                 let number = u32::try_from(number).unwrap_or(0);
@@ -141,6 +148,18 @@ impl Supervisor {
                 Ok(client.kill_process(id.as_str(), "", number, false).await?)
             }
         }
+    }
+
+    /// Tells of something that containerd cannot see.
+    pub async fn announce(&self, action: &str, attributes: &[(&str, &str)]) {
+        let id = self.id();
+        announce(
+            &self.host,
+            Subject::Container(id.as_str()),
+            action,
+            attributes,
+        )
+        .await;
     }
 
     /// Somebody wants it to end: its policy is not asked. Where it has one, that stands in the record

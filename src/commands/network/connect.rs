@@ -4,6 +4,7 @@ use crate::commands::attachments;
 use crate::commands::context::Context;
 use crate::commands::network_choice::{self, AskedAddress, EndpointOptions, NamedNetwork};
 use crate::commands::values::parse;
+use crate::engine::announce::{Subject, announce};
 use crate::engine::connect;
 use crate::model::class::Failure;
 use crate::model::id::{ContainerId, Hostname};
@@ -93,7 +94,13 @@ pub async fn connect(context: &Context<'_>, args: &Args) -> Result<(), Failure> 
     let planned = attachments::attachment(context, &network)?;
     let attachment = planned.attachment(String::new());
     connect::connect(&context.host, &args.container, attachment).await?;
+    tell(context, &args.network, "connect", &args.container).await;
     Ok(())
+}
+
+async fn tell(context: &Context<'_>, network: &str, action: &str, container: &ContainerId) {
+    let of = [("container", container.as_str())];
+    announce(&context.host, Subject::Network(network), action, &of).await;
 }
 
 /// Detaches a network from a container.
@@ -107,6 +114,7 @@ pub async fn disconnect(context: &Context<'_>, args: &DisconnectArgs) -> Result<
         return Ok(());
     }
     connect::disconnect(&context.host, &args.container, name).await?;
+    tell(context, name, "disconnect", &args.container).await;
     // One that is gone by now publishes nothing either.
     let after = context.host.record(&args.container).await;
     let unpublished = after.is_ok_and(|record| record.network.published().is_empty());

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::commands::context::Context;
 use crate::commands::values::{Label, Refused, parse};
+use crate::engine::networks;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ScopeName;
 use crate::model::scope::LABEL;
@@ -206,6 +207,7 @@ pub async fn create(context: &Context<'_>, args: &Args) -> Result<String, Failur
             picked.join(" and ")
         ));
     }
+    networks::tell(&context.host, &list, "create").await;
     Ok(args.name.clone())
 }
 
