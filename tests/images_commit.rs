@@ -40,32 +40,23 @@ fn committing(host: &FakeHost) -> Running {
 #[test]
 fn a_container_is_frozen_while_it_is_read_unless_that_is_not_wanted() {
     let host = host();
-    let events = |pause: &[&str]| {
-        let args = [
-            "events",
-            "--filter",
-            "container=c",
-            "--format",
-            "{{.Action}}",
-        ];
-        let watching = host.netrun_cmd(&args).spawn();
-        // One that came before the commit shows that they come at all.
-        std::thread::sleep(Duration::from_millis(500));
-        host.netrun(&["exec", "c", "true"]).ok();
-        watching.expect("exec");
-        host.netrun(&[&["commit", "c", "made:1"], pause].concat())
-            .ok();
+    host.announce("* /tmp/told");
+    let events = |pause: &str| {
+        // One that comes before the commit shows that they come at all, one behind it that all came.
+        let line = format!(
+            "netrun events --filter container=c --format '{{{{.Action}}}}' >/tmp/told & watching=$!
+            until grep -q exec /tmp/told; do netrun exec c true; done
+            netrun commit {pause} c made:1 >/dev/null; netrun kill -s URG c >/dev/null
+            until grep -q kill /tmp/told; do sleep 0.05; done
+            kill $watching; wait $watching; grep pause /tmp/told"
+        );
+        let told = host.sh(&line);
         assert_eq!(status(&host), "running");
-        host.netrun(&["exec", "c", "true"]).ok();
-        std::thread::sleep(Duration::from_millis(300));
-        watching.signal(Signal::SIGINT);
-        let told = watching.wait().stdout;
-        let kept = told.lines().filter(|line| line.contains("pause"));
-        kept.map(str::to_owned).collect::<Vec<_>>()
+        told.text().lines().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(events(&[]), ["pause", "unpause"]);
-    assert_eq!(events(&["--pause=true"]), ["pause", "unpause"]);
-    assert_eq!(events(&["--pause=false"]), [""; 0]);
+    assert_eq!(events(""), "pause unpause");
+    assert_eq!(events("--pause=true"), "pause unpause");
+    assert_eq!(events("--pause=false"), "");
     let run = host.netrun(&["run", "--rm", "made:1", "test", "-s", "/big"]);
     run.ok();
     // Who has frozen it lets it go on.

@@ -91,6 +91,7 @@ pub async fn client(
             supervisor.shall_stay_ended().await;
             stop(supervisor, timeout, signal).await;
             say_ended(supervisor, &channel).await;
+            until_we_are_gone(channel);
         }
         Request::Remove { force: false } if !supervisor.ended() => {
             refuse(&channel, &Error::running(&supervisor.id())).await;
@@ -102,6 +103,7 @@ pub async fn client(
             let _ = supervisor.signal(KILL).await;
             thaw(supervisor).await;
             tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
+            until_we_are_gone(channel);
         }
         Request::Connect { attachment, again } => {
             let done = connect::attach(supervisor, *attachment, again).await;
@@ -125,6 +127,11 @@ pub async fn client(
         // These belong to a session, and there is none.
         Request::Resize { .. } | Request::CloseStdin | Request::Detach => {}
     }
+}
+
+/// Leaves a connection for the kernel to close, with all that we are: whoever asked sees us gone by it.
+fn until_we_are_gone(channel: Channel) {
+    std::mem::forget(channel);
 }
 
 /// What there is to say once it is not on its way down.
