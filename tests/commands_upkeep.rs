@@ -152,7 +152,8 @@ fn told_of(told: &str, kind: &str, id: &str) -> String {
 #[test]
 fn events_tell_what_containerd_cannot_see() {
     let host = FakeHost::new();
-    let format = "{{.Type}} {{.Action}} {{with .Actor.Attributes.signal}}{{.}} {{end}}{{.Actor.ID}}";
+    let format =
+        "{{.Type}} {{.Action}} {{with .Actor.Attributes.signal}}{{.}} {{end}}{{.Actor.ID}}";
     let watching = host.netrun_cmd(&["events", "--format", format]).spawn();
     running(&host, "first");
     // Once it tells of this one, it listens.

@@ -409,7 +409,10 @@ fn a_life_on_cgroup_v2() {
     let stats = ["stats", "--no-stream", "--format", "json", "one"];
     let stats = host.netrun(&stats).ok().json();
     let used = stats["MemUsage"].as_str().unwrap();
-    assert!(used.ends_with(" / 32MiB") && !used.starts_with("0B"), "{stats}");
+    assert!(
+        used.ends_with(" / 32MiB") && !used.starts_with("0B"),
+        "{stats}"
+    );
     let pids: u32 = stats["PIDs"].as_str().unwrap().parse().unwrap();
     assert!((1..=3).contains(&pids), "{stats}");
     assert_eq!(stats["Name"], "one");
