@@ -606,6 +606,39 @@ fn of_several_challenges_the_token_is_taken_and_kept() {
 }
 
 #[test]
+fn a_token_server_may_point_elsewhere_and_only_its_own_host_is_told_who_we_are() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let first = host.scripted("127.0.0.1:5101", |request, _| {
+        let next = match request.is("GET", "/token?") {
+            true => "/own",
+            false => "http://127.0.0.1:5102/other",
+        };
+        Some(Reply::new(302, "").header("location", next))
+    });
+    let other = host.scripted("127.0.0.1:5102", |_, _| {
+        Some(Reply::new(200, r#"{"token": "t0ken"}"#))
+    });
+    let _registry = host.scripted("127.0.0.1:5100", |request, _| {
+        (request.header("authorization") != Some("Bearer t0ken")).then(|| {
+            Reply::new(401, "").header(
+                "www-authenticate",
+                "Bearer realm=\"http://127.0.0.1:5101/token\",service=\"r\"",
+            )
+        })
+    });
+    let image = format!("127.0.0.1:5100/{IMAGE}");
+    host.netrun(&["pull", "--creds", "me:secret", &image]).ok();
+    let told = |requests: &[Request]| -> Vec<bool> {
+        let told = requests.iter();
+        told.map(|request| request.header("authorization") == Some(BASIC))
+            .collect()
+    };
+    assert_eq!(told(&first.requests()), [true, true]);
+    assert_eq!(told(&other.requests()), [false]);
+}
+
+#[test]
 fn foreign_layers_come_from_where_their_descriptor_says() {
     let host = FakeHost::with_registry();
     host.announce_images();

@@ -14,6 +14,7 @@ use super::credentials::Credentials;
 use super::error::{Answer, FetchError};
 use super::hosts::{is_loopback, name};
 use super::patience;
+use super::transport::{MAX_REDIRECTS, redirect};
 
 /// Who we are to token servers.
 const CLIENT_ID: &str = "netrun";
@@ -171,6 +172,20 @@ impl Applicant<'_> {
             }
             waits += 1;
         };
+        // Where it points is asked the same, but only its own host is told who we are; an identity token
+        // stands in the request itself, and goes nowhere else.
+        let is_told = matches!(self.credentials, Credentials::IdentityToken(_));
+        for _ in 0..MAX_REDIRECTS {
+            let Some(next) = redirect(&response).filter(|_| !is_told) else {
+                break;
+            };
+            let own = next.origin() == realm.origin();
+            let mut request = self.http.get(next);
+            if let (true, Credentials::Password { user, password }) = (own, self.credentials) {
+                request = request.header(AUTHORIZATION, basic(user, password));
+            }
+            response = request.send().await?;
+        }
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);

@@ -3,16 +3,14 @@
 //! Invariant: our headers and credentials go to the host's own address only, and only that may ask
 //! who we are.
 
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
 use super::auth::{Applicant, Challenge, challenges};
 use super::error::FetchError;
+use super::transport::{MAX_REDIRECTS, redirect};
 use super::{Endpoint, hosts, patience, transport};
 use crate::image::progress::PullEvent;
-
-/// How many redirects in a row are followed.
-const MAX_REDIRECTS: usize = 10;
 
 /// One request, which can be made again.
 pub(super) struct Call<'c> {
@@ -149,14 +147,4 @@ impl Endpoint<'_> {
     fn is_own(&self, url: &Url) -> bool {
         url.origin() == self.host.base.origin()
     }
-}
-
-/// Where an answer points, if it does.
-fn redirect(response: &Response) -> Option<Url> {
-    if !response.status().is_redirection() {
-        return None;
-    }
-    let target = response.headers().get(LOCATION)?.to_str().ok()?;
-    let next = response.url().join(target).ok()?;
-    matches!(next.scheme(), "http" | "https").then_some(next)
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
 
+use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Identity};
+use reqwest::{Client, ClientBuilder, Identity, Response, Url};
 
 use super::error::FetchError;
 use super::hosts::{Host, is_loopback};
@@ -18,6 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 const USER_AGENT: &str = concat!("netrun/", env!("CARGO_PKG_VERSION"));
+
+/// How many redirects in a row are followed.
+pub const MAX_REDIRECTS: usize = 10;
 
 /// The client for requests to a host, which is called `name` in errors.
 ///
@@ -65,6 +69,16 @@ fn builder(host: &Host, name: &str) -> Result<ClientBuilder, FetchError> {
         builder = builder.identity(Identity::from_pem(&pem).map_err(failed)?);
     }
     Ok(builder)
+}
+
+/// Where an answer points, if it does.
+pub fn redirect(response: &Response) -> Option<Url> {
+    if !response.status().is_redirection() {
+        return None;
+    }
+    let target = response.headers().get(LOCATION)?.to_str().ok()?;
+    let next = response.url().join(target).ok()?;
+    matches!(next.scheme(), "http" | "https").then_some(next)
 }
 
 fn authorities(host: &Host) -> Result<Vec<Vec<u8>>, FetchError> {
