@@ -24,7 +24,7 @@ pub const NOT_SUPPORTED: u8 = 125;
 ///
 /// | family  | code | meaning |
 /// |---------|------|---------|
-/// | process | 124  | it did not end in time |
+/// | process | 124  | it did not end, or was not ready, in the time given |
 /// | process | 125  | netrun failed before the process ran |
 /// | process | 126  | the command cannot be invoked |
 /// | process | 127  | the command was not found |
@@ -42,7 +42,7 @@ pub fn code(family: Family, class: Class) -> u8 {
         (Family::Cnitool, _) => 1,
         (_, Class::Unsupported) => NOT_SUPPORTED,
         (_, Class::Interrupted(signal)) => 128 + signal,
-        (Family::Process | Family::Exec, Class::Timeout) => 124,
+        (Family::Process | Family::Exec, Class::Late) => 124,
         (Family::Process | Family::Exec, Class::CommandNotExecutable) => 126,
         (Family::Process | Family::Exec, Class::CommandNotFound) => 127,
         (Family::Process | Family::Exec, _) => 125,
@@ -55,6 +55,7 @@ pub fn code(family: Family, class: Class) -> u8 {
             Family::Object,
             Class::Denied
             | Class::Timeout
+            | Class::Late
             | Class::CommandNotFound
             | Class::CommandNotExecutable
             | Class::Failed,
@@ -101,7 +102,8 @@ mod tests {
             (WrongState, 125, 4),
             (Denied, 125, 1),
             (Unavailable, 125, 6),
-            (Timeout, 124, 1),
+            (Timeout, 125, 1),
+            (Late, 124, 1),
             (Unsupported, 125, 125),
             (LeftBehind, 125, 5),
             (CommandNotFound, 127, 1),

@@ -39,13 +39,13 @@ pub async fn reach(
     let mut request = request.clone();
     for _ in 0..TRIES {
         let session = Session::open(id, &paths, &request, pipes.clone()).await?;
-        let heard = session.is_some();
+        let mut heard = false;
         if let Some(mut session) = session {
             match session.event().await {
                 Ok(Event::Failed(report)) => return Err(report.into()),
                 Ok(event) => return Ok(Some((session, event))),
                 // It ended before it heard us, or died: we look again.
-                Err(Error::SupervisorGone { .. }) => {}
+                Err(Error::SupervisorGone { .. }) => heard = !session.was_unheard(),
                 Err(error) => return Err(error),
             }
         }

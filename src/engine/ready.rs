@@ -94,7 +94,7 @@ pub enum NotReady {
 impl Explain for NotReady {
     fn class(&self) -> Class {
         match self {
-            NotReady::Late { .. } => Class::Timeout,
+            NotReady::Late { .. } => Class::Late,
             NotReady::Ended { .. } | NotReady::Gone { .. } | NotReady::Unhealthy { .. } => {
                 Class::WrongState
             }

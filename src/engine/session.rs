@@ -146,6 +146,11 @@ impl Session {
         }
     }
 
+    /// Whether the supervisor died before it had read what was asked.
+    pub fn was_unheard(&self) -> bool {
+        self.channel.was_reset()
+    }
+
     /// Waits until the process runs; says where its standard input is, and which steps were taken.
     ///
     /// # Errors

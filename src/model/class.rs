@@ -21,8 +21,10 @@ pub enum Class {
     Denied,
     /// containerd, a registry or a plugin cannot be reached.
     Unavailable,
-    /// It did not end within its deadline.
+    /// containerd, a registry or a plugin did not answer within its deadline.
     Timeout,
+    /// It took longer than the user gave it (exit code 124).
+    Late,
     /// netrun does not have this yet, or this host cannot do it.
     Unsupported,
     /// Something of ours is still there; `netrun gc` finishes it.

@@ -31,6 +31,7 @@ pub struct Channel {
     line_limit: usize,
     received: Vec<u8>,
     descriptors: Vec<OwnedFd>,
+    reset: bool,
 }
 
 impl Channel {
@@ -46,6 +47,7 @@ impl Channel {
             line_limit,
             received: Vec::new(),
             descriptors: Vec::new(),
+            reset: false,
         })
     }
 
@@ -142,10 +144,18 @@ impl Channel {
                 Ok(0) if self.received.is_empty() => return Ok(None),
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    self.reset = true;
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether the other side ended without having read all that we sent (unix(7): ECONNRESET).
+    pub fn was_reset(&self) -> bool {
+        self.reset
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
@@ -286,6 +296,29 @@ mod tests {
         };
         let (_, got) = futures_util::join!(here.send(&text, &[]), receive);
         assert!(got.is_err());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_was_never_read_is_told_from_what_has_no_answer() {
+        let top = std::env::temp_dir().join(format!("netrun-unread-{}", std::process::id()));
+        std::fs::create_dir_all(&top).unwrap();
+        let listener = listen(&top, "socket").unwrap();
+        let (mut read, mut taken, mut waiting) = {
+            let client = || Channel::connect(&top, "socket", 1000).unwrap();
+            (client(), client(), client())
+        };
+        for client in [&read, &taken, &waiting] {
+            client.send(&1, &[]).await.unwrap();
+        }
+        let mut server = accept(&listener, 1000).await.unwrap();
+        server.receive::<i32>().await.unwrap();
+        drop((server, accept(&listener, 1000).await.unwrap()));
+        drop(listener);
+        std::fs::remove_dir_all(top).unwrap();
+        for (client, unread) in [(&mut read, false), (&mut taken, true), (&mut waiting, true)] {
+            assert!(client.receive::<i32>().await.unwrap().is_none());
+            assert_eq!(client.was_reset(), unread);
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
