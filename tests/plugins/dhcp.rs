@@ -105,7 +105,7 @@ fn a_server_that_has_no_lease_left_is_told_of() {
     let second = host.netrun_cmd(&run).patience(Duration::from_secs(180));
     second
         .run()
-        .fails(124, &["leased", "did not end its ADD", "hint: see what"]);
+        .fails(125, &["leased", "did not end its ADD", "hint: see what"]);
     within(&host, "one", &ping("10.99.0.2")).ok();
     remove(&host, &["one"]);
     drop(daemon);
