@@ -406,20 +406,26 @@ fn a_life_on_cgroup_v2() {
     eventually(Duration::from_secs(20), "it came up", || {
         (host.netrun(&["logs", "one"]).text() == "up").then_some(())
     });
+    let stats = ["stats", "--no-stream", "--format", "json", "one"];
+    let stats = host.netrun(&stats).ok().json();
+    let used = stats["MemUsage"].as_str().unwrap();
+    assert!(
+        used.ends_with(" / 32MiB") && !used.starts_with("0B"),
+        "{stats}"
+    );
+    let pids: u32 = stats["PIDs"].as_str().unwrap().parse().unwrap();
+    assert!((1..=3).contains(&pids), "{stats}");
+    assert_eq!(stats["Name"], "one");
     host.netrun(&["stop", "one"]).ok();
     assert_eq!(host.waited("one"), 7);
     host.netrun(&["start", "one"]).ok();
     host.netrun(&["rm", "-f", "one"]).ok();
     host.assert_clean();
-    let greedy = [
-        "run",
-        "--rm",
-        "--memory",
-        "16m",
-        ALPINE,
-        "tail",
-        "/dev/zero",
-    ];
+    let greedy = "run --name greedy --memory 16m alpine:3.14 tail /dev/zero";
+    let greedy: Vec<&str> = greedy.split(' ').collect();
     host.netrun(&greedy).code(137);
+    let killed = ["inspect", "-f", "{{.State.OOMKilled}}", "greedy"];
+    assert_eq!(host.netrun(&killed).ok().text(), "true");
+    host.netrun(&["rm", "greedy"]).ok();
     host.finish();
 }
