@@ -21,7 +21,7 @@ pub enum Class {
     Denied,
     /// containerd, a registry or a plugin cannot be reached.
     Unavailable,
-    /// containerd, a registry or a plugin did not answer within its deadline.
+    /// Something (containerd, a registry, a plugin, a killed process) did not end within our own deadline.
     Timeout,
     /// It took longer than the user gave it (exit code 124).
     Late,
