@@ -111,6 +111,34 @@ fn a_shim_that_does_not_answer_ends_nothing() {
     host.assert_clean();
 }
 
+/// A runc at whose next exec the supervisors die, just before the shim opens the FIFOs.
+const DEADLY_RUNC: &str = r#"#!/bin/sh
+case " $* " in *" exec "*) rm /tmp/once 2>/dev/null && pkill -9 -f '[n]etrun supervise' ;; esac
+exec /tmp/runc "$@"
+"#;
+
+#[test]
+fn an_exec_that_was_starting_holds_nobody_up() {
+    let host = FakeHost::new();
+    host.write("/tmp/deadly", DEADLY_RUNC);
+    host.sh("cp $(command -v runc) /tmp/runc && chmod +x /tmp/deadly && mount --bind /tmp/deadly $(command -v runc)")
+        .ok();
+    host.netrun(&["run", "-d", "--name", "c", ALPINE, "sleep", "1000"])
+        .ok();
+    for (command, detached) in [("true", false), ("sleep 1000", false), ("true", true)] {
+        host.sh("touch /tmp/once").ok();
+        let option = if detached { "-d" } else { "-i" };
+        let killed = host.netrun(&["exec", option, "c", "sh", "-c", command]);
+        assert_eq!(host.sh("ls /tmp/once").code, 2, "{killed}");
+        let said = host.netrun(&["exec", "c", "echo", "here"]).ok();
+        assert_eq!(said.text(), "here", "after {command}");
+    }
+    host.netrun(&["rm", "-f", "c"]).ok();
+    host.sh("umount $(command -v runc); rm /tmp/runc /tmp/deadly")
+        .ok();
+    host.assert_clean();
+}
+
 #[test]
 fn a_detached_exec_outlives_the_supervisor() {
     let host = FakeHost::new();

@@ -73,6 +73,7 @@ pub async fn adopt(
         record.process.terminal,
         record.process.stdin,
     );
+    let _open = inherit::let_shims_open(job.paths);
     match task(job, id).await? {
         Some(task) if matches!(task.state, TaskState::Running | TaskState::Paused) => {
             let (running, execs) = take_over(job, &mut record, fifos, &task, pipes).await?;

@@ -3,9 +3,11 @@
 //! Invariant: whoever was to read the output of an exec is gone with the supervisor, so it is either
 //! ended or drained anew: none blocks on a full FIFO for ever.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, File};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 use super::fifos::Fifos;
 use super::launch::Job;
@@ -62,6 +64,24 @@ pub async fn execs(job: Job<'_>, id: &str) -> Vec<Inherited> {
         }
     }
     inherited
+}
+
+/// Opens the outputs of all that a dead supervisor may have begun, until they are dropped. Nothing is
+/// read. A shim that had no time to open its ends waits for a reader for 30 s, and answers nobody
+/// meanwhile (containerd 1.6, `pkg/process/io.go`: `copyPipes` under the lock of the exec's pid, which
+/// `checkProcesses` waits for under the lock of all containers).
+pub fn let_shims_open(paths: &Paths) -> Vec<File> {
+    let execs = directories(&paths.run).into_iter();
+    let all = execs.map(|(_, directory)| directory);
+    let outputs = all
+        .chain([paths.fifos("")])
+        .flat_map(|directory| ["stdout", "stderr"].map(|name| directory.join(name)));
+    let nonblock = OFlag::O_NONBLOCK.bits();
+    let open = |path| {
+        let mut options = File::options();
+        options.read(true).custom_flags(nonblock).open(path).ok()
+    };
+    outputs.filter_map(open).collect()
 }
 
 /// FIFOs whose directory is gone live on in the shim: they get their names again, as links to it.
