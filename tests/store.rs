@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::host::{ALPINE, FakeHost};
 
 /// A host with a registry, and `layers:1` pulled.
@@ -407,6 +409,37 @@ fn a_push_keeps_the_index_and_mounts_what_the_registry_has() {
     host.netrun(&["tag", other, "127.0.0.1:4999/x:1"]).ok();
     host.netrun(&["push", "127.0.0.1:4999/x:1"])
         .fails(6, &["127.0.0.1:4999"]);
+}
+
+#[test]
+fn a_push_tells_how_far_it_is() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    host.netrun(&["pull", ALPINE]).ok();
+    host.netrun(&["tag", ALPINE, "127.0.0.1:5000/slow/alpine:1"])
+        .ok();
+    // A second or two for its one layer.
+    host.sh("tc qdisc add dev lo root tbf rate 4mbit burst 128kb latency 10s")
+        .ok();
+    let args = ["push", "--progress", "json", "127.0.0.1:5000/slow/alpine:1"];
+    let pushed = host.netrun(&args).ok();
+    host.sh("tc qdisc del dev lo root").ok();
+    let told: Vec<(String, u64)> = pushed
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["size"].as_u64() > Some(100_000))
+        .map(|event| {
+            let state = event["state"].as_str().unwrap().to_owned();
+            (state, event["bytes"].as_u64().unwrap())
+        })
+        .collect();
+    let (last, before) = told.split_last().unwrap();
+    assert_eq!(last.0, "pushed", "{told:?}");
+    assert!(before.iter().all(|(state, _)| state == "pushing"));
+    assert!(before.iter().any(|(_, bytes)| *bytes > 0), "{told:?}");
+    assert!(before.is_sorted_by_key(|(_, bytes)| *bytes), "{told:?}");
 }
 
 #[test]

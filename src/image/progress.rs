@@ -57,8 +57,8 @@ pub enum BlobState {
     Fetching(u64),
     /// It is there, verified.
     Fetched,
-    /// It is on its way to a registry.
-    Pushing,
+    /// So many bytes of it are on their way to a registry.
+    Pushing(u64),
     /// The registry has it now.
     Pushed,
     /// The layer is being unpacked.

@@ -3,9 +3,15 @@
 //! Invariant: what a document names is in the registry before the document is, and the tag comes
 //! last; documents are sent as they are, so digests stay.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use oci_spec::image::Descriptor;
+use tokio::time::timeout;
 
 use super::access::RegistryAccess;
 use super::content;
@@ -25,6 +31,9 @@ const SOURCE: &str = "containerd.io/distribution.source.";
 
 /// How many blobs are sent at once.
 const PARALLEL: usize = 3;
+
+/// How often it is told how far a blob is.
+const TICK: Duration = Duration::from_millis(100);
 
 /// How many repositories a token is asked for besides the own one.
 const MAX_SOURCES: usize = 3;
@@ -219,15 +228,25 @@ impl Pusher<'_> {
         }
         let mut sources = self.came_from(&digest).await?;
         sources.truncate(MAX_SOURCES);
-        self.tell(blob, BlobState::Pushing);
+        self.tell(blob, BlobState::Pushing(0));
+        let taken = Arc::new(AtomicU64::new(0));
         let body = || {
-            let (client, digest) = (self.client.clone(), digest.clone());
+            // Whoever asks once more begins once more.
+            taken.store(0, Relaxed);
+            let (client, digest, taken) = (self.client.clone(), digest.clone(), taken.clone());
             let opened = async move { content::stream(&client, &digest).await };
-            reqwest::Body::wrap_stream(futures_util::stream::once(opened).try_flatten())
+            let bytes = futures_util::stream::once(opened).try_flatten();
+            reqwest::Body::wrap_stream(bytes.inspect_ok(move |bytes| {
+                taken.fetch_add(bytes.len() as u64, Relaxed);
+            }))
         };
-        let sent = endpoint
-            .send_blob(&digest, blob.size(), &sources, &body)
-            .await;
+        let mut sending = pin!(endpoint.send_blob(&digest, blob.size(), &sources, &body));
+        let sent = loop {
+            match timeout(TICK, &mut sending).await {
+                Ok(sent) => break sent,
+                Err(_) => self.tell(blob, BlobState::Pushing(taken.load(Relaxed))),
+            }
+        };
         self.sent(sent)?;
         self.tell(blob, BlobState::Pushed);
         Ok(())

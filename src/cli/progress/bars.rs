@@ -102,7 +102,7 @@ fn advance(bar: &ProgressBar, size: u64, state: BlobState) {
         BlobState::Fetching(bytes) => ("fetching", bytes),
         BlobState::Exists => ("here already", size),
         BlobState::Fetched => ("fetched", size),
-        BlobState::Pushing => ("pushing", 0),
+        BlobState::Pushing(bytes) => ("pushing", bytes),
         BlobState::Pushed => ("pushed", size),
         BlobState::Unpacking => ("unpacking", size),
         BlobState::Unpacked => ("unpacked", size),

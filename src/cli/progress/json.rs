@@ -99,7 +99,7 @@ fn object(image: &str, event: &PullEvent<'_>) -> Value {
                 BlobState::Exists => ("exists", *size),
                 BlobState::Fetching(bytes) => ("fetching", *bytes),
                 BlobState::Fetched => ("fetched", *size),
-                BlobState::Pushing => ("pushing", 0),
+                BlobState::Pushing(bytes) => ("pushing", *bytes),
                 BlobState::Pushed => ("pushed", *size),
                 BlobState::Unpacking => ("unpacking", *size),
                 BlobState::Unpacked => ("unpacked", *size),

@@ -72,9 +72,10 @@ impl Lines {
 fn milestone(before: Option<BlobState>, now: BlobState) -> Option<&'static str> {
     match now {
         _ if before == Some(now) => None,
-        BlobState::Waiting | BlobState::Fetching(_) | BlobState::Pushing | BlobState::Unpacking => {
-            None
-        }
+        BlobState::Waiting
+        | BlobState::Fetching(_)
+        | BlobState::Pushing(_)
+        | BlobState::Unpacking => None,
         BlobState::Exists => Some("here already"),
         BlobState::Fetched => Some("fetched"),
         BlobState::Pushed => Some("pushed"),

@@ -36,8 +36,10 @@ impl Tally {
         let blobs = self.blobs.values();
         blobs.fold((0, 0), |(done, all), (size, state)| match state {
             BlobState::Exists => (done, all),
-            BlobState::Waiting | BlobState::Pushing => (done, all + size),
-            BlobState::Fetching(bytes) => (done + bytes.min(size), all + size),
+            BlobState::Waiting => (done, all + size),
+            BlobState::Fetching(bytes) | BlobState::Pushing(bytes) => {
+                (done + bytes.min(size), all + size)
+            }
             _ => (done + size, all + size),
         })
     }
