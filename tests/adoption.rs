@@ -111,6 +111,24 @@ fn a_shim_that_does_not_answer_ends_nothing() {
     host.assert_clean();
 }
 
+#[test]
+fn what_lost_supervisor_and_shim_at_once_is_taken_down() {
+    let host = FakeHost::new();
+    host.mynet();
+    for _ in 0..3 {
+        let run = ["run", "-d", "--name", "c", "--net", "mynet", ALPINE];
+        host.netrun(&[&run[..], &["sleep", "1000"]].concat()).ok();
+        kill_supervisors(&host);
+        // containerd has had no time to notice.
+        host.sh("pkill -9 -f '[c]ontainerd-shim.*-id c'; netrun gc")
+            .ok();
+        let status = host.netrun(&["inspect", "-f", "{{.State.Status}}", "c"]);
+        assert_eq!(status.ok().text(), "exited");
+        host.netrun(&["rm", "c"]).ok();
+        host.assert_clean();
+    }
+}
+
 /// A runc at whose next exec the supervisors die, just before the shim opens the FIFOs.
 const DEADLY_RUNC: &str = r#"#!/bin/sh
 case " $* " in *" exec "*) rm /tmp/once 2>/dev/null && pkill -9 -f '[n]etrun supervise' ;; esac

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::attachment;
 use super::error::Error;
@@ -20,13 +20,17 @@ use super::neighbours;
 use super::stdio::Outputs;
 use super::steps::Step;
 use super::volumes;
-use crate::containerd::{self, Exited};
+use crate::containerd::{self, Client, Exited};
 use crate::model::record::{Exit, NetworkMode, Record};
 use crate::sys::mount::unmount;
 use crate::sys::netns;
 
 /// How long a killed process may take to end.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often, and how long apart, containerd is asked again whose shim has just died.
+const SHIM_TRIES: u32 = 40;
+const SHIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the FIFOs of an ended process may take to reach their end. On a busy machine the shim may
 /// be slow; a process that left the container's pid namespace can hold them open for ever.
@@ -218,13 +222,26 @@ async fn kill(job: Job<'_>, record: &Record) -> Result<Option<Exited>, Error> {
         // is what ends it.
         Err(_) => {}
     }
-    match timeout(KILL_DEADLINE, client.wait_process(id, "")).await {
-        Ok(Ok(exited)) => Ok(Some(exited)),
-        Ok(Err(error)) if error.is_not_found() => Ok(None),
-        Ok(Err(error)) => Err(error.into()),
+    match timeout(KILL_DEADLINE, end_of(&client, id)).await {
+        Ok(ended) => Ok(ended?),
         Err(_) => Err(Error::DoesNotEnd {
             id: record.id.clone(),
         }),
+    }
+}
+
+/// Waits for the end of a task; none if containerd knows none. Where the shim has died a moment ago,
+/// containerd passes that on (`ttrpc: closed`) until it has noticed and cleaned up after it.
+async fn end_of(client: &Client, id: &str) -> Result<Option<Exited>, containerd::Error> {
+    let mut tries = SHIM_TRIES;
+    loop {
+        match client.wait_process(id, "").await {
+            Ok(exited) => return Ok(Some(exited)),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if tries == 0 => return Err(error),
+            Err(_) => sleep(SHIM_PAUSE).await,
+        }
+        tries -= 1;
     }
 }
 
