@@ -187,19 +187,21 @@ impl Settings {
         if namespace.as_str() == RESERVED {
             return Err(SettingsError::Reserved);
         }
+        let cni_path = cni_path
+            .or(file.cni_path)
+            .unwrap_or_else(|| paths(&CNI_PATH));
+        let cni_conf_dir = (global.cni_netconfpath.clone())
+            .or_else(|| variable("NETCONFPATH").map(PathBuf::from))
+            .or(file.cni_netconfpath)
+            .unwrap_or_else(|| PathBuf::from("/etc/cni/net.d"));
         Ok(Self {
-            address: PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address)),
+            address: absolute(address.strip_prefix("unix://").unwrap_or(&address).into()),
             namespace,
             snapshotter: variable("CONTAINERD_SNAPSHOTTER")
                 .or(file.snapshotter)
                 .unwrap_or_else(|| "overlayfs".to_owned()),
-            cni_path: cni_path
-                .or(file.cni_path)
-                .unwrap_or_else(|| paths(&CNI_PATH)),
-            cni_conf_dir: (global.cni_netconfpath.clone())
-                .or_else(|| variable("NETCONFPATH").map(PathBuf::from))
-                .or(file.cni_netconfpath)
-                .unwrap_or_else(|| PathBuf::from("/etc/cni/net.d")),
+            cni_path: cni_path.into_iter().map(absolute).collect(),
+            cni_conf_dir: absolute(cni_conf_dir),
             hosts_dir: file.hosts_dir.unwrap_or_else(|| paths(&HOSTS_DIR)),
             runtime: (file.runtime).unwrap_or_else(|| "io.containerd.runc.v2".to_owned()),
             subnet_pools: (file.subnet_pools).unwrap_or_else(default_pools),
@@ -222,6 +224,11 @@ const HOSTS_DIR: [&str; 2] = ["/etc/containerd/certs.d", "/etc/docker/certs.d"];
 
 fn default_namespace() -> Namespace {
     "default".parse().expect("the word keeps the rules")
+}
+
+/// What a container's record keeps, and its supervisor uses, who works in another directory.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn paths(texts: &[&str]) -> Vec<PathBuf> {
@@ -325,6 +332,20 @@ mod tests {
         assert_eq!(from_options.cni_path, paths(&["/option"]));
         assert_eq!(from_options.cni_conf_dir, PathBuf::from("/option.d"));
         assert_eq!(from_options.docker_config, options.docker_config);
+    }
+
+    #[test]
+    fn paths_are_absolute_whoever_names_them() {
+        let here = |path: &str| std::env::current_dir().unwrap().join(path);
+        let environment = [
+            ("CNI_PATH", "bin:./bin"),
+            ("NETCONFPATH", "net.d"),
+            ("CONTAINERD_ADDRESS", "unix://c.sock"),
+        ];
+        let settings = merge(&GlobalArgs::default(), &environment, "");
+        assert_eq!(settings.cni_path, [here("bin"), here("bin")]);
+        assert_eq!(settings.cni_conf_dir, here("net.d"));
+        assert_eq!(settings.address, here("c.sock"));
     }
 
     #[test]
