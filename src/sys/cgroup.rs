@@ -16,6 +16,8 @@ const HIERARCHIES: [&str; 4] = ["memory", "pids", "freezer", "name=systemd"];
 #[derive(Debug)]
 pub struct Cgroup {
     joined: Vec<PathBuf>,
+    /// Where we came from in the hierarchy of version 2, below its root.
+    origin: PathBuf,
 }
 
 impl Cgroup {
@@ -26,6 +28,7 @@ impl Cgroup {
         let roots = mounts.lines().filter_map(root_of);
         let cgroups = roots.map(|root| root.join(name));
         Cgroup {
+            origin: unified(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default()),
             joined: cgroups.filter(|cgroup| join(cgroup)).collect(),
         }
     }
@@ -118,12 +121,20 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         for cgroup in &self.joined {
             let root = cgroup.parent().unwrap_or(Path::new("/"));
+            // A root that is somebody else's cgroup (a container's) takes no processes.
+            let mut ways = [root.to_owned(), root.join(&self.origin)].into_iter();
             // Others may still be in it; the last one removes it.
-            if fs::write(root.join("cgroup.procs"), "0").is_ok() {
+            if ways.any(|way| fs::write(way.join("cgroup.procs"), "0").is_ok()) {
                 let _ = fs::remove_dir(cgroup);
             }
         }
     }
+}
+
+/// The cgroup of version 2 in `/proc/PID/cgroup`, below the root.
+fn unified(text: &str) -> PathBuf {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
+    PathBuf::from(path.unwrap_or_default())
 }
 
 fn join(cgroup: &Path) -> bool {
@@ -163,6 +174,14 @@ mod tests {
         remove(&name).unwrap();
         assert!(!names().contains(&name));
         remove(&name).unwrap();
+    }
+
+    #[test]
+    fn the_cgroup_of_version_2_is_told_by_the_kernel() {
+        let hybrid = "11:memory:/user\n1:name=systemd:/user\n0::/system.slice/job\n";
+        assert_eq!(unified(hybrid), Path::new("system.slice/job"));
+        assert_eq!(unified("0::/\n"), Path::new(""));
+        assert_eq!(unified("1:memory:/x\n"), Path::new(""));
     }
 
     #[test]
