@@ -246,7 +246,82 @@ fn the_network_of_another_container_or_a_named_one() {
     .ok();
     host.netrun(&["rm", "-f", "first"]).ok();
     host.netrun(&["start", "second"])
-        .fails(1, &["network namespace"]);
+        .fails(4, &["shares the network", "first"]);
     host.netrun(&["rm", "second"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn what_was_free_may_be_taken_at_the_next_start() {
+    let host = FakeHost::new();
+    host.netrun(&["network", "create", "--subnet", "10.5.0.0/24", "lan"])
+        .ok();
+    for (asked, what) in [
+        ("lan:mac=02:42:0a:05:00:05", "02:42:0a:05:00:05"),
+        ("lan:ip=10.5.0.5", "10.5.0.5"),
+    ] {
+        let up = |name| {
+            let run = ["run", "-d", "--name", name, "--net", asked, ALPINE];
+            host.netrun(&[&run[..], &["sleep", "1000"]].concat()).ok();
+        };
+        up("a");
+        host.netrun(&["stop", "-t", "0", "a"]).ok();
+        up("b");
+        host.netrun(&["start", "a"])
+            .fails(4, &[what, "taken by container \"b\""]);
+        host.netrun(&["rm", "-f", "b"]).ok();
+        host.netrun(&["start", "a"]).ok();
+        host.netrun(&["network", "connect", "lan", "a"])
+            .fails(4, &["attached", "lan"]);
+        host.netrun(&["rm", "-f", "a"]).ok();
+    }
+    host.netrun(&["network", "rm", "lan"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn what_belongs_to_the_other_container_is_given_to_it() {
+    let host = FakeHost::new();
+    host.netrun(&["run", "-d", "--name", "web", ALPINE, "sleep", "1000"])
+        .ok();
+    for option in [
+        &["--dns", "1.1.1.1"],
+        &["--dns-search", "x"],
+        &["--dns-option", "x"],
+        &["--add-host", "a:1.2.3.4"],
+    ] {
+        let run = [&["run", "--rm", "--net", "container:web"], &option[..]].concat();
+        host.netrun(&[&run[..], &[ALPINE, "true"]].concat())
+            .fails(125, &[option[0], "container:web"]);
+    }
+    let made = ["create", "--name", "side", "--net", "container:web"];
+    host.netrun(&[&made[..], &[ALPINE, "true"]].concat()).ok();
+    host.netrun(&["rm", "-f", "web"]).ok();
+    host.netrun(&["start", "side"])
+        .fails(4, &["\"web\"", "has none now", "netrun start web"]);
+    host.netrun(&["rm", "side"]).ok();
+    for (path, words) in [
+        ("/proc/self/ns/mnt", ["not a network namespace", "hint"]),
+        ("/proc/self/ns/net", ["of the host", "--net host"]),
+    ] {
+        let net = format!("ns:{path}");
+        host.netrun(&["run", "--rm", "--net", &net, ALPINE, "true"])
+            .fails(125, &words);
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn directories_may_be_named_from_here() {
+    let host = FakeHost::new();
+    host.mynet();
+    host.sh("mkdir -p /mnt/here/net.d && ln -s /usr/lib/cni /mnt/here/bin")
+        .ok();
+    let line = "cd /mnt/here && export NETCONFPATH=net.d CNI_PATH=./bin && netrun network create lan \
+        && netrun run --rm --net lan alpine:3.14 ip addr show eth0 && netrun network rm lan";
+    let shown = host.sh(line).ok();
+    assert!(shown.stdout.contains("inet "), "{shown}");
+    let line = "cd /run/containerd && netrun -a containerd.sock run --rm alpine:3.14 echo here";
+    assert_eq!(host.sh(line).ok().text(), "here");
     host.assert_clean();
 }

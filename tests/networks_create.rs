@@ -479,3 +479,52 @@ fn what_does_not_run_is_connected_from_its_next_start_on() {
     ok(&host, "network rm lan late");
     host.assert_clean();
 }
+
+#[test]
+fn an_interface_of_that_name_may_be_somebody_elses() {
+    let host = FakeHost::new();
+    for (make, there) in [
+        (
+            "ip link add br-lan type bridge && ip addr add 192.168.55.1/24 dev br-lan",
+            true,
+        ),
+        (
+            "ip link add br-lan type bridge && ip link add p0 type veth peer name p1 && ip link set p0 master br-lan",
+            true,
+        ),
+        ("ip link add br-lan type veth peer name p1", true),
+        ("netrun run --rm --net lan alpine:3.14 true", false),
+    ] {
+        host.netrun(&["network", "create", "lan"]).ok();
+        host.sh(make).ok();
+        host.netrun(&["network", "rm", "lan"]).ok();
+        let found = host.sh("ip link show br-lan").code == 0;
+        assert_eq!(found, there, "{make}");
+        host.sh("ip link del p1; ip link del br-lan; true").ok();
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn a_gateway_of_ipv6_answers_the_first_packet() {
+    let host = FakeHost::new();
+    let subnets = ["--ipv6", "--subnet", "fd08::/64"];
+    host.netrun(&[&["network", "create"][..], &subnets, &["six"]].concat())
+        .ok();
+    let ping = "ping -6 -c 1 -W 1 fd08::1 && ip -4 -o addr show eth0 | grep -q inet";
+    for _ in 0..2 {
+        let run = ["run", "--rm", "--net", "six", ALPINE, "sh", "-c", ping];
+        host.netrun(&run).ok();
+    }
+    host.netrun(&["network", "rm", "six"]).ok();
+    host.sh("ip link add out type veth peer name far && ip link set out mtu 1200 up && ip link set far up")
+        .ok();
+    host.sh("ip addr add 10.98.0.1/24 dev out && ip route replace default via 10.98.0.2")
+        .ok();
+    host.netrun(&["network", "create", "--ipv6", "small"])
+        .fails(2, &["1200", "1280"]);
+    host.netrun(&["network", "create", "small"]).ok();
+    host.netrun(&["network", "rm", "small"]).ok();
+    host.sh("ip link del out").ok();
+    host.assert_clean();
+}

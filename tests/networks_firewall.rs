@@ -204,6 +204,52 @@ fn foreign_networks_are_left_alone_and_advised() {
 }
 
 #[test]
+fn rules_that_somebody_took_away_come_back() {
+    let host = FakeHost::new();
+    for name in ["a", "b"] {
+        host.netrun(&["network", "create", "--isolate", name]).ok();
+    }
+    host.netrun(&["network", "create", "open"]).ok();
+    let plugins = Plugins(&host, old());
+    plugins.serve("w", "--net a");
+    let ip = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let ip = host.netrun(&["inspect", "-f", ip, "w"]).ok();
+    let url = format!("http://{}:8080/", ip.text());
+    let missing =
+        || host.netrun(&["network", "inspect", "b"]).ok().json()[0]["MissingRules"].clone();
+    assert_eq!(missing(), serde_json::json!([]));
+    host.sh("nft delete table inet netrun").ok();
+    assert!(missing()[0].as_str().unwrap().contains("netrun gc"));
+    host.netrun(&["gc"]).ok();
+    assert_eq!(missing(), serde_json::json!([]));
+    // Whoever joins such a network looks each time.
+    for _ in 0..2 {
+        host.sh("nft delete table inet netrun").ok();
+        assert!(!plugins.gets("b", &url));
+    }
+    assert!(plugins.gets("open", &url));
+    host.netrun(&["rm", "-f", "w"]).ok();
+    // A policy that drops comes between two containers.
+    host.netrun(&["run", "--rm", "--net", "open", ALPINE, "true"])
+        .ok();
+    host.sh("iptables -P FORWARD DROP; sleep 0.3").ok();
+    host.netrun(&["run", "--rm", "--net", "open", ALPINE, "true"])
+        .ok();
+    let rules = host.sh("iptables-save -t filter").ok();
+    assert!(rules.stdout.contains("-i br-open"), "{rules}");
+    host.sh("iptables -F FORWARD").ok();
+    let open = host.netrun(&["network", "inspect", "open"]).ok().json();
+    for line in open[0]["MissingRules"].as_array().unwrap() {
+        host.sh(line.as_str().unwrap()).ok();
+    }
+    host.netrun(&["network", "rm", "a", "b", "open"]).ok();
+    let rules = host.sh("iptables-save -t filter").ok();
+    assert!(!rules.stdout.contains("-i br-open"), "{rules}");
+    host.sh("iptables -P FORWARD ACCEPT").ok();
+    host.assert_clean();
+}
+
+#[test]
 fn gc_takes_the_rules_of_a_network_whose_file_is_gone() {
     let host = FakeHost::new();
     host.sh("iptables -P FORWARD DROP").ok();

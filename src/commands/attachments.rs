@@ -52,6 +52,17 @@ pub enum Impossible {
     /// There is none that could.
     #[error("ports are published by a network, and the container has none")]
     NoNetworks,
+    /// What belongs to the container whose network is shared.
+    #[error("{option} cannot be combined with --net {net}: that container's own count")]
+    Shared {
+        /// The option.
+        option: &'static str,
+        /// Whose network it is.
+        net: String,
+    },
+    /// The path is the network namespace of the host.
+    #[error("{} is the network namespace of the host", .0.display())]
+    HostsOwn(PathBuf),
     /// The path is no network namespace.
     #[error("{} is not a network namespace", .0.display())]
     NotNetns(PathBuf),
@@ -77,6 +88,8 @@ impl Explain for Impossible {
         match self {
             Self::NotRunning(id) => Some(format!("start it (netrun start {id})")),
             Self::NotNetns(_) => Some("ip netns list shows the names, in /run/netns".to_owned()),
+            Self::Shared { option, .. } => Some(format!("give {option} to that container")),
+            Self::HostsOwn(_) => Some("write --net host".to_owned()),
             Self::NoPublisher(source) => source.hint(),
             _ => None,
         }
@@ -177,6 +190,17 @@ async fn alone(
     if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
         return Err(Impossible::NoNetwork { option, net }.into());
     }
+    let shared = [
+        ("--dns", !args.dns.is_empty()),
+        ("--dns-search", !args.dns_search.is_empty()),
+        ("--dns-option", !args.dns_options.is_empty()),
+        ("--add-host", !args.add_hosts.is_empty()),
+    ];
+    if let NetworkChoice::Container(_) = choice
+        && let Some((option, _)) = shared.into_iter().find(|(_, given)| *given)
+    {
+        return Err(Impossible::Shared { option, net }.into());
+    }
     match choice {
         NetworkChoice::None => Ok(NetworkRequest::Own(Vec::new())),
         NetworkChoice::Container(id) => another_containers(context, id).await,
@@ -211,8 +235,11 @@ fn joined(
     container: Option<ContainerId>,
     hostname: Option<String>,
 ) -> Result<NetworkRequest, Failure> {
-    if !netns::exists(path) {
+    if !netns::is_network(path) {
         return Err(Impossible::NotNetns(path.to_owned()).into());
+    }
+    if netns::is_own(path) {
+        return Err(Impossible::HostsOwn(path.to_owned()).into());
     }
     let path = path.to_owned();
     let joined = Joined { path, container };

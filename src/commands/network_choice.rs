@@ -94,6 +94,9 @@ pub enum InvalidNetwork {
     /// An option without a value.
     #[error("the option {0:?} has no value")]
     NoValue(String),
+    /// Another value where a number is needed.
+    #[error("{0:?} is no number")]
+    NoNumber(String),
     /// An option twice.
     #[error("{0} is given twice")]
     Twice(&'static str),
@@ -110,7 +113,7 @@ impl Explain for InvalidNetwork {
             Self::Mac(error) => return error.hint(),
             Self::NoName => "write the name of a network, none or host",
             Self::Relative(_) => "write it as ip netns shows it, such as ns:/run/netns/NAME",
-            Self::Option(_) | Self::NoValue(_) | Self::Parameter(_) => {
+            Self::Option(_) | Self::NoValue(_) | Self::NoNumber(_) | Self::Parameter(_) => {
                 "write NAME:ip=ADDRESS,ip6=ADDRESS,mac=ADDRESS,ifname=NAME,alias=NAME,gw-priority=N; \
                  for several networks repeat --net"
             }
@@ -199,7 +202,7 @@ impl EndpointOptions {
             }
             "gw-priority" => {
                 let number = value.parse();
-                let malformed = |_| InvalidNetwork::NoValue(key.to_owned());
+                let malformed = |_| InvalidNetwork::NoNumber(value.to_owned());
                 self.gateway_priority = number.map_err(malformed)?;
                 Ok(())
             }

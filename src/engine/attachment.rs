@@ -13,6 +13,7 @@ use super::error::Error;
 use super::report::Report;
 use crate::model::id::ContainerId;
 use crate::model::record::{Attachment, Record};
+use crate::network::ask::Asked;
 use crate::network::attach::AttachError;
 use crate::network::firewall;
 use crate::network::manage::{self, ManageError};
@@ -42,6 +43,12 @@ pub async fn add(record: &Record, attachment: &Attachment) -> Result<CniResult, 
     let failed = |source| attach_error(&record.id, attachment, source);
     let chain = chain(attachment).map_err(failed)?;
     let conf = runtime_conf(record, attachment, netns_path(record));
+    // It was free when the container was made; somebody may have come since.
+    let asked = Asked::of(&attachment.args, &attachment.capability_args);
+    if !asked.ips.is_empty() || asked.mac.is_some() {
+        let free = asked.check(chain.list(), chain.cache());
+        free.map_err(|error| failed(Report::of(&error)))?;
+    }
     // What a packet filter still drops afterwards is told by `network inspect`.
     let dir = attachment.source.parent().unwrap_or(Path::new("/"));
     let settle = firewall::settle_for_attachment(dir, chain.list());

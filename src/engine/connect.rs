@@ -83,6 +83,20 @@ pub(super) async fn change_stopped(
     host.update(&record).await
 }
 
+/// Whether a container can be attached to a network: it is not yet.
+///
+/// # Errors
+/// It is.
+pub fn check_new(record: &Record, network: &str) -> Result<(), Error> {
+    match index_of(record, network) {
+        Err(_) => Ok(()),
+        Ok(_) => Err(Error::Attached {
+            id: record.id.clone(),
+            network: network.to_owned(),
+        }),
+    }
+}
+
 fn index_of(record: &Record, network: &str) -> Result<usize, Error> {
     let mut attachments = record.network.attachments.iter();
     let found = attachments.position(|one| one.network == network);

@@ -78,7 +78,7 @@ pub enum Error {
     },
     /// What a container is to be is more than a supervisor takes.
     #[error(
-        "container \"{id}\" would have too much environment and command, at most {max} bytes are possible"
+        "container \"{id}\" would have too much environment, command or published ports, at most {max} bytes are possible"
     )]
     PlanTooLarge {
         /// Whose.
@@ -144,6 +144,14 @@ pub enum Error {
         id: ContainerId,
         /// Why.
         source: Report,
+    },
+    /// The container whose network is shared is not there, or has none now.
+    #[error("container \"{id}\" shares the network of container \"{other}\", which has none now")]
+    NoNetworkToShare {
+        /// The container.
+        id: ContainerId,
+        /// The other.
+        other: ContainerId,
     },
     /// A network namespace could not be made or removed.
     #[error("cannot {action} the network namespace {}", .path.display())]
@@ -293,9 +301,10 @@ impl Explain for Error {
                 Class::AlreadyExists
             }
             Error::NotAttached { .. } | Error::NetworkGone { .. } => Class::NotFound,
-            Error::WrongState { .. } | Error::Foreign { .. } | Error::Elsewhere { .. } => {
-                Class::WrongState
-            }
+            Error::WrongState { .. }
+            | Error::Foreign { .. }
+            | Error::Elsewhere { .. }
+            | Error::NoNetworkToShare { .. } => Class::WrongState,
             Error::RecordTooLarge { .. } | Error::PlanTooLarge { .. } => Class::InvalidInput,
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
@@ -338,6 +347,13 @@ impl Explain for Error {
             Error::NetworkGone { network } => {
                 Some(format!("make it again: netrun network create {network}"))
             }
+            Error::RecordTooLarge { .. } | Error::PlanTooLarge { .. } => Some(
+                "publish fewer ports (about 1800 are possible, each of a range counts), or give fewer labels and options"
+                    .to_owned(),
+            ),
+            Error::NoNetworkToShare { other, .. } => Some(format!(
+                "start it first (netrun start {other}); if it was removed, make both again"
+            )),
             Error::NotAttached { id, .. } => {
                 Some(format!("netrun inspect {id} shows its networks"))
             }

@@ -246,6 +246,10 @@ async fn attach_all(
     if let NetworkMode::Joined(joined) = &record.network.mode
         && !netns::exists(&joined.path)
     {
+        if let Some(other) = joined.container.clone() {
+            let id = record.id.clone();
+            return Err(Error::NoNetworkToShare { id, other });
+        }
         return Err(Error::Netns {
             action: "join",
             path: joined.path.clone(),

@@ -156,6 +156,14 @@ pub enum InvalidPort {
     /// No number from 1 to 65535.
     #[error("{0:?} is not a port")]
     Number(String),
+    /// An address of the host where its port should stand.
+    #[error("\"{address}:{container}\" names no port of the host")]
+    NoHostPort {
+        /// The address, as it was written.
+        address: String,
+        /// The ports of the container.
+        container: String,
+    },
     /// A range that ends before it begins.
     #[error("{0:?} is not a range of ports")]
     Range(String),
@@ -186,6 +194,11 @@ impl Explain for InvalidPort {
             Self::Lengths { .. } => {
                 "give both ranges the same length, or one port of the container"
             }
+            Self::NoHostPort { address, container } => {
+                return Some(format!(
+                    "write {address}::{container} for a free one, or {address}:HOSTPORT:{container}"
+                ));
+            }
             _ => {
                 "write [[HOSTIP:]HOSTPORT:]PORT[/tcp|udp|sctp], such as 8080:80 or [::1]:53:53/udp"
             }
@@ -206,7 +219,10 @@ impl FromStr for PortSpec {
         let (address, host) = match left.rsplit_once(':') {
             // An address of IPv6 alone has colons too; it stands in brackets.
             Some((address, host)) if !left.ends_with(']') => (address, host),
-            _ if left.parse::<IpAddr>().is_ok() || left.ends_with(']') => (left, ""),
+            _ if left.parse::<IpAddr>().is_ok() || left.ends_with(']') => {
+                let (address, container) = (left.to_owned(), container.to_owned());
+                return Err(InvalidPort::NoHostPort { address, container });
+            }
             _ => ("", left),
         };
         let host_ip = (!address.is_empty())
@@ -342,9 +358,13 @@ mod tests {
             "1:2:3",
             "0-5:80",
             "+80",
+            "127.0.0.1:80",
+            "[::1]:80",
         ] {
             assert!(text.parse::<PortSpec>().is_err(), "{text}");
         }
+        let error = parsed("127.0.0.1:80").unwrap_err();
+        assert!(error.hint().unwrap().contains("127.0.0.1::80"));
         assert_eq!(
             parsed("1-3:80-81"),
             Err(InvalidPort::Lengths {

@@ -31,8 +31,8 @@ impl NewNetwork {
             }
         }
         let mut subnets = self.subnets.clone();
-        // Only IPv6 was named: then that is what is wanted.
-        if subnets.is_empty() {
+        // Only IPv6 was named: then that is what is wanted, unless it is to come beside.
+        if subnets.is_empty() || self.ipv6 && of_family(true).next().is_none() {
             let none = || CreateError::Exhausted(shown(around.pools, true));
             subnets.push(pick_v4(around).ok_or_else(none)?);
         }

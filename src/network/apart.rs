@@ -40,6 +40,22 @@ pub(super) async fn keep_apart(dir: &Path, without: Option<&str>) -> Result<(), 
     }
 }
 
+/// Whether the table lacks rules of a network that it should keep apart.
+pub(super) async fn is_open(dir: &Path, network: &str) -> Result<bool, RulesError> {
+    let table = table(dir);
+    let mark = format!("{table}:{network}");
+    if !apart(&table, &config::scan(dir).networks).contains(&format!("comment \"{mark}\"")) {
+        return Ok(false);
+    }
+    if !is_apart(dir).await? {
+        return Ok(true);
+    }
+    let listing = nft_json(&["-j", "list", "table", "inet", &table]).await?;
+    let listing = listing.unwrap_or_default();
+    let mut rules = objects(&listing, "rule");
+    Ok(!rules.any(|rule| rule["comment"] == mark.as_str()))
+}
+
 /// The table's name: one for each directory of networks.
 pub(super) fn table(dir: &Path) -> String {
     if dir == Path::new(config::DEFAULT_DIR) {

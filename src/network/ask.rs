@@ -101,7 +101,7 @@ impl Explain for AskError {
     fn class(&self) -> Class {
         match self {
             Self::Taken { .. } => Class::AlreadyExists,
-            Self::Exhausted { .. } => Class::Unavailable,
+            Self::Exhausted { .. } => Class::WrongState,
             _ => Class::InvalidInput,
         }
     }
@@ -151,6 +151,25 @@ pub fn holder_of(netns: &str) -> String {
 }
 
 impl Asked {
+    /// What stands in a record of what was asked: the reverse of [`Asked::tell`], for addresses.
+    pub fn of(args: &[(String, String)], capability_args: &Map<String, Value>) -> Asked {
+        let by_name = |key: &str| args.iter().find(|(name, _)| name == key);
+        let by_name = |key: &str| by_name(key).map(|(_, value)| value.as_str());
+        let ips = capability_args.get("ips").and_then(Value::as_array);
+        let ips = ips.into_iter().flatten().filter_map(Value::as_str);
+        let ips = ips.chain(by_name("IP").into_iter().flat_map(|all| all.split(',')));
+        let address = |text: &str| {
+            let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
+            Some((address.parse().ok()?, prefix.parse().ok()))
+        };
+        let mac = capability_args.get("mac").and_then(Value::as_str);
+        Asked {
+            ips: ips.filter_map(address).collect(),
+            mac: mac.or(by_name("MAC")).and_then(|text| text.parse().ok()),
+            ..Asked::default()
+        }
+    }
+
     /// Turns the wishes into what the network's plugins are told.
     ///
     /// # Errors
@@ -347,6 +366,8 @@ mod tests {
             ..asked(&["10.0.0.7", "fd00::7"])
         };
         let told = all.tell(&declares).unwrap();
+        let again = Asked::of(&told.args, &told.capability_args);
+        assert_eq!((&again.ips, again.mac), (&all.ips, all.mac));
         assert!(told.args.is_empty());
         assert_eq!(told.capability_args["ips"], json!(["10.0.0.7", "fd00::7"]));
         assert_eq!(told.capability_args["mac"], "02:42:0a:00:00:07");
@@ -357,6 +378,7 @@ mod tests {
             ..asked(&["10.0.0.7"])
         };
         let told = one.tell(&silent).unwrap();
+        assert_eq!(Asked::of(&told.args, &told.capability_args).ips, one.ips);
         let args: Vec<String> = told.args.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(
             args,

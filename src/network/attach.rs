@@ -14,6 +14,7 @@ use super::RuntimeConf;
 use super::cache::{CacheError, CachedAttachment};
 use super::chain::{Callee, Chain};
 use super::config::NetworkConfigList;
+use super::gateway;
 use super::locks::LockError;
 use super::ours::is_gone;
 use super::plugin::{CniError, PluginError};
@@ -196,6 +197,7 @@ impl Chain {
                 ifname: conf.ifname.clone(),
             });
         }
+        gateway::make_ready(&self.list);
         let mut list = Cow::Borrowed(&self.list);
         loop {
             let mut last = None;

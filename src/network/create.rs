@@ -167,7 +167,10 @@ impl NewNetwork {
             return Err(CreateError::Vlan(self.vlan.unwrap_or_default()));
         }
         let least = if self.has_v6() { 1280 } else { 68 };
-        if let Some(mtu) = self.mtu.filter(|mtu| !(least..=65535).contains(mtu)) {
+        if let Some(mtu) = self
+            .mtu_here(around)
+            .filter(|mtu| !(least..=65535).contains(mtu))
+        {
             return Err(CreateError::Mtu { mtu, least });
         }
         if let Some(bridge) = &self.bridge {
@@ -181,6 +184,13 @@ impl NewNetwork {
     fn bridge_most(&self) -> usize {
         let suffix = self.vlan.map_or(0, |vlan| format!(".{vlan}").len());
         validate::MAX_IFNAME - suffix
+    }
+
+    /// The largest packet: of what leads out, if a bridge is asked for no other.
+    fn mtu_here(&self, around: &Surroundings<'_>) -> Option<u32> {
+        let outward = around.links.iter().find(|link| link.is_default);
+        let outward = outward.filter(|_| self.driver == Driver::Bridge);
+        self.mtu.or(outward.map(|link| link.mtu))
     }
 
     fn has_v6(&self) -> bool {
@@ -236,8 +246,7 @@ impl NewNetwork {
             "ipMasqBackend": "nftables",
             "hairpinMode": true,
         });
-        let outward = around.links.iter().find(|link| link.is_default);
-        if let Some(mtu) = self.mtu.or(outward.map(|link| link.mtu)) {
+        if let Some(mtu) = self.mtu_here(around) {
             plugin["mtu"] = json!(mtu);
         }
         if let Some(vlan) = self.vlan {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::apart::{is, is_apart, is_kept_apart, keep_apart, table};
+use super::apart::{is, is_apart, is_kept_apart, is_open, keep_apart, table};
 use super::config::{self, NetworkConfigList};
 use super::create::{gateways_of, is_ours};
 use super::locks;
@@ -19,8 +19,8 @@ use crate::sys::lock::Lock;
 /// Docker's chain for the administrator's rules: it comes before all of Docker's own.
 const DOCKER: &str = "DOCKER-USER";
 
-/// How long the packet filter is taken to be as it was found.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long the packet filter is taken to be as it was found, where it only lets more through.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// A program that changes rules failed.
 pub type FirewallError = RulesError;
@@ -73,7 +73,8 @@ pub async fn settle_for_attachment(
     let mark = Path::new(locks::DEFAULT_DIR).join(format!("net-{}:rules", list.name()));
     let looked = || fs::metadata(&mark).and_then(|mark| mark.modified());
     let fresh = |at: SystemTime| at.elapsed().is_ok_and(|age| age < LOOK_AGAIN);
-    if looked().is_ok_and(fresh) {
+    let is_settled = || !is_essential(list) && looked().is_ok_and(fresh);
+    if is_settled() {
         return Ok(());
     }
     // While it is held the network cannot be removed; afterwards its rules would be left to nobody.
@@ -84,7 +85,7 @@ pub async fn settle_for_attachment(
     }
     let _lock = lock().await;
     // Somebody else looked while we waited.
-    if looked().is_ok_and(fresh) {
+    if is_settled() {
         return Ok(());
     }
     settle_locked(dir, list).await?;
@@ -115,7 +116,8 @@ pub async fn withdraw(dir: &Path, list: &NetworkConfigList) -> Result<(), Firewa
     Ok(())
 }
 
-/// Takes away the rules of networks that are there no more; says of which.
+/// Takes away the rules of networks that are there no more, and makes those again that the others
+/// lack; says of which networks it took some away.
 ///
 /// # Errors
 /// A program failed.
@@ -138,31 +140,48 @@ pub async fn sweep(dir: &Path) -> Result<Vec<String>, FirewallError> {
     if is_apart(dir).await? {
         keep_apart(dir, None).await?;
     }
+    // Whoever loads rules of his own takes ours away.
+    for list in &scan.networks {
+        settle_locked(dir, list).await?;
+    }
     swept.sort();
     swept.dedup();
     Ok(swept)
 }
 
-/// What is to be said about a network that is not ours, if its traffic would be dropped: the rules
-/// that an administrator could add.
+/// What is to be said about a network whose traffic would be dropped: the rules that an administrator
+/// could add. And of one of ours that is not kept apart any more: how it is again.
 ///
 /// # Errors
 /// A program failed.
 pub async fn advice(list: &NetworkConfigList) -> Result<Vec<String>, FirewallError> {
     let gateways = gateways_of(list);
     let mut lines = Vec::new();
-    if gateways.is_empty() {
+    let dir = list.source().parent().unwrap_or(Path::new("/"));
+    if is_kept_apart(list) && is_open(dir, list.name()).await? {
+        lines.push(format!(
+            "netrun gc   (the table inet {} of nftables, which keeps the network apart)",
+            table(dir)
+        ));
+    }
+    if gateways.is_empty() || is_ours(list) && is(list, "internal") {
         return Ok(lines);
     }
+    // With our mark `network rm` takes them away, too.
+    let comment = match is_ours(list) {
+        true => format!("-m comment --comment {}{} ", mark(dir), list.name()),
+        false => String::new(),
+    };
     for filter in filters().await?.iter().filter(|filter| filter.drops) {
         for gateway in &gateways {
             let named = format!("-i {gateway} ");
             if filter.rules.iter().any(|rule| rule.contains(&named)) {
                 continue;
             }
-            let rules = accepting(gateway).into_iter();
-            lines
-                .extend(rules.map(|rule| format!("{} -I {} {rule}", filter.program, filter.chain)));
+            for rule in accepting(gateway) {
+                let rule = rule.replacen("-j ", &format!("{comment}-j "), 1);
+                lines.push(format!("{} -I {} {rule}", filter.program, filter.chain));
+            }
         }
     }
     Ok(lines)

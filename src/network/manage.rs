@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::cache::{self, Cache, CachedAttachment};
@@ -291,9 +292,9 @@ async fn take_away(dir: &Path, list: &NetworkConfigList, own: Lock) -> Result<()
             name: name.to_owned(),
             source,
         })?;
-    let links = routes::links().map_err(ManageError::Host)?;
-    for gateway in create::gateways_of(list) {
-        if !links.iter().any(|link| link.name == gateway) {
+    // The gateway of a VLAN is a port of the bridge.
+    for gateway in create::gateways_of(list).into_iter().rev() {
+        if !is_made_for(list, &gateway).map_err(ManageError::Host)? {
             continue;
         }
         let removed = rules::remove_device(&gateway).await;
@@ -328,6 +329,23 @@ async fn take_away(dir: &Path, list: &NetworkConfigList, own: Lock) -> Result<()
     }
     let unlocked = own.remove(&path);
     gone(unlocked, &path)
+}
+
+/// Whether an interface is there, and is what the plugin makes for this network: others may have one of
+/// that name for something else.
+fn is_made_for(list: &NetworkConfigList, gateway: &str) -> io::Result<bool> {
+    let links = routes::links()?;
+    let Some(link) = links.iter().find(|link| link.name == gateway) else {
+        return Ok(false);
+    };
+    let pool = Pool::of(list);
+    let ranges = pool.as_ref().map_or(&[][..], |pool| &pool.ranges);
+    let own = |address: &IpAddr| ranges.iter().any(|range| range.gateway == *address);
+    let addresses = routes::addresses(link.index)?;
+    let has_ports = links.iter().any(|other| other.master == Some(link.index));
+    let is_used_otherwise = addresses.is_empty() && has_ports;
+    let is_right = link.is_bridge || create::bridge_of(list) != Some(gateway);
+    Ok(is_right && addresses.iter().all(own) && !is_used_otherwise)
 }
 
 fn gone(outcome: io::Result<()>, path: &Path) -> Result<(), ManageError> {

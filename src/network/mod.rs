@@ -66,6 +66,7 @@ pub mod default;
 pub mod detach;
 mod exec;
 pub mod firewall;
+mod gateway;
 pub mod gc;
 pub mod hashes;
 pub mod hosts_file;

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
@@ -108,6 +108,20 @@ pub fn remove_veth(name: &str, address: &str) -> io::Result<()> {
         Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(()),
         outcome => outcome.map(drop),
     }
+}
+
+/// Makes a bridge, down and without ports, in the calling thread's network namespace.
+///
+/// # Errors
+/// The kernel's refusal; EEXIST where there is an interface of that name.
+pub fn add_bridge(name: &str, mtu: Option<u32>) -> io::Result<()> {
+    let mut link = LinkMessage::default();
+    link.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    link.attributes.extend(mtu.map(LinkAttribute::Mtu));
+    let kind = vec![LinkInfo::Kind(InfoKind::Bridge)];
+    link.attributes.push(LinkAttribute::LinkInfo(kind));
+    let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+    talk(RouteNetlinkMessage::NewLink(link), flags).map(drop)
 }
 
 /// The destinations of all routes of the calling thread's network namespace, as (address, prefix

@@ -80,6 +80,13 @@ pub fn is_network(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| netlink::namespace_id(file.as_fd()).is_ok())
 }
 
+/// Whether `path` is the namespace that this process is in.
+pub fn is_own(path: &Path) -> bool {
+    let number = |path: &Path| std::fs::metadata(path).map(|one| (one.dev(), one.ino()));
+    let own = number(Path::new("/proc/self/ns/net"));
+    number(path).is_ok_and(|other| own.is_ok_and(|own| own == other))
+}
+
 /// The names under [`DIRECTORY`], sorted; without the directory there are none.
 ///
 /// # Errors

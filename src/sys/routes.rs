@@ -4,10 +4,12 @@
 //! day on which it is the only one.
 
 use std::io;
+use std::net::IpAddr;
 
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteNextHop};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -28,6 +30,30 @@ pub struct Link {
     pub name: String,
     /// The largest packet.
     pub mtu: u32,
+    /// It is a bridge.
+    pub is_bridge: bool,
+    /// The number of the bridge, or other interface, that it is a port of.
+    pub master: Option<u32>,
+}
+
+/// The addresses of an interface, without those that the kernel gives it itself (link-local ones).
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn addresses(index: u32) -> io::Result<Vec<IpAddr>> {
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    let answers = talk(request, NLM_F_DUMP)?;
+    let own = answers.into_iter().filter_map(|message| match message {
+        RouteNetlinkMessage::NewAddress(one) if one.header.index == index => Some(one),
+        _ => None,
+    });
+    let given = own.filter(|one| one.header.scope != AddressScope::Link);
+    let addresses = given.flat_map(|one| one.attributes);
+    let address = |attribute| match attribute {
+        AddressAttribute::Address(address) => Some(address),
+        _ => None,
+    };
+    Ok(addresses.filter_map(address).collect())
 }
 
 /// All interfaces.
@@ -49,11 +75,17 @@ fn read_link(message: &LinkMessage) -> Link {
         index: message.header.index,
         name: String::new(),
         mtu: 0,
+        is_bridge: false,
+        master: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => name.clone_into(&mut link.name),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Controller(index) => link.master = Some(*index),
+            LinkAttribute::LinkInfo(infos) => {
+                link.is_bridge = infos.contains(&LinkInfo::Kind(InfoKind::Bridge));
+            }
             _ => {}
         }
     }

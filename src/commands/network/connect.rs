@@ -91,6 +91,9 @@ pub async fn connect(context: &Context<'_>, args: &Args) -> Result<(), Failure> 
             gateway_priority: args.gw_priority,
         },
     };
+    // Before it is asked what the network can give: nothing is asked of it.
+    let name = default::meant(&context.settings.cni_conf_dir, &args.network);
+    connect::check_new(&context.host.record(&args.container).await?, name)?;
     let planned = attachments::attachment(context, &network)?;
     let attachment = planned.attachment(String::new());
     connect::connect(&context.host, &args.container, attachment).await?;
