@@ -409,6 +409,17 @@ const OPTIONS: &[Row] = &[
         "=c",
     ),
     ("docker start -a c", 0, "=--rm -e A=b"),
+    // The status of a process is no code of a failure.
+    (
+        "docker run -d --name s alpine:3.14 sh -c 'sleep 2; exit 5'",
+        0,
+        "=s",
+    ),
+    ("docker exec s sh -c 'exit 125'", 125, ""),
+    ("docker attach s", 5, ""),
+    ("docker start -a s", 5, ""),
+    ("docker attach s", 1, "not running"),
+    ("docker rm s", 0, "=s"),
     (
         "docker run --rm --attach stderr alpine:3.14 sh -c 'echo out; echo err >&2' 2>/dev/null",
         0,

@@ -167,6 +167,15 @@ impl Verb {
         }
     }
 
+    /// Whether its exit code is the status of a process, unless it fails.
+    pub fn gives_status(&self) -> bool {
+        match self {
+            Self::Start(args) => args.attach || args.interactive,
+            Self::Run(_) | Self::Exec(_) | Self::Attach(_) => true,
+            _ => false,
+        }
+    }
+
     /// The table that docker prints, whose columns scripts count: other ones than ours.
     fn dockers_table(&self) -> Option<&'static str> {
         match self {

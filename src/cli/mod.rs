@@ -53,8 +53,11 @@ pub fn main() -> ExitCode {
     };
     let as_docker = cli.global.as_docker;
     let family = cli.verb.family(as_docker);
+    let gives_status = cli.verb.gives_status();
     let style = Style::of(format.as_ref());
     let code = match dispatch::dispatch(cli, format) {
+        // Only the code of a failure is another under docker's name.
+        Ok(status) if gives_status => return ExitCode::from(status),
         Ok(code) => code,
         Err(error) => {
             error::report(error.as_ref(), style);
