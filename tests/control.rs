@@ -62,6 +62,18 @@ fn rm_during_a_launch_is_refused_and_by_force_removes_all() {
 }
 
 #[test]
+fn kill_ends_a_paused_container_at_once() {
+    let host = FakeHost::new();
+    sleeper(&host, "p");
+    host.netrun(&["pause", "p"]).ok();
+    let killed = host.netrun(&["kill", "p"]).ok();
+    assert!(killed.took < Duration::from_secs(8), "{killed}");
+    assert_eq!(state(&host, "p"), "exited");
+    host.netrun(&["rm", "p"]).ok();
+    host.finish();
+}
+
+#[test]
 fn verbs_wait_for_a_launch_that_is_under_way() {
     let host = FakeHost::new();
     slow_network(&host, 2);

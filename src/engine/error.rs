@@ -233,6 +233,14 @@ pub enum Error {
         /// Its snapshotter.
         snapshotter: String,
     },
+    /// A container may not write there.
+    #[error("container \"{id}\" may not write to {}: it is mounted read-only", .path.display())]
+    ReadOnly {
+        /// Which.
+        id: ContainerId,
+        /// Where, in it.
+        path: PathBuf,
+    },
     /// The client that wanted it is gone.
     #[error("the client that wanted the container is gone")]
     Abandoned,
@@ -281,6 +289,15 @@ impl Error {
         }
     }
 
+    /// A command waits for a health that nobody checks.
+    pub fn no_health_check(id: &ContainerId) -> Error {
+        Error::WrongState {
+            id: id.clone(),
+            state: "has no health check",
+            hint: "give it one with --health-cmd",
+        }
+    }
+
     /// Names a file operation.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
@@ -319,6 +336,7 @@ impl Explain for Error {
             Error::SupervisorGone { .. } | Error::UnknownState { .. } => Class::Unavailable,
             Error::DoesNotEnd { .. } => Class::Timeout,
             Error::Abandoned
+            | Error::ReadOnly { .. }
             | Error::Record { .. }
             | Error::Supervisor { .. }
             | Error::Injected { .. } => Class::Failed,
@@ -373,6 +391,10 @@ impl Explain for Error {
             {
                 Some("run netrun as root (sudo netrun ...)".to_owned())
             }
+            Error::DoesNotEnd { .. } => Some("it ends when what it waits for answers: a disk, NFS".into()),
+            Error::ReadOnly { id, .. } => Some(format!(
+                "netrun inspect {id} shows its mounts; write to the host's side of it"
+            )),
             Error::Reported(report) => report.hint(),
             Error::Port(error) => error.hint(),
             Error::Watch { .. } => Some(

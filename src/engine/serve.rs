@@ -188,8 +188,12 @@ async fn kill(supervisor: &Supervisor, number: i32) -> Result<(), Error> {
         signalled => signalled?,
     }
     if number == KILL {
-        // One that the kernel cannot end now ends later; it was told.
-        let _ = timeout(KILL_PATIENCE, process_ended(supervisor)).await;
+        thaw(supervisor).await;
+        let ended = timeout(KILL_PATIENCE, process_ended(supervisor)).await;
+        let late = |_| Error::DoesNotEnd {
+            id: supervisor.id(),
+        };
+        ended.map_err(late)?;
     }
     Ok(())
 }
