@@ -245,6 +245,18 @@ fn limits_reach_the_cgroup() {
         assert_eq!(read("cpu.shares"), "512");
         assert_eq!(read("cpuset.cpus"), "0");
     }
+    let update = |option: &str, value: &str| host.netrun(&["update", option, value, "lim"]);
+    update("--cpuset-cpus", "999").fails(2, &["no CPUs 999"]);
+    // What the kernel refuses, for more is used, is not kept for the next start either.
+    let fill = "dd if=/dev/zero of=/dev/shm/x bs=1M count=48 2>/dev/null";
+    host.netrun(&["exec", "lim", "sh", "-c", fill]).ok();
+    if !v2 {
+        update("--memory", "40m").fails(1, &["lim"]);
+        let kept = host.netrun(&["inspect", "-f", "{{.HostConfig.Memory}}", "lim"]);
+        assert_eq!(kept.ok().text(), "67108864");
+    }
+    update("--cpu-shares", "256").ok();
+    host.netrun(&["restart", "-t", "0", "lim"]).ok();
     host.netrun(&["rm", "-f", "lim"]).ok();
     for (options, word) in [
         (&["--memory-swap", "1g"][..], "--memory"),

@@ -1,12 +1,14 @@
 //! `netrun update`: other limits and another restart policy for containers.
 //!
-//! Invariant: the record's spec is written first, so that the next start has the new limits even if the
-//! running process could not get them; what is not named stays as it is.
+//! Invariant: the record's spec is written first, so that the next start has what the running process
+//! got; what the runtime refuses is put back as it was, or no start would succeed any more. What is not
+//! named stays as it is.
 
 use oci_spec::runtime::{LinuxResources, Spec};
 
 use super::context::Context;
 use super::each::{Each, each};
+use super::options::resources::check_cpus;
 use super::options::words::{CpuSet, Swap};
 use super::values::parse;
 use crate::containerd::TaskState;
@@ -105,6 +107,9 @@ pub async fn update(context: &Context<'_>, args: &Args) -> Result<Each<Container
     if !limits.any() && args.restart.is_none() {
         return Err(Nothing.into());
     }
+    if let Some(wanted) = &args.cpuset_cpus {
+        check_cpus(wanted)?;
+    }
     let facts = HostFacts::read(Wanted {
         limits: true,
         ..Wanted::default()
@@ -161,8 +166,11 @@ async fn change(
     };
     if live {
         let json = serde_json::to_vec(&resources).map_err(unreadable)?;
-        let updated = client.update_task(id.as_str(), json).await;
-        updated.map_err(Error::from)?;
+        if let Err(error) = client.update_task(id.as_str(), json).await {
+            // The refusal is what is to be told; should this fail as well, containerd is away.
+            let _ = client.update_spec(id.as_str(), container.spec).await;
+            return Err(Error::from(error).into());
+        }
     }
     Ok(())
 }

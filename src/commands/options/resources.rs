@@ -139,7 +139,11 @@ fn check_oom_score(wanted: Option<i32>) -> Result<(), Unfit> {
     }
 }
 
-fn check_cpus(wanted: &CpuSet) -> Result<(), Unfit> {
+/// This host has the CPUs.
+///
+/// # Errors
+/// [`Unfit::Cpus`]: it has not.
+pub fn check_cpus(wanted: &CpuSet) -> Result<(), Unfit> {
     let there = fs::read_to_string(ONLINE).unwrap_or_default();
     let there = there.trim();
     // The kernel's list is sorted; what it has no list of, the runtime will see.
