@@ -1,7 +1,7 @@
 //! A tree as a tar stream.
 //!
-//! Invariant: an entry has as many bytes as its header says, whatever is written to the file
-//! meanwhile; what the kernel makes up (`/proc`, `/sys`) is an empty directory.
+//! Invariant: an entry has as many bytes as its header says, and all of them are the file's, or the
+//! stream fails; a directory that the kernel makes up (`/proc`, `/sys`) is an empty one.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -19,6 +19,11 @@ use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
 use tar::{Builder, EntryType, Header};
 
 use super::inside::{Kind, Root, split};
+
+/// How much of a file is read before its size is told, bytes; and how much more at most of one that has
+/// more than the kernel says.
+const AHEAD: u64 = 1 << 20;
+const MOST_AHEAD: u64 = 64 << 20;
 
 /// What is packed.
 #[derive(Debug, Clone, Copy)]
@@ -109,10 +114,14 @@ impl<W: Write> Packer<W> {
             }
             self.links.insert(key, shown.to_owned());
         }
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let told = u64::try_from(stat.st_size).unwrap_or(0);
+        let (begin, size) = ahead(&file, told)?;
         let mut header = header(&stat, EntryType::Regular);
         header.set_size(size);
-        let exactly = Exactly { file, left: size };
+        let exactly = Exactly {
+            file: io::Cursor::new(begin).chain(file),
+            left: size,
+        };
         self.builder.append_data(&mut header, shown, exactly)
     }
 
@@ -163,21 +172,41 @@ fn is_made_up(directory: &OwnedFd) -> io::Result<bool> {
     Ok([PROC_SUPER_MAGIC, SYSFS_MAGIC].contains(&kind))
 }
 
-/// So many bytes of a file; zeros for those that are gone.
-struct Exactly {
-    file: File,
+/// The first bytes of a file, and how many it has: if its end is among them, it is known better than
+/// the kernel tells it of what it makes up as it is read (`/proc`, `/sys`).
+fn ahead(mut file: &File, told: u64) -> io::Result<(Vec<u8>, u64)> {
+    let mut begin = Vec::new();
+    let mut read =
+        |most: u64, begin: &mut Vec<u8>| Read::by_ref(&mut file).take(most).read_to_end(begin);
+    let count = read(AHEAD, &mut begin)? as u64;
+    if count < AHEAD {
+        return Ok((begin, count));
+    }
+    if told > count {
+        return Ok((begin, told));
+    }
+    let count = count + read(MOST_AHEAD, &mut begin)? as u64;
+    match count < AHEAD + MOST_AHEAD {
+        true => Ok((begin, count)),
+        false => Err(io::Error::other("it has more in it than its size says")),
+    }
+}
+
+/// So many bytes of a file, or an error: what is made up instead nobody could tell from the rest.
+struct Exactly<R> {
+    file: R,
     left: u64,
 }
 
-impl Read for Exactly {
+impl<R: Read> Read for Exactly<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         let part = buffer.len().min(most);
         let buffer = &mut buffer[..part];
         let count = match self.file.read(buffer)? {
-            0 => {
-                buffer.fill(0);
-                part
+            0 if part > 0 => {
+                let shorter = "it became shorter while it was read";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, shorter));
             }
             count => count,
         };
