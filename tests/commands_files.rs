@@ -82,6 +82,57 @@ fn what_is_mounted_in_a_stopped_container_is_copied_as_in_a_running_one() {
 }
 
 #[test]
+fn what_a_container_may_not_write_to_is_not_written_to_by_copies() {
+    let host = host();
+    host.sh("mkdir /tmp/ro; echo new >/tmp/new").ok();
+    let mounts = ["--read-only", "-v", "/tmp/ro:/srv:ro", "-v", "data:/home"];
+    for (name, verb, command) in [
+        ("fresh", &["create"][..], "true"),
+        ("ended", &["run"], "true"),
+        ("runs", &["run", "-d"], "sleep 1000"),
+    ] {
+        let named = [verb, &["--name", name], &mounts].concat();
+        let words = ["sh", "-c", command];
+        host.netrun(&[&named[..], &[ALPINE], &words].concat()).ok();
+        for path in ["/srv/new", "/etc/new"] {
+            let to = format!("{name}:{path}");
+            host.netrun(&["cp", "/tmp/new", &to])
+                .fails(1, &["ead-only", "hint"]);
+        }
+        host.netrun(&["cp", "/tmp/new", &format!("{name}:/home/new")])
+            .ok();
+        host.netrun(&["cp", &format!("{name}:/srv"), "/tmp/out"])
+            .ok();
+    }
+    assert_eq!(host.sh("ls /tmp/ro").stdout, "");
+    host.netrun(&["rm", "-f", "fresh", "ended", "runs"]).ok();
+    host.netrun(&["volume", "rm", "data"]).ok();
+    host.finish();
+}
+
+#[test]
+fn what_the_kernel_makes_up_is_copied_as_it_is_read() {
+    let host = host();
+    two_containers(&host);
+    for path in [
+        "/proc/1/status",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+    ] {
+        let inside = host.netrun(&["exec", "runs", "sh", "-c", &format!("grep -v State {path}")]);
+        host.netrun(&["cp", &format!("runs:{path}"), "/tmp/made-up"])
+            .ok();
+        let copied = host.sh("grep -av State /tmp/made-up").ok();
+        assert!(!copied.text().is_empty() && !copied.stdout.contains('\0'));
+        assert_eq!(
+            copied.text().lines().next(),
+            inside.ok().text().lines().next()
+        );
+    }
+    host.netrun(&["rm", "-f", "runs", "stopped"]).ok();
+    host.netrun(&["volume", "rm", "data"]).ok();
+}
+
+#[test]
 fn both_ways_running_and_stopped() {
     let host = host();
     two_containers(&host);
@@ -141,7 +192,7 @@ fn what_cannot_be_copied_is_said() {
     host.sh("mkdir /tmp/dir").ok();
     for (code, args, word) in [
         (3, ["none:/etc", "/tmp"], "none"),
-        (3, ["runs:/none", "/tmp"], "/none"),
+        (3, ["runs:/none", "/tmp"], "netrun exec runs ls /"),
         (3, ["/tmp/none", "runs:/"], "/tmp/none"),
         (3, ["/tmp/file", "runs:/none/x"], "/none"),
         (3, ["/tmp/file", "runs:/none/"], "/none"),

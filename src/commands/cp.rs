@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::context::Context;
 use super::values::parse;
-use crate::engine::files::{self, Place};
+use crate::engine::files::{Access, Place, find};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 use crate::sys::tree::{Kind, Packed, Root, pack, unpack};
@@ -67,8 +67,13 @@ pub enum CpError {
     #[error("\"{0}\" names no container before the colon")]
     Name(String),
     /// There is no source.
-    #[error("there is no {}", .0.display())]
-    NoSource(PathBuf),
+    #[error("{} no {}", has(.container), .path.display())]
+    NoSource {
+        /// Whose it would be; the host's if nobody's.
+        container: Option<ContainerId>,
+        /// As typed.
+        path: PathBuf,
+    },
     /// The destination's directory does not exist.
     #[error("there is no directory {}", .0.display())]
     NoDirectory(PathBuf),
@@ -96,7 +101,7 @@ impl Explain for CpError {
             Self::Sides | Self::Name(_) | Self::NotDirectory(_) | Self::Special(_) => {
                 Class::InvalidInput
             }
-            Self::NoSource(_) | Self::NoDirectory(_) => Class::NotFound,
+            Self::NoSource { .. } | Self::NoDirectory(_) => Class::NotFound,
             Self::Copy { source, .. } => match source.kind() {
                 io::ErrorKind::InvalidData => Class::InvalidInput,
                 io::ErrorKind::PermissionDenied => Class::Denied,
@@ -110,8 +115,29 @@ impl Explain for CpError {
             Self::Sides | Self::Name(_) => {
                 Some("a path of the host with a colon is written ./like:this".to_owned())
             }
+            Self::NoSource {
+                container: Some(id),
+                path,
+            } => {
+                let above = path.parent().filter(|above| above != &Path::new(""));
+                let above = above.unwrap_or(Path::new("/"));
+                Some(format!(
+                    "netrun exec {id} ls {} shows what a running one has",
+                    above.display()
+                ))
+            }
+            Self::Copy { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Some("the container may not write there either (:ro, --read-only)".to_owned())
+            }
             _ => None,
         }
+    }
+}
+
+fn has(container: &Option<ContainerId>) -> String {
+    match container {
+        Some(id) => format!("container \"{id}\" has"),
+        None => "there is".to_owned(),
     }
 }
 
@@ -144,27 +170,31 @@ pub async fn cp(
 ) -> Result<(), Failure> {
     match (&args.source, &args.destination) {
         (Side::Inside(id, path), Side::Here(to)) => {
-            let (place, found) = files::find(&context.host, id, path).await?;
-            let source = Ends::new(&place, found, path);
+            let (place, found) = find(&context.host, id, path, Access::Read).await?;
+            let source = Ends::new(&place, found, path).of(id);
             let here = Place::Directory(PathBuf::from("/"));
             let absolute = std::path::absolute(to).map_err(failed(path, to))?;
             let destination = Ends::new(&here, absolute, to);
             copy(&source, &destination, args)
         }
         (Side::Here(from), Side::Inside(id, path)) => {
-            let (place, found) = files::find(&context.host, id, path).await?;
+            let (place, found) = find(&context.host, id, path, Access::Write).await?;
             let here = Place::Directory(PathBuf::from("/"));
             let absolute = std::path::absolute(from).map_err(failed(from, path))?;
             let source = Ends::new(&here, absolute, from);
-            copy(&source, &Ends::new(&place, found, path), args)
+            copy(&source, &Ends::new(&place, found, path).of(id), args)
         }
         (Side::Inside(id, path), Side::Stream) => {
-            let (place, found) = files::find(&context.host, id, path).await?;
-            give_stream(&Ends::new(&place, found, path), args.follow_link, stdout)
+            let (place, found) = find(&context.host, id, path, Access::Read).await?;
+            give_stream(
+                &Ends::new(&place, found, path).of(id),
+                args.follow_link,
+                stdout,
+            )
         }
         (Side::Stream, Side::Inside(id, path)) => {
-            let (place, found) = files::find(&context.host, id, path).await?;
-            take_stream(&Ends::new(&place, found, path))
+            let (place, found) = find(&context.host, id, path, Access::Write).await?;
+            take_stream(&Ends::new(&place, found, path).of(id))
         }
         _ => Err(CpError::Sides.into()),
     }
@@ -176,11 +206,30 @@ struct Ends<'a> {
     path: PathBuf,
     /// As typed: what stands behind the last slash matters.
     typed: &'a Path,
+    /// The container that it is of.
+    container: Option<&'a ContainerId>,
 }
 
 impl<'a> Ends<'a> {
     fn new(place: &'a Place, path: PathBuf, typed: &'a Path) -> Ends<'a> {
-        Ends { place, path, typed }
+        Ends {
+            place,
+            path,
+            typed,
+            container: None,
+        }
+    }
+
+    fn of(self, id: &'a ContainerId) -> Ends<'a> {
+        let container = Some(id);
+        Ends { container, ..self }
+    }
+
+    fn missing(&self) -> CpError {
+        CpError::NoSource {
+            container: self.container.cloned(),
+            path: self.typed.to_owned(),
+        }
     }
 
     /// Only what is in the directory is meant: `path/.`.
@@ -209,7 +258,7 @@ fn copy(source: &Ends<'_>, destination: &Ends<'_>, args: &Args) -> Result<(), Fa
     let told = || failed(source.typed, destination.typed);
     let follow = args.follow_link || source.must_be_directory();
     let kind = source.kind(follow).map_err(told())?;
-    let kind = kind.ok_or_else(|| CpError::NoSource(source.typed.to_owned()))?;
+    let kind = kind.ok_or_else(|| source.missing())?;
     if source.must_be_directory() && kind != Kind::Directory {
         return Err(CpError::NotDirectory(source.typed.to_owned()).into());
     }
@@ -294,8 +343,12 @@ fn transfer(
         });
         let ended_early = |_| Err(io::Error::other("the thread that packs ended early"));
         let packed = packing.join().unwrap_or_else(ended_early);
-        // Who stops reading breaks the other's pipe: its own reason is the one to tell.
-        unpacked.and(packed)
+        match (unpacked, packed) {
+            // Who stops reading breaks the other's pipe: its own reason is the one to tell.
+            (Err(error), Err(broken)) if broken.kind() == io::ErrorKind::BrokenPipe => Err(error),
+            (_, Err(error)) => Err(error),
+            (unpacked, Ok(())) => unpacked,
+        }
     })
 }
 
@@ -307,7 +360,7 @@ fn give_stream(
     let told = || failed(source.typed, Path::new("-"));
     let follow = follow || source.must_be_directory();
     if source.kind(follow).map_err(told())?.is_none() {
-        return Err(CpError::NoSource(source.typed.to_owned()).into());
+        return Err(source.missing().into());
     }
     let name = match source.path.file_name() {
         Some(name) if !source.is_content() => Path::new(name),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::values::parse;
+use super::written;
 use crate::engine::files::{self, Change};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
@@ -40,6 +41,16 @@ pub struct ExportArgs {
 /// The stream cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    /// The file cannot be written.
+    #[error("cannot export container \"{id}\" to {}", .path.display())]
+    File {
+        /// The container.
+        id: ContainerId,
+        /// The file.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
     /// Either side failed.
     #[error("cannot export container \"{id}\"")]
     Failed {
@@ -53,7 +64,14 @@ pub enum ExportError {
 impl Explain for ExportError {
     fn class(&self) -> Class {
         match self {
-            Self::Failed { .. } => Class::Failed,
+            Self::Failed { .. } | Self::File { .. } => Class::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::File { path, source, .. } => written::hint(path, source),
+            Self::Failed { .. } => None,
         }
     }
 }
@@ -96,6 +114,11 @@ pub async fn export(
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => Ok(written.map_err(failed)?),
         };
+    };
+    let failed = |source| ExportError::File {
+        id: id.clone(),
+        path: path.clone(),
+        source,
     };
     let (file, draft) = Draft::begin(path).map_err(failed)?;
     let written = place.look(|root| pack(&Root::open(root)?, whole, io::BufWriter::new(file)));

@@ -72,3 +72,4 @@ pub mod version;
 pub mod volume;
 pub mod volume_filter;
 pub mod wait;
+mod written;

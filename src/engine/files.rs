@@ -8,13 +8,15 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use oci_spec::runtime::Spec;
+
 use super::error::Error;
 use super::host::Host;
 use crate::containerd::{Mount, TaskState};
 use crate::model::id::ContainerId;
 use crate::model::mount::clean;
 use crate::model::record::{MountKind, Record};
-use crate::sys::mount::look_into_with;
+use crate::sys::mount::{Inside, look_into_with};
 
 /// Where a container's files are.
 #[derive(Debug, Clone)]
@@ -25,8 +27,10 @@ pub enum Place {
     Snapshot {
         /// How.
         mount: Mount,
-        /// What of the host is mounted in it: its path here, and the one inside.
-        inside: Vec<(PathBuf, PathBuf)>,
+        /// Nobody may write to it.
+        read_only: bool,
+        /// What of the host is mounted in it.
+        inside: Vec<Inside>,
     },
 }
 
@@ -38,20 +42,38 @@ impl Place {
     pub fn look<T: Send>(&self, look: impl FnOnce(&Path) -> io::Result<T> + Send) -> io::Result<T> {
         match self {
             Self::Directory(path) => look(path),
-            Self::Snapshot { mount, inside } => {
+            Self::Snapshot {
+                mount,
+                read_only,
+                inside,
+            } => {
                 let (kind, source) = (mount.kind.as_str(), mount.source.as_str());
-                look_into_with((kind, source, &mount.options), inside, look)?
+                look_into_with((kind, source, &mount.options), *read_only, inside, look)?
             }
         }
     }
 }
 
+/// What is done at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is read.
+    Read,
+    /// It is written to, which what the container may not write to must not be.
+    Write,
+}
+
 /// Where a path of a container lies: the place, and the path in it.
 ///
 /// # Errors
-/// There is no such container.
-pub async fn find(host: &Host, id: &ContainerId, path: &Path) -> Result<(Place, PathBuf), Error> {
-    let record = host.record(id).await?;
+/// There is no such container, or its path may not be written to.
+pub async fn find(
+    host: &Host,
+    id: &ContainerId,
+    path: &Path,
+    access: Access,
+) -> Result<(Place, PathBuf), Error> {
+    let (container, record) = host.container(id).await?;
     let path = clean(&Path::new("/").join(path));
     if let Some(pid) = running(host, id).await? {
         let root = PathBuf::from(format!("/proc/{pid}/root"));
@@ -61,18 +83,36 @@ pub async fn find(host: &Host, id: &ContainerId, path: &Path) -> Result<(Place, 
     let mounts = mounts.filter(|mount| matches!(mount.kind, MountKind::Bind | MountKind::Volume));
     let mut inside: Vec<_> = mounts
         .filter(|mount| mount.source.exists())
-        .map(|mount| (mount.source.clone(), mount.destination.clone()))
+        .map(|mount| Inside {
+            source: mount.source.clone(),
+            target: mount.destination.clone(),
+            read_only: mount.is_read_only(),
+        })
         .collect();
-    inside.sort_by_key(|(_, at)| at.components().count());
+    inside.sort_by_key(|one| one.target.components().count());
     // One that never ran has nothing yet to mount on: the deepest mount that the path lies in will do.
     let mut holding = inside.iter().rev();
-    let holding = holding.find(|(source, at)| path.starts_with(at) && source.is_dir());
-    if let (None, Some((source, at))) = (&record.started, holding) {
-        let below = path.strip_prefix(at).unwrap_or(&path);
-        return Ok((Place::Directory(source.clone()), Path::new("/").join(below)));
+    let holding = holding.find(|one| path.starts_with(&one.target) && one.source.is_dir());
+    if let (None, Some(one)) = (&record.started, holding) {
+        if one.read_only && access == Access::Write {
+            let id = id.clone();
+            return Err(Error::ReadOnly { id, path });
+        }
+        let below = path.strip_prefix(&one.target).unwrap_or(&path);
+        let directory = Place::Directory(one.source.clone());
+        return Ok((directory, Path::new("/").join(below)));
     }
-    let mount = snapshot(host, &record).await?;
-    Ok((Place::Snapshot { mount, inside }, path))
+    let spec: Spec = serde_json::from_slice(&container.spec).map_err(|source| Error::Record {
+        id: id.to_string(),
+        source,
+    })?;
+    let root = spec.root().as_ref();
+    let place = Place::Snapshot {
+        mount: snapshot(host, &record).await?,
+        read_only: root.is_some_and(|root| root.readonly() == Some(true)),
+        inside,
+    };
+    Ok((place, path))
 }
 
 /// The root file system of a container as its snapshot has it, without what is mounted in it.
@@ -80,8 +120,11 @@ pub async fn find(host: &Host, id: &ContainerId, path: &Path) -> Result<(Place, 
 /// # Errors
 /// containerd knows no such snapshot.
 pub async fn root(host: &Host, record: &Record) -> Result<Place, Error> {
-    let (mount, inside) = (snapshot(host, record).await?, Vec::new());
-    Ok(Place::Snapshot { mount, inside })
+    Ok(Place::Snapshot {
+        mount: snapshot(host, record).await?,
+        read_only: false,
+        inside: Vec::new(),
+    })
 }
 
 async fn snapshot(host: &Host, record: &Record) -> Result<Mount, Error> {

@@ -32,24 +32,40 @@ pub fn look_into<T: Send>(
     instruction: Instruction<'_>,
     look: impl FnOnce(&Path) -> T + Send,
 ) -> io::Result<T> {
-    look_into_with(instruction, &[], look)
+    look_into_with(instruction, false, &[], look)
 }
 
-/// As [`look_into`], with files and directories of the host mounted in it: pairs of the host's path
-/// and the one in the root, of which those have no effect that the root has nothing at to mount on.
+/// A file or directory of the host that is mounted in a root file system.
+#[derive(Debug, Clone)]
+pub struct Inside {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the root.
+    pub target: PathBuf,
+    /// Nothing is written to it.
+    pub read_only: bool,
+}
+
+/// As [`look_into`], with files and directories of the host mounted in it, of which those have no
+/// effect that the root has nothing at to mount on. Of a root that is `read_only` only they can be
+/// written to.
 ///
 /// # Errors
 /// As [`look_into`].
 pub fn look_into_with<T: Send>(
     instruction: Instruction<'_>,
-    inside: &[(PathBuf, PathBuf)],
+    read_only: bool,
+    inside: &[Inside],
     look: impl FnOnce(&Path) -> T + Send,
 ) -> io::Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             mount_privately(instruction)?;
-            for (source, target) in inside {
-                mount_inside(source, target)?;
+            if read_only {
+                forbid_writing(Path::new(MOUNT_POINT))?;
+            }
+            for one in inside {
+                mount_inside(one)?;
             }
             Ok(look(Path::new(MOUNT_POINT)))
         });
@@ -105,8 +121,15 @@ fn mount_privately(instruction: Instruction<'_>) -> io::Result<()> {
     mount_at(instruction, Path::new(MOUNT_POINT))
 }
 
+/// Makes a mount read-only: this one alone, not the file system for others.
+fn forbid_writing(at: &Path) -> nix::Result<()> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    mount(None::<&str>, at, None::<&str>, flags, None::<&str>)
+}
+
 /// Mounts something of the host in the root that is mounted already. No link leads out of the root.
-fn mount_inside(source: &Path, target: &Path) -> io::Result<()> {
+fn mount_inside(inside: &Inside) -> io::Result<()> {
+    let (source, target) = (&inside.source, &inside.target);
     let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
         return Ok(());
     };
@@ -129,12 +152,16 @@ fn mount_inside(source: &Path, target: &Path) -> io::Result<()> {
     if fits {
         let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
         mount(
-            Some(source),
+            Some(source.as_path()),
             Path::new(name),
             None::<&str>,
             flags,
             None::<&str>,
         )?;
+        if inside.read_only {
+            // The working directory's entry: what is mounted on it now is what the name leads to.
+            forbid_writing(Path::new(name))?;
+        }
     }
     Ok(chdir("/")?)
 }
