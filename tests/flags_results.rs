@@ -60,6 +60,23 @@ fn lines_for_jobs_and_shells() {
         test $DB_1_PORT_5432 -gt 1023; ip netns exec $(basename $_2ND_NETNS) true";
     assert_eq!(host.sh(line).ok().text(), "1 db.1 2nd");
     host.netrun(&["rm", "-f", "db.1", "2nd"]).ok();
+    // Every file that is named gets them.
+    let both = ["--env-out", "/tmp/a", "--env-out", "/tmp/b"];
+    let run_both = ["run", "-d", "--name", "both"];
+    host.netrun(&[&run_both, &both[..], &[ALPINE, "sleep", "1000"]].concat())
+        .ok();
+    host.sh("cmp /tmp/a /tmp/b && test -s /tmp/a").ok();
+    host.netrun(&["rm", "-f", "both"]).ok();
+    for option in ["--pidfile", "--cidfile"] {
+        let never = ["run", "--name", "no", option, "/none/file", ALPINE, "true"];
+        host.netrun(&never)
+            .fails(125, &["/none/file", "mkdir -p /none"]);
+        assert_eq!(host.netrun(&["ps", "-aq"]).ok().text(), "", "{option}");
+    }
+    let late = ["run", "--name", "no", "--pidfile", "/dev/full"];
+    host.netrun(&[&late[..], &[ALPINE, "sleep", "1000"]].concat())
+        .fails(125, &["/dev/full"]);
+    assert_eq!(host.netrun(&["ps", "-aq"]).ok().text(), "");
     // A file that cannot be written keeps nothing running.
     for file in ["/none/env", "/tmp", "/dev/full"] {
         run("no", file).fails(125, &["--env-out"]);

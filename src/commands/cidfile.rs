@@ -7,6 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::written;
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 
@@ -27,12 +28,13 @@ impl Explain for CidFileError {
     }
 
     fn hint(&self) -> Option<String> {
-        (self.class() == Class::AlreadyExists).then(|| {
-            format!(
+        match self.class() {
+            Class::AlreadyExists => Some(format!(
                 "remove it if its container is gone: rm {}",
                 self.path.display()
-            )
-        })
+            )),
+            _ => written::hint(&self.path, &self.source),
+        }
     }
 }
 

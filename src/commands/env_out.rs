@@ -5,13 +5,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
+use super::written;
 use crate::engine::steps::Taken;
 use crate::engine::view::{self, View};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
+use crate::model::port::{ContainerPort, Protocol};
 
 /// The file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,10 @@ pub struct EnvOutError {
 impl Explain for EnvOutError {
     fn class(&self) -> Class {
         Class::Failed
+    }
+
+    fn hint(&self) -> Option<String> {
+        written::hint(&self.path, &self.source)
     }
 }
 
@@ -54,14 +61,7 @@ pub async fn started(
 /// # Errors
 /// It cannot.
 pub fn check(path: &Path) -> Result<(), EnvOutError> {
-    let opened = match OpenOptions::new().append(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = path.parent().filter(|parent| parent != &Path::new(""));
-            directory.map_or(Ok(()), |directory| directory.read_dir().map(drop))
-        }
-        opened => opened.map(drop),
-    };
-    opened.map_err(|source| failed(path, source))
+    written::check(path).map_err(|source| failed(path, source))
 }
 
 /// Appends a container's lines to a file.
@@ -96,7 +96,8 @@ fn ends_line(file: &mut File) -> bool {
     looked.is_err() || last == [b'\n']
 }
 
-/// `NAME_ID=`, `NAME_IP=`, `NAME_NETNS=` and for each published port `NAME_PORT_5432=`.
+/// `NAME_ID=`, `NAME_IP=`, `NAME_NETNS=` and for each published port `NAME_PORT_5432=`, of other
+/// protocols than TCP `NAME_PORT_53_UDP=`.
 fn lines(view: &View) -> String {
     let id = &view.record.id;
     let name = variable(id.as_str());
@@ -107,13 +108,26 @@ fn lines(view: &View) -> String {
     if let Some(netns) = view.netns() {
         lines += &format!("{name}_NETNS={}\n", netns.display());
     }
-    for (port, address) in view.ports() {
-        let number = port.number;
+    lines + &port_lines(&name, &view.ports())
+}
+
+/// The plain name is TCP's; where it has no such port, the other protocol's, too.
+fn port_lines(name: &str, ports: &[(ContainerPort, SocketAddr)]) -> String {
+    let mut lines = String::new();
+    let mut add = |variable: String, address: &SocketAddr| {
         // Of the addresses of one port the first one counts.
-        let line = format!("{name}_PORT_{number}=");
-        if !lines.contains(&line) {
-            lines += &format!("{line}{}\n", address.port());
+        if !lines.contains(&format!("{variable}=")) {
+            lines += &format!("{variable}={}\n", address.port());
         }
+    };
+    let is_tcp = |port: &ContainerPort| port.protocol == Protocol::Tcp;
+    for (port, address) in ports.iter().filter(|(port, _)| is_tcp(port)) {
+        add(format!("{name}_PORT_{}", port.number), address);
+    }
+    for (port, address) in ports.iter().filter(|(port, _)| !is_tcp(port)) {
+        let protocol = port.protocol.name().to_uppercase();
+        add(format!("{name}_PORT_{}_{protocol}", port.number), address);
+        add(format!("{name}_PORT_{}", port.number), address);
     }
     lines
 }
@@ -145,5 +159,21 @@ mod tests {
                         MY_DB_1_NETNS=/run/netns/netrun-my-db.1\n";
         assert!(lines.starts_with(expected), "{lines}");
         assert_eq!(variable("1st"), "_1ST");
+    }
+
+    #[test]
+    fn no_port_hides_one_of_another_protocol() {
+        let port = |number, protocol, at: &str| {
+            let own = ContainerPort { number, protocol };
+            (own, at.parse::<SocketAddr>().unwrap())
+        };
+        let ports = [
+            port(53, Protocol::Udp, "0.0.0.0:1053"),
+            port(53, Protocol::Tcp, "0.0.0.0:2053"),
+            port(53, Protocol::Tcp, "[::]:2054"),
+            port(69, Protocol::Udp, "0.0.0.0:1069"),
+        ];
+        let expected = "N_PORT_53=2053\nN_PORT_53_UDP=1053\nN_PORT_69_UDP=1069\nN_PORT_69=1069\n";
+        assert_eq!(port_lines("N", &ports), expected);
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::container::ContainerArgs;
 use super::context::Context;
+use super::written;
 use crate::engine::control;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
@@ -24,6 +25,24 @@ impl Explain for PidFileError {
     fn class(&self) -> Class {
         Class::Failed
     }
+
+    fn hint(&self) -> Option<String> {
+        written::hint(&self.path, &self.source)
+    }
+}
+
+/// Looks whether the file can be written, before anything is made.
+///
+/// # Errors
+/// It cannot.
+pub fn check(args: &ContainerArgs) -> Result<(), PidFileError> {
+    let Some(path) = &args.process.pidfile else {
+        return Ok(());
+    };
+    written::check(path).map_err(|source| PidFileError {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// Writes the process's id where that is wanted.

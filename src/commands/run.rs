@@ -83,9 +83,10 @@ pub struct Args {
     #[command(flatten)]
     pub proxy: ProxyArgs,
 
-    /// With -d: append NAME_IP= and more to a file, for GITHUB_ENV or a shell's source
+    /// With -d: append NAME_IP=, NAME_PORT_80=, NAME_PORT_53_UDP= and more to a file, for GITHUB_ENV or a
+    /// shell's source
     #[arg(long, value_name = "PATH", requires = "detach")]
-    pub env_out: Option<PathBuf>,
+    pub env_out: Vec<PathBuf>,
 
     /// With -d: print more than its name: json, or a template such as '{{.IPAddress}}'
     #[arg(long, value_name = "FORMAT", requires = "detach")]
@@ -210,19 +211,14 @@ pub async fn run(
         if let Some(readiness) = &args.wait {
             ready(context, args, &id, readiness, interrupt).await?;
         }
-        if let Err(error) = report(context, args, &id, cidfile).await {
-            // A run that fails leaves nothing.
-            removed(&context.host, &id).await?;
-            return Err(error);
-        }
+        report(context, args, &id, cidfile).await?;
         return Ok(Outcome::Detached { id, steps });
     }
     let terminal = args.container.tty;
     let (pipes, ends) = attached::pipes(terminal)?;
     session.order(&orders, ends).await?;
     let (session, stdin, steps) = started(session, interrupt).await?;
-    pidfile::write(context, &args.container, &id).await?;
-    cidfile.map(|file| file.write(&id)).transpose()?;
+    report(context, args, &id, cidfile).await?;
     Ok(Outcome::Attached(Box::new(Attached {
         session,
         pipes,
@@ -236,9 +232,10 @@ pub async fn run(
 
 /// Refuses what could only fail once the container runs.
 fn check(args: &Args) -> Result<(), Failure> {
-    if let Some(path) = &args.env_out {
+    for path in &args.env_out {
         env_out::check(path)?;
     }
+    pidfile::check(&args.container)?;
     let keeps_log = args.container.process.log().driver != LogDriver::None;
     match &args.wait {
         Some(readiness @ Readiness::Log(_)) if !keeps_log => {
@@ -248,16 +245,33 @@ fn check(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Tells scripts of it where that is wanted.
+/// Tells scripts of it where that is wanted; one that they cannot be told of is removed.
 async fn report(
     context: &Context<'_>,
     args: &Args,
     id: &ContainerId,
     cidfile: Option<CidFile>,
 ) -> Result<(), Failure> {
+    if let Err(error) = write_files(context, args, id, cidfile).await {
+        // A run that fails leaves nothing.
+        removed(&context.host, id).await?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+async fn write_files(
+    context: &Context<'_>,
+    args: &Args,
+    id: &ContainerId,
+    cidfile: Option<CidFile>,
+) -> Result<(), Failure> {
     pidfile::write(context, &args.container, id).await?;
-    if let Some(path) = &args.env_out {
-        env_out::append(path, &view::one(&context.host, id).await?)?;
+    if !args.env_out.is_empty() {
+        let view = view::one(&context.host, id).await?;
+        for path in &args.env_out {
+            env_out::append(path, &view)?;
+        }
     }
     cidfile.map(|file| file.write(id)).transpose()?;
     Ok(())
