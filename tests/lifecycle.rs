@@ -340,6 +340,19 @@ fn a_run_returns_when_the_container_is_ready() {
     host.netrun(&["rm", "-f", "w"]).ok();
     run("--wait", &[], "sleep 1000").ok();
     host.netrun(&["rm", "-f", "w"]).ok();
+    // A health that nobody checks is refused only where it is asked for by name.
+    run("--wait=healthy", &[], "sleep 1000").fails(125, &["has no health check"]);
+    host.assert_clean();
+    // One that is started again is waited for until its policy is used up.
+    let again = ["--restart", "on-failure:2", "-v", "tries:/t"];
+    let third = "echo x >>/t/x; [ $(wc -l </t/x) = 3 ] || exit 1; echo done; sleep 1000";
+    run("--wait=log:done", &again, third).ok();
+    host.netrun(&["rm", "-f", "w"]).ok();
+    host.netrun(&["volume", "rm", "tries"]).ok();
+    run("--wait=log:done", &["--restart", "on-failure:1"], "exit 4")
+        .fails(125, &["ended with status 4"]);
+    assert_eq!(restarts(&host, "w"), 1);
+    host.netrun(&["rm", "w"]).ok();
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::interrupt::abandon_pull;
 use super::values::{parse, seconds};
 use super::{env_out, pidfile, prepare};
 use crate::engine::control;
+use crate::engine::error::Error;
 use crate::engine::host::Host;
 use crate::engine::protocol::{Assignment, Launcher, Orders};
 use crate::engine::ready::{NotReady, until_ready};
@@ -48,14 +49,14 @@ pub struct Args {
     #[arg(short, long)]
     pub detach: bool,
 
-    /// With -d: return when it is ready: healthy, tcp:PORT, http:PORT/PATH or log:REGEX; healthy
-    /// if nothing is said, which without a health check means that it runs
+    /// With -d: return when it is ready: healthy, tcp:PORT, http:PORT/PATH or log:REGEX; if nothing is
+    /// said, when it is healthy, or without a health check when it runs
     #[arg(
         long,
         value_name = "CONDITION",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "healthy",
+        default_missing_value = "",
         requires = "detach",
         value_parser = parse::<Readiness>
     )]
@@ -193,6 +194,9 @@ pub async fn run(
             return Err(CalledOff { signal }.into());
         }
     };
+    if args.wait == Some(Readiness::Healthy) && plan.record.health.is_none() {
+        return Err(Error::no_health_check(&id).into());
+    }
     pidfile::make_way(context, &args.container, &id).await?;
     let orders = Orders {
         address: address.clone(),

@@ -37,6 +37,7 @@ pub mod paths;
 pub mod plan;
 pub mod policy;
 pub mod ports;
+pub mod probe;
 pub mod protocol;
 pub mod reach;
 pub mod ready;

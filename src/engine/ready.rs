@@ -3,32 +3,24 @@
 //! Invariant: a wait ends when the container does; it leaves nothing in the container but the
 //! connections that it made and closed.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper_util::rt::TokioIo;
 use tokio::time::{sleep, timeout};
 
 use super::control;
 use super::error::Error;
 use super::host::Host;
 use super::logs::{Logs, Wanted};
+use super::probe::{ATTEMPT, connect, get};
 use super::view::{self, Status, View};
 use crate::model::class::{Class, Explain};
 use crate::model::health::HealthStatus;
 use crate::model::id::ContainerId;
 use crate::model::ready::Readiness;
 use crate::model::record::Exit;
-use crate::sys::netns;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// How many of the log's last lines are told when a wait was in vain.
 const TOLD: u64 = 20;
@@ -140,34 +132,74 @@ pub async fn until_ready(
     };
     // What is removed when it ends takes its log with it.
     let log = open_log(host, id).await;
-    let ready = tokio::select! {
-        biased;
-        ready = timeout(patience, seen_ready(host, id, readiness)) => ready,
-        exit = control::wait(host, id) => {
-            let (id, readiness) = (id.clone(), readiness.to_string());
-            let log = last_lines(log).await;
-            return Err(match exit {
-                Ok(exit) => NotReady::Ended { id, readiness, exit, log },
-                Err(error) if error.class() == Class::NotFound => NotReady::Gone { id, readiness, log },
-                Err(error) => unseen(error),
-            });
-        }
-    };
-    let (id, log) = match ready {
-        Ok(Ok(true)) => return Ok(()),
-        Ok(Err(error)) => return Err(unseen(error)),
-        Ok(Ok(false)) | Err(_) => (id.clone(), last_lines(log).await),
-    };
-    Err(match ready {
-        Ok(_) => NotReady::Unhealthy { id, log },
+    let seen = timeout(patience, ready_or_over(host, id, readiness)).await;
+    if let Ok(Ok(Seen::Ready)) = seen {
+        return Ok(());
+    }
+    let (id, readiness, log) = (id.clone(), readiness.to_string(), last_lines(log).await);
+    Err(match seen {
+        Ok(Ok(Seen::Over(exit))) => NotReady::Ended {
+            id,
+            readiness,
+            exit,
+            log,
+        },
+        Ok(Ok(_)) => NotReady::Unhealthy { id, log },
+        Ok(Err(error)) if error.class() == Class::NotFound => NotReady::Gone { id, readiness, log },
+        Ok(Err(error)) => unseen(error),
         Err(_) => NotReady::Late {
             id,
-            readiness: readiness.to_string(),
+            readiness,
             after: patience,
             log,
             removed: false,
         },
     })
+}
+
+/// What a wait came to.
+enum Seen {
+    Ready,
+    Unhealthy,
+    Over(Exit),
+}
+
+/// Waits until a container is ready or will not be; one that is started again by its policy may be yet.
+async fn ready_or_over(
+    host: &Host,
+    id: &ContainerId,
+    readiness: &Readiness,
+) -> Result<Seen, Error> {
+    loop {
+        let exit = tokio::select! {
+            biased;
+            ready = seen_ready(host, id, readiness) => return ready.map(|ready| match ready {
+                true => Seen::Ready,
+                false => Seen::Unhealthy,
+            }),
+            exit = control::wait(host, id) => exit?,
+        };
+        if let Some(exit) = until_again(host, id, exit).await? {
+            return Ok(Seen::Over(exit));
+        }
+    }
+}
+
+/// Waits until what has ended runs again; its last end if it does not.
+async fn until_again(host: &Host, id: &ContainerId, exit: Exit) -> Result<Option<Exit>, Error> {
+    loop {
+        let view = match view::one(host, id).await {
+            Err(error) if error.class() == Class::NotFound => return Ok(Some(exit)),
+            view => view?,
+        };
+        if view.state.status.is_live() {
+            return Ok(None);
+        }
+        if view.is_over() {
+            return Ok(Some(view.state.exit.unwrap_or(exit)));
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// Waits until a container runs; one that does not may be started by somebody.
@@ -194,19 +226,14 @@ pub async fn until_healthy(host: &Host, id: &ContainerId) -> Result<(), NotReady
         .health()
         .is_none()
     {
-        return Err(unseen(Error::WrongState {
-            id: id.clone(),
-            state: "has no health check",
-            hint: "give it one with --health-cmd",
-        }));
+        return Err(unseen(Error::no_health_check(id)));
     }
     let log = open_log(host, id).await;
     let healthy = |view: &View| {
         let health = view.health();
         health.is_some_and(|health| health.status == HealthStatus::Healthy)
     };
-    let over = |view: &View| view.state.status == Status::Exited;
-    seen(host, id, |view| healthy(view) || over(view)).await?;
+    seen(host, id, |view| healthy(view) || view.is_over()).await?;
     let state = view::one(host, id).await.map_err(unseen)?.state;
     match (state.status, state.exit) {
         (Status::Exited, Some(exit)) => Err(NotReady::Ended {
@@ -285,7 +312,7 @@ async fn look(host: &Host, id: &ContainerId, readiness: &Readiness) -> Result<bo
             // Its end is told by whoever waits for it.
             std::future::pending().await
         }
-        Readiness::Healthy => loop {
+        Readiness::Usual | Readiness::Healthy => loop {
             match view::one(host, id).await?.health() {
                 None => return Ok(true),
                 Some(health) => match health.status {
@@ -319,51 +346,6 @@ async fn look(host: &Host, id: &ContainerId, readiness: &Readiness) -> Result<bo
 fn line_of(bytes: &[u8]) -> &[u8] {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Connects to a port of the container, from within its network namespace: on its loopback, or on
-/// one of its own addresses.
-async fn connect(view: &View, port: u16) -> io::Result<TcpStream> {
-    let mut addresses = vec![
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::LOCALHOST),
-    ];
-    addresses.extend(
-        view.addresses()
-            .iter()
-            .map(|address| address.address.addr()),
-    );
-    let attempt = move || {
-        let mut refused = Err(io::ErrorKind::AddrNotAvailable.into());
-        for address in addresses {
-            refused = TcpStream::connect_timeout(&SocketAddr::new(address, port), ATTEMPT);
-            if refused.is_ok() {
-                break;
-            }
-        }
-        refused
-    };
-    netns::within(view.netns(), attempt).await
-}
-
-/// Whether a request is answered with a status below 400.
-async fn get(view: &View, port: u16, path: &str) -> io::Result<bool> {
-    let stream = connect(view, port).await?;
-    stream.set_nonblocking(true)?;
-    let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
-        .await
-        .map_err(io::Error::other)?;
-    let request = hyper::Request::get(path)
-        .header("host", format!("localhost:{port}"))
-        .header("user-agent", "netrun")
-        .body(Empty::<Bytes>::new())
-        .map_err(io::Error::other)?;
-    let answer = async { sender.send_request(request).await.map_err(io::Error::other) };
-    tokio::select! {
-        answer = answer => Ok(answer?.status().as_u16() < 400),
-        _ = connection => Ok(false),
-    }
 }
 
 /// A log that cannot be read is not what this is about.

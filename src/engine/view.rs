@@ -252,6 +252,13 @@ impl View {
     }
 }
 
+impl View {
+    /// It has ended, and is not started again by itself.
+    pub fn is_over(&self) -> bool {
+        self.state.status == Status::Exited && !comes_again(&self.record, &self.state)
+    }
+}
+
 /// Whether its policy wants it started again.
 fn comes_again(record: &Record, state: &State) -> bool {
     let again = |exit: &Exit| record.restart.restarts(exit.status, record.restarts);

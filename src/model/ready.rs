@@ -3,6 +3,7 @@
 //! Invariant: what parses can be waited for.
 
 use std::fmt;
+use std::mem::discriminant;
 use std::str::FromStr;
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -12,7 +13,9 @@ use super::class::{Class, Explain};
 /// What `--wait` waits for.
 #[derive(Debug, Clone)]
 pub enum Readiness {
-    /// It is healthy; if it has no health check, it runs.
+    /// It is healthy; if it has no health check, it runs: what is meant if nothing is said.
+    Usual,
+    /// Its health check says so.
     Healthy,
     /// It accepts connections at this port.
     Tcp(u16),
@@ -58,7 +61,10 @@ impl Explain for InvalidReadiness {
                 "write healthy, tcp:5432, http:8080/ready or log:REGEX after --wait=".to_owned(),
             ),
             Self::Port(_) => Some("ports are 1 to 65535".to_owned()),
-            Self::Regex { .. } => None,
+            Self::Regex { .. } => Some(
+                "write log: and what stands in a line; ( ) [ ] . * + ? are written \\( and so on"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -68,8 +74,10 @@ impl FromStr for Readiness {
 
     fn from_str(text: &str) -> Result<Self, InvalidReadiness> {
         let unknown = || InvalidReadiness::Unknown(text.to_owned());
-        if text == "healthy" {
-            return Ok(Self::Healthy);
+        match text {
+            "" => return Ok(Self::Usual),
+            "healthy" => return Ok(Self::Healthy),
+            _ => {}
         }
         let (kind, rest) = text.split_once(':').ok_or_else(unknown)?;
         match kind {
@@ -103,7 +111,7 @@ fn port(text: &str) -> Result<u16, InvalidReadiness> {
 impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Healthy => f.write_str("healthy"),
+            Self::Usual | Self::Healthy => f.write_str("healthy"),
             Self::Tcp(port) => write!(f, "tcp:{port}"),
             Self::Http { port, path } => write!(f, "http:{port}{path}"),
             Self::Log(regex) => write!(f, "log:{regex}"),
@@ -113,7 +121,7 @@ impl fmt::Display for Readiness {
 
 impl PartialEq for Readiness {
     fn eq(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
+        discriminant(self) == discriminant(other) && self.to_string() == other.to_string()
     }
 }
 
@@ -137,8 +145,8 @@ mod tests {
             unreachable!("it is a log");
         };
         assert!(regex.is_match(b"\xffxyz") && regex.is_match("caf\u{e9} 7".as_bytes()));
+        assert_ne!("".parse::<Readiness>(), "healthy".parse());
         for text in [
-            "",
             "ready",
             "tcp",
             "tcp:",
