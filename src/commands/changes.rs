@@ -13,6 +13,9 @@ pub enum InvalidChange {
     /// One that is none, or that would have to run something.
     #[error("\"{0}\" is no instruction that can be applied to an image")]
     Instruction(String),
+    /// One that an image can have and netrun does not write.
+    #[error("{0} is not supported yet")]
+    Unsupported(String),
     /// What follows the instruction is not what it takes.
     #[error("\"{0}\" lacks what the instruction takes")]
     Arguments(String),
@@ -20,7 +23,10 @@ pub enum InvalidChange {
 
 impl Explain for InvalidChange {
     fn class(&self) -> Class {
-        Class::InvalidInput
+        match self {
+            Self::Unsupported(_) => Class::Unsupported,
+            _ => Class::InvalidInput,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -61,6 +67,9 @@ impl FromStr for Change {
             return Err(lacking());
         }
         Ok(match instruction.to_ascii_uppercase().as_str() {
+            known @ ("HEALTHCHECK" | "ONBUILD" | "SHELL") => {
+                return Err(InvalidChange::Unsupported(known.to_owned()));
+            }
             "CMD" => Change::Words("Cmd", command(rest)),
             "ENTRYPOINT" => Change::Words("Entrypoint", command(rest)),
             "USER" => Change::Text("User", rest.to_owned()),
@@ -213,6 +222,14 @@ mod tests {
             "StopSignal": "SIGINT",
         });
         assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn what_docker_has_beyond_that_is_not_supported_yet() {
+        for text in ["HEALTHCHECK CMD true", "onbuild RUN true", "SHELL [\"x\"]"] {
+            let error = text.parse::<Change>().unwrap_err();
+            assert_eq!(error.class(), Class::Unsupported, "{text}");
+        }
     }
 
     #[test]
