@@ -169,7 +169,11 @@ fn events_tell_what_containerd_cannot_see() {
     watching.expect("container health_status: healthy h");
     all(
         &host,
-        "network connect lan h
+        "tag alpine:3.14 other:1
+        rmi other:1
+        commit --pause=false h own:1
+        rmi own:1
+        network connect lan h
         network disconnect lan h
         kill -s USR1 h
         update --pids-limit 100 h
@@ -189,6 +193,8 @@ fn events_tell_what_containerd_cannot_see() {
     for (kind, id, expected) in [
         ("network", "lan", "create connect disconnect destroy"),
         ("volume", "data", "create destroy"),
+        ("image", "other:1", "tag untag"),
+        ("image", "own:1", "pull untag"),
         (
             "container",
             "h",
@@ -198,6 +204,7 @@ fn events_tell_what_containerd_cannot_see() {
     ] {
         assert_eq!(told_of(&told, kind, id), expected, "{told}");
     }
+    assert!(told.contains("image delete sha256:"), "{told}");
     host.assert_clean();
 }
 

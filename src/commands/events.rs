@@ -3,7 +3,7 @@
 //! Invariant: containerd keeps nothing of what has happened, so this tells only what happens from now
 //! on; an event of a container that is gone knows what was known when it was seen last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -149,6 +149,8 @@ pub struct Watching<'a> {
     events: Events,
     /// What was known of each container when it was seen last.
     seen: HashMap<String, BTreeMap<String, String>>,
+    /// Names that are being given by `tag`.
+    tagging: HashSet<String>,
     until: Option<Timestamp>,
 }
 
@@ -172,6 +174,7 @@ pub async fn events<'a>(context: &'a Context<'a>, args: &'a Args) -> Result<Watc
         args,
         events,
         seen,
+        tagging: HashSet::new(),
         until: args.until.map(|moment| moment.resolve(now)),
     })
 }
@@ -217,8 +220,14 @@ impl Watching<'_> {
         };
         let (action, id) = match what {
             Happening::Told(told) => return self.of_told(at, told).await,
-            Happening::ImageCreated(name) => return Some(of_image(at, "pull", &name)),
-            Happening::ImageUpdated(name) => return Some(of_image(at, "tag", &name)),
+            Happening::ImageCreated(name) => {
+                let tagged = self.tagging.remove(&name);
+                return Some(of_image(at, if tagged { "tag" } else { "pull" }, &name));
+            }
+            Happening::ImageUpdated(name) => {
+                self.tagging.remove(&name);
+                return Some(of_image(at, "tag", &name));
+            }
             Happening::ImageDeleted(name) => return Some(of_image(at, "untag", &name)),
             Happening::Created(id) => ("create", id),
             Happening::Deleted(id) => ("destroy", id),
@@ -260,6 +269,12 @@ impl Watching<'_> {
             "container" => ("container", self.known(&told.id, &told.action).await?),
             "network" => ("network", [("name".to_owned(), told.id.clone())].into()),
             "volume" => ("volume", BTreeMap::new()),
+            "image" if told.action == "tag" => {
+                // containerd tells of it next.
+                self.tagging.insert(told.id);
+                return None;
+            }
+            "image" => ("image", [("name".to_owned(), told.id.clone())].into()),
             _ => return None,
         };
         attributes.extend(told.attributes);

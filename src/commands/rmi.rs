@@ -8,6 +8,7 @@ use super::each::Each;
 use super::image_name::find;
 use super::images::all;
 use crate::containerd::Client;
+use crate::engine::announce::{Subject, announce};
 use crate::engine::host::record_of;
 use crate::image::{self, ImageSummary};
 use crate::model::class::{Class, Explain, Failure};
@@ -91,6 +92,12 @@ pub async fn rmi(context: &Context<'_>, args: &Args) -> Result<Each<Removed>, Fa
         let mut rest = images.clone();
         for image in found {
             let outcome = remove(&client, &users, image, &mut rest, args.force).await;
+            if let Ok(Removed {
+                deleted: Some(id), ..
+            }) = &outcome
+            {
+                announce(&context.host, Subject::Image(id), "delete", &[]).await;
+            }
             outcomes.push(outcome);
         }
     }

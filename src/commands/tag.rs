@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::image_name::resolve;
+use crate::engine::announce::{Subject, announce};
 use crate::image::{ImageError, record};
 use crate::model::class::Failure;
 use crate::model::reference::Reference;
@@ -33,5 +34,7 @@ pub async fn tag(context: &Context<'_>, args: &Args) -> Result<(), Failure> {
     let client = context.host.client().await?;
     let target = record::get(&client, &image).await?;
     let target = target.ok_or(ImageError::NotFound { image })?;
+    // containerd tells of a new name only, and a pull gives one, too: who listens hears which it is.
+    announce(&context.host, Subject::Image(&name), "tag", &[]).await;
     Ok(record::put(&client, &name, &target).await?)
 }

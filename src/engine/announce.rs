@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub enum Subject<'a> {
     /// A container.
     Container(&'a str),
+    /// A name of an image.
+    Image(&'a str),
     /// A network.
     Network(&'a str),
     /// A volume.
@@ -29,6 +31,7 @@ pub enum Subject<'a> {
 pub async fn announce(host: &Host, of: Subject<'_>, action: &str, attributes: &[(&str, &str)]) {
     let (kind, id) = match of {
         Subject::Container(id) => ("container", id),
+        Subject::Image(name) => ("image", name),
         Subject::Network(name) => ("network", name),
         Subject::Volume(name) => ("volume", name),
     };
