@@ -190,6 +190,7 @@ fn asked(args: &ContainerArgs, image: &Image) -> Asked {
         cidfile: args.cidfile.clone(),
         entrypoint: resolved_entrypoint(&image.config, given).len(),
         privileged: args.privileged,
+        publish_all: args.publish_all,
     }
 }
 

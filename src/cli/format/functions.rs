@@ -9,9 +9,10 @@ use serde_json::{Number, Value};
 use super::printf::printf;
 
 /// All functions.
-pub const NAMES: [&str; 23] = [
-    "and", "eq", "ge", "gt", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not",
-    "or", "pad", "print", "printf", "println", "slice", "split", "title", "truncate", "upper",
+pub const NAMES: [&str; 26] = [
+    "and", "eq", "ge", "gt", "html", "index", "join", "js", "json", "le", "len", "lower", "lt",
+    "ne", "not", "or", "pad", "print", "printf", "println", "slice", "split", "title", "truncate",
+    "upper", "urlquery",
 ];
 
 /// Calls a function; gives its value, or what is wrong with the arguments.
@@ -56,6 +57,9 @@ pub fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
             let words: Vec<String> = values.iter().map(display).collect();
             Ok(Value::String(words.join(" ") + "\n"))
         }
+        ("html", values) => Ok(Value::String(escaped(&print(values), html))),
+        ("js", values) => Ok(Value::String(escaped(&print(values), js))),
+        ("urlquery", values) => Ok(Value::String(url_query(&print(values)))),
         ("printf", [format, values @ ..]) => printf(&text(format)?, values).map(Value::String),
         (_, given) => Err(format!("\"{name}\" cannot take {} arguments", given.len())),
     }
@@ -111,6 +115,46 @@ fn print(values: &[Value]) -> String {
         printed += &display(value);
     }
     printed
+}
+
+/// The text with what `escape` gives for a character in its place.
+fn escaped(text: &str, escape: fn(char) -> Option<String>) -> String {
+    let one = |c: char| escape(c).unwrap_or_else(|| c.to_string());
+    text.chars().map(one).collect()
+}
+
+/// Go's names for what HTML reads as its own.
+fn html(c: char) -> Option<String> {
+    let name = match c {
+        '"' => "&#34;",
+        '\'' => "&#39;",
+        '&' => "&amp;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '\0' => "\u{fffd}",
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+/// What would end a text of JavaScript, or begin a tag of HTML.
+fn js(c: char) -> Option<String> {
+    match c {
+        '\\' | '\'' | '"' => Some(format!("\\{c}")),
+        '<' | '>' | '&' | '=' => Some(format!("\\u{:04X}", u32::from(c))),
+        c if c.is_control() => Some(format!("\\u{:04X}", u32::from(c))),
+        _ => None,
+    }
+}
+
+fn url_query(text: &str) -> String {
+    let one = |byte: u8| match byte {
+        b' ' => "+".to_owned(),
+        b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(one).collect()
 }
 
 /// What kind of value it is, for messages.
@@ -226,6 +270,17 @@ fn title(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_escaped_as_go_escapes_them() {
+        let call = |name, text: &str| call(name, &[Value::from(text)]).unwrap();
+        assert_eq!(
+            call("html", "<a href=\"x\">'&'"),
+            "&lt;a href=&#34;x&#34;&gt;&#39;&amp;&#39;"
+        );
+        assert_eq!(call("js", "it's <b>\n"), "it\\'s \\u003Cb\\u003E\\u000A");
+        assert_eq!(call("urlquery", "a b/c?ü~"), "a+b%2Fc%3F%C3%BC~");
+    }
 
     #[test]
     fn every_named_function_is_one() {

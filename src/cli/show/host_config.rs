@@ -69,6 +69,7 @@ fn rights(record: &Record, spec: &Value) -> Value {
     let path = |path: &Option<PathBuf>| json!(path.as_deref().unwrap_or(Path::new("")));
     json!({
         "Privileged": asked.privileged,
+        "PublishAllPorts": asked.publish_all,
         "CapAdd": or_null(&asked.cap_add),
         "CapDrop": or_null(&asked.cap_drop),
         "SecurityOpt": or_null(&asked.security),
@@ -88,6 +89,8 @@ fn rights(record: &Record, spec: &Value) -> Value {
         "Isolation": "",
         "Links": null,
         "MemorySwappiness": null,
+        // -v and --mount are not told apart: Binds has both.
+        "Mounts": null,
         "OomKillDisable": false,
         "VolumeDriver": "",
         "Ulimits": ulimits(spec),

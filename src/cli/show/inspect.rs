@@ -282,6 +282,8 @@ fn image(Named { image, names }: &Named) -> Value {
         "Size": size,
         "VirtualSize": size,
         "Config": image_config(image),
+        // Nobody writes down when a name was given: docker's word for never.
+        "Metadata": {"LastTagTime": NEVER},
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
         "Target": image.target,
         "Manifest": image.manifest_digest,

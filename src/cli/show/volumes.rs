@@ -34,6 +34,12 @@ pub fn list(
                 "Scope": "local",
                 "Mountpoint": data(namespace, &volume.name),
                 "Labels": labels.join(","),
+                // docker counts them in `system df` alone, or for clusters.
+                "Links": "N/A",
+                "Size": "N/A",
+                "Availability": "N/A",
+                "Group": "N/A",
+                "Status": "N/A",
             }),
             labels: volume.labels.clone(),
         }
