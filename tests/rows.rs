@@ -36,6 +36,88 @@ fn check(host: &FakeHost, rows: &[Row]) {
     }
 }
 
+/// What is wrong, and what is allowed instead.
+const REFUSED: &[Row] = &[
+    ("docker create --name c alpine:3.14 true", 0, "=c"),
+    ("docker volume create data", 0, "=data"),
+    ("docker run --cpu-shares 1 alpine:3.14", 125, "2 to 262144"),
+    (
+        "docker run --oom-score-adj 2000 alpine:3.14",
+        125,
+        "-1000 to 1000",
+    ),
+    ("docker run --dns x alpine:3.14", 125, "10.0.0.53"),
+    ("docker run --ip x alpine:3.14", 125, "10.0.0.7"),
+    ("docker run --pid foo alpine:3.14", 125, "such as private"),
+    ("docker run --ipc foo alpine:3.14", 125, "such as private"),
+    (
+        "docker run --mount type=tmpfs,dst=/t,tmpfs-size=x alpine:3.14",
+        125,
+        "such as 64m",
+    ),
+    (
+        "docker run --mount type=bind,src=/srv,dst=/t,ro=maybe alpine:3.14",
+        125,
+        "ro=false",
+    ),
+    (
+        "docker run --mount type=bind,src=/nope,dst=/t alpine:3.14",
+        125,
+        "mkdir -p /nope",
+    ),
+    (
+        "docker run --env-file /nope/env alpine:3.14",
+        125,
+        "ls /nope",
+    ),
+    (
+        "docker run --log-driver none --log-opt max-size=1m alpine:3.14",
+        125,
+        "--log-driver none",
+    ),
+    ("docker ps -f name='('", 125, "hint: write"),
+    ("docker volume ls -f name='('", 125, "hint: write"),
+    ("docker ps -f is-task=true", 125, "not supported yet"),
+    ("docker export -o /nope/x c", 1, "mkdir -p /nope"),
+    (
+        "docker commit -c 'ONBUILD RUN x' c",
+        125,
+        "not supported yet",
+    ),
+    ("docker create --name bad alpine:3.14 /nope", 0, "=bad"),
+    ("docker start bad", 1, "/nope"),
+    (
+        "docker inspect -f '{{.State.Error}}' bad",
+        0,
+        "no such file or directory",
+    ),
+    // Fields that are there and have little to say.
+    (
+        "docker inspect -f '{{.HostConfig.PublishAllPorts}} {{json .HostConfig.Mounts}} {{html .Name}}' c",
+        0,
+        "=false null c",
+    ),
+    (
+        "docker image inspect -f '{{.Metadata.LastTagTime}}' alpine:3.14",
+        0,
+        "=0001-01-01T00:00:00Z",
+    ),
+    (
+        "docker volume ls --format '{{.Name}} {{.Links}} {{.Size}} {{.Availability}}'",
+        0,
+        "=data N/A N/A N/A",
+    ),
+    ("docker rm c bad", 0, "=c\nbad"),
+    ("docker volume rm data", 0, "=data"),
+];
+
+#[test]
+fn refusals_say_what_is_allowed() {
+    let host = host();
+    check(&host, REFUSED);
+    host.finish();
+}
+
 const LISTS: &[Row] = &[
     ("docker volume create data", 0, "=data"),
     (

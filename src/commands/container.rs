@@ -13,7 +13,7 @@ use super::options::process::ProcessArgs;
 use super::options::resources::ResourceArgs;
 use super::options::rights::RightsArgs;
 use super::options::storage::StorageArgs;
-use super::values::{EnvVar, HostEntry, Label, parse, patience};
+use super::values::{EnvVar, HostEntry, Label, ip_address, parse, patience};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
 use crate::model::id::{ContainerId, Hostname};
@@ -113,7 +113,7 @@ pub struct ContainerArgs {
     pub add_hosts: Vec<HostEntry>,
 
     /// A name server, instead of the network's or the host's
-    #[arg(long, value_name = "ADDRESS", help_heading = "Network")]
+    #[arg(long, value_name = "ADDRESS", value_parser = ip_address, help_heading = "Network")]
     pub dns: Vec<IpAddr>,
 
     /// A domain to search for names without dots

@@ -32,6 +32,9 @@ pub enum InvalidFilter {
     /// A key that nobody knows.
     #[error("there is no filter \"{0}\"")]
     Key(String),
+    /// A key that docker has, too.
+    #[error("the filter \"{0}\" is not supported yet")]
+    Unsupported(String),
     /// A name that is no regular expression.
     #[error("\"{text}\" is no regular expression")]
     Pattern {
@@ -64,13 +67,16 @@ impl Explain for InvalidFilter {
     fn class(&self) -> Class {
         match self {
             Self::NoSuchContainer(_) => Class::NotFound,
+            Self::Unsupported(_) => Class::Unsupported,
             _ => Class::InvalidInput,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoValue(_) | Self::Key(_) => Some(format!("the filters are {KEYS}")),
+            Self::NoValue(_) | Self::Key(_) | Self::Unsupported(_) => {
+                Some(format!("the filters are {KEYS}"))
+            }
             Self::Status(_) => {
                 let names: Vec<&str> = Status::ALL.into_iter().map(Status::name).collect();
                 Some(format!("write {}", names.join(", ")))
@@ -79,7 +85,7 @@ impl Explain for InvalidFilter {
             Self::Port(_) => Some("write 80, 8000-8010 or 53/udp".to_owned()),
             Self::NoSuchContainer(_) => Some("netrun ps -a lists all containers".to_owned()),
             Self::ExitStatus(_) => Some("write a number, such as 0".to_owned()),
-            Self::Pattern { .. } => None,
+            Self::Pattern { .. } => Some("write \\( for a bracket that is in the name".to_owned()),
             Self::Ancestor(error) => error.hint(),
         }
     }
@@ -180,6 +186,9 @@ impl FromStr for Filter {
             "exited" => {
                 let status = value.parse();
                 Self::Exited(status.map_err(|_| InvalidFilter::ExitStatus(owned()))?)
+            }
+            "expose" | "is-task" | "isolation" => {
+                return Err(InvalidFilter::Unsupported(key.to_owned()));
             }
             unknown => return Err(InvalidFilter::Key(unknown.to_owned())),
         })

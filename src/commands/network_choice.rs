@@ -117,7 +117,9 @@ impl Explain for InvalidNetwork {
                 "write NAME:ip=ADDRESS,ip6=ADDRESS,mac=ADDRESS,ifname=NAME,alias=NAME,gw-priority=N; \
                  for several networks repeat --net"
             }
-            Self::Address { .. } | Self::Twice(_) => return None,
+            Self::Address { family: "IPv6", .. } => "write one such as fd00::7 or fd00::7/64",
+            Self::Address { .. } => "write one such as 10.0.0.7 or 10.0.0.7/16",
+            Self::Twice(_) => return None,
         };
         Some(hint.to_owned())
     }

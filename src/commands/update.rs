@@ -10,7 +10,7 @@ use super::context::Context;
 use super::each::{Each, each};
 use super::options::resources::check_cpus;
 use super::options::words::{CpuSet, Swap};
-use super::values::parse;
+use super::values::{parse, share};
 use crate::containerd::TaskState;
 use crate::engine::announce::{Subject, announce};
 use crate::engine::error::Error;
@@ -49,7 +49,7 @@ pub struct Args {
     pub cpus: Option<Cpus>,
 
     /// Its share of the processors beside others; 1024 is the usual one
-    #[arg(short = 'c', long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(2..=262_144))]
+    #[arg(short = 'c', long, value_name = "NUMBER", value_parser = share)]
     pub cpu_shares: Option<u64>,
 
     /// The processors that it may run on, such as 0-3,8

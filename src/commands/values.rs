@@ -47,6 +47,48 @@ pub fn patience(text: &str) -> Result<u32, Refused> {
     }
 }
 
+/// An IP address.
+///
+/// # Errors
+/// It is none.
+pub fn ip_address(text: &str) -> Result<IpAddr, Refused> {
+    let parsed = text.parse();
+    parsed.map_err(|_| Refused::of(InvalidValue::NotIp(text.to_owned())))
+}
+
+/// How likely the kernel kills a process when memory runs out.
+///
+/// # Errors
+/// It is no number that the kernel takes.
+pub fn oom_score(text: &str) -> Result<i32, Refused> {
+    let score = text.parse().ok();
+    let score = score.filter(|score| (-1000..=1000).contains(score));
+    score.ok_or_else(|| Refused::of(InvalidValue::NotScore(text.to_owned())))
+}
+
+/// A share of the CPUs beside others.
+///
+/// # Errors
+/// It is no number that the kernel takes.
+pub fn share(text: &str) -> Result<u64, Refused> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (2..=262_144).contains(share));
+    share.ok_or_else(|| Refused::of(InvalidValue::NotShare(text.to_owned())))
+}
+
+/// The same, or 0 for the usual one.
+///
+/// # Errors
+/// As [`share`].
+pub fn share_or_usual(text: &str) -> Result<u64, Refused> {
+    match text {
+        "0" => Ok(0),
+        text => share(text),
+    }
+}
+
 /// The refusal of an option's value, in the words of the type that refused it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -81,6 +123,15 @@ pub enum InvalidValue {
     /// The address of a host entry is none.
     #[error("\"{0}\" is neither an IP address nor host-gateway")]
     NotAddress(String),
+    /// No IP address.
+    #[error("\"{0}\" is no IP address")]
+    NotIp(String),
+    /// No score for the OOM killer.
+    #[error("\"{0}\" is no score for the OOM killer")]
+    NotScore(String),
+    /// No share of the CPUs.
+    #[error("\"{0}\" is no share of the CPUs")]
+    NotShare(String),
     /// Not so many seconds.
     #[error("\"{0}\" is no number of seconds")]
     NotSeconds(String),
@@ -97,6 +148,9 @@ impl Explain for InvalidValue {
             Self::NotHostEntry | Self::NotAddress(_) => {
                 "write NAME:ADDRESS, such as db:10.0.0.7, db:fd00::7 or db:host-gateway"
             }
+            Self::NotIp(_) => "write one such as 10.0.0.53 or fd00::53",
+            Self::NotScore(_) => "write a number from -1000 to 1000",
+            Self::NotShare(_) => "write a number from 2 to 262144; 1024 is the usual share",
             Self::NotSeconds(_) => "write a number, or -1 to wait as long as it takes",
         };
         Some(hint.to_owned())
@@ -218,6 +272,23 @@ mod tests {
         assert_eq!(patience("-1").unwrap(), FOR_EVER);
         for text in ["", "-2", "1.5", "5s", "4294967296"] {
             assert!(patience(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_that_the_kernel_takes() {
+        assert_eq!(share_or_usual("0").unwrap(), 0);
+        assert_eq!(share("2").unwrap(), 2);
+        assert_eq!(oom_score("-1000").unwrap(), -1000);
+        for refused in [
+            share("1").unwrap_err(),
+            share_or_usual("1").unwrap_err(),
+            share("0").unwrap_err(),
+            oom_score("1001").unwrap_err(),
+            oom_score("x").unwrap_err(),
+            ip_address("10.0.0").unwrap_err(),
+        ] {
+            assert!(refused.hint().is_some(), "{refused}");
         }
     }
 

@@ -34,6 +34,9 @@ impl Explain for InvalidVolumeFilter {
     }
 
     fn hint(&self) -> Option<String> {
+        if let Self::Pattern { .. } = self {
+            return Some("write \\( for a bracket that is in the name".to_owned());
+        }
         Some(
             "write name=PATTERN, label=KEY[=VALUE], label!=KEY[=VALUE], dangling=true|false or driver=local".to_owned(),
         )

@@ -269,7 +269,13 @@ fn failed_start(error: &Error) -> Exit {
         Class::CommandNotExecutable => 126,
         _ => 125,
     };
-    Exit::new(status, Timestamp::now()).because(&error.to_string())
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        reason += &format!(": {next}");
+        cause = next.source();
+    }
+    Exit::new(status, Timestamp::now()).because(&reason)
 }
 
 /// Claims the container, then takes its lock.

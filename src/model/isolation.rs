@@ -38,7 +38,10 @@ impl Explain for InvalidIsolation {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Namespace { .. } => None,
+            Self::Namespace { known, .. } => {
+                let usual = known.split(',').next().unwrap_or_default();
+                Some(format!("write one of them, such as {usual}, or leave the option out"))
+            }
             Self::Security(_) => Some(
                 "there are seccomp=, no-new-privileges, systempaths=unconfined, apparmor= and label="
                     .to_owned(),

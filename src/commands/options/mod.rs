@@ -53,6 +53,7 @@ pub async fn resolve(
     resolved.extras.mounts = mounts::mounts(context, args, (image, snapshotter)).await?;
     resolved.extras.mounts.extend(args.process.localtime()?);
     resolved.extras.init = args.process.init()?;
+    args.process.check_log()?;
     args.process.fill(&mut resolved.extras)?;
     args.rights.fill(facts, context, &mut resolved.extras)?;
     args.resources.fill(facts, &mut resolved.extras)?;

@@ -12,7 +12,7 @@ use crate::engine::spec::Extras;
 use crate::image::platform::Platform;
 use crate::model::id::Hostname;
 use crate::model::isolation::Sysctl;
-use crate::model::record::{Log, MountKind, MountPoint};
+use crate::model::record::{Log, LogDriver, MountKind, MountPoint};
 
 /// Where an init that needs no libraries may lie: Debian's tini, then docker's own copy of it.
 const INITS: [&str; 4] = [
@@ -110,6 +110,14 @@ impl ProcessArgs {
             }
         }
         log
+    }
+
+    /// What says how a log is kept needs one that is.
+    pub(super) fn check_log(&self) -> Result<(), Unfit> {
+        match self.log().driver == LogDriver::None && !self.log_options.is_empty() {
+            true => Err(Unfit::LogOptions),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn init(&self) -> Result<Option<PathBuf>, Unfit> {

@@ -11,7 +11,7 @@ use oci_spec::runtime::Capability;
 
 use super::Unfit;
 use super::words::{CpuSet, Swap};
-use crate::commands::values::parse;
+use crate::commands::values::{oom_score, parse, share_or_usual};
 use crate::engine::spec::Extras;
 use crate::model::bytes::Bytes;
 use crate::model::isolation::Sysctl;
@@ -40,7 +40,7 @@ pub struct ResourceArgs {
     pub memory_reservation: Option<Bytes>,
 
     /// Its share of the processors beside others; 1024 is the usual one
-    #[arg(short = 'c', long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=262_144))]
+    #[arg(short = 'c', long, value_name = "NUMBER", value_parser = share_or_usual)]
     pub cpu_shares: Option<u64>,
 
     /// The processors that it may run on, such as 0-3,8
@@ -60,7 +60,7 @@ pub struct ResourceArgs {
         long,
         value_name = "NUMBER",
         allow_negative_numbers = true,
-        value_parser = clap::value_parser!(i32).range(-1000..=1000)
+        value_parser = oom_score
     )]
     pub oom_score_adj: Option<i32>,
 

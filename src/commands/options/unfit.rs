@@ -1,7 +1,7 @@
 //! What is wrong with an option's value on this host.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::class::{Class, Explain};
 use crate::model::id::{ContainerId, InvalidName};
@@ -42,6 +42,9 @@ pub enum Unfit {
         /// The number of the line.
         line: usize,
     },
+    /// A log that is not kept has no size.
+    #[error("--log-opt says nothing about --log-driver none")]
+    LogOptions,
     /// No init is installed.
     #[error("there is no tini here, which --init needs")]
     NoInit,
@@ -124,7 +127,9 @@ impl Explain for Unfit {
             | Self::Labels
             | Self::NoRecursiveReadOnly => Class::Unsupported,
             Self::NotShareable(_) => Class::WrongState,
-            Self::Line { .. } | Self::Cpus { .. } | Self::VolumesFrom { .. } => Class::InvalidInput,
+            Self::Line { .. } | Self::LogOptions | Self::Cpus { .. } | Self::VolumesFrom { .. } => {
+                Class::InvalidInput
+            }
             Self::Mount(error) => error.class(),
         }
     }
@@ -139,6 +144,19 @@ impl Explain for Unfit {
             Self::Line { .. } => Some("write NAME=VALUE, or NAME alone; # begins a comment".into()),
             Self::VolumesFrom { source, .. } => source.hint(),
             Self::Mount(error) => error.hint(),
+            Self::NoSource(path) => Some(format!(
+                "make it (mkdir -p {}), or use -v, which does",
+                path.display()
+            )),
+            Self::File { flag, path, source } if source.kind() == io::ErrorKind::NotFound => {
+                let directory = path.parent().filter(|parent| parent != &Path::new(""));
+                let directory = directory.unwrap_or(Path::new("."));
+                Some(format!(
+                    "ls {} shows what there is for {flag}",
+                    directory.display()
+                ))
+            }
+            Self::LogOptions => Some("leave --log-opt out, or take another driver".to_owned()),
             _ => None,
         }
     }

@@ -265,7 +265,19 @@ impl Explain for InvalidMount {
             Self::Missing { .. } => {
                 Some("write, for instance, type=bind,source=/srv/site,target=/site".into())
             }
-            _ => None,
+            Self::Value { option, .. } => Some(match option.as_str() {
+                "tmpfs-size" => "write a size, such as 64m".to_owned(),
+                "tmpfs-mode" => "write it in octal, such as 1777".to_owned(),
+                "bind-recursive" => "write enabled, disabled, writable or readonly".to_owned(),
+                "bind-propagation" => {
+                    "write rprivate, private, rshared, shared, rslave or slave".to_owned()
+                }
+                "readonly" | "ro" | "volume-nocopy" | "bind-nonrecursive" => {
+                    format!("write {option}, or {option}=false")
+                }
+                _ => format!("write {option}=VALUE"),
+            }),
+            Self::OptionUnsupported { .. } => None,
         }
     }
 }
