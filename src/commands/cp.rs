@@ -12,7 +12,7 @@ use super::values::parse;
 use crate::engine::files::{Access, Place, find};
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
-use crate::sys::tree::{Kind, Packed, Root, pack, unpack};
+use crate::sys::tree::{Kind, Packed, Root, both, pack, unpack};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -343,12 +343,7 @@ fn transfer(
         });
         let ended_early = |_| Err(io::Error::other("the thread that packs ended early"));
         let packed = packing.join().unwrap_or_else(ended_early);
-        match (unpacked, packed) {
-            // Who stops reading breaks the other's pipe: its own reason is the one to tell.
-            (Err(error), Err(broken)) if broken.kind() == io::ErrorKind::BrokenPipe => Err(error),
-            (_, Err(error)) => Err(error),
-            (unpacked, Ok(())) => unpacked,
-        }
+        both(unpacked, packed)
     })
 }
 

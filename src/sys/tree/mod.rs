@@ -36,8 +36,21 @@ pub fn copy(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
         let unpacked = unpack(&to, Path::new("/"), reader, None);
         let ended_early = |_| Err(io::Error::other("the thread that packs ended early"));
         let packed = packing.join().unwrap_or_else(ended_early);
-        unpacked.and(packed)
+        both(unpacked, packed)
     })
+}
+
+/// How a copy ended: who stops reading breaks the other's pipe, and who stops writing leaves the other
+/// half of an entry; the reason is the one to tell.
+///
+/// # Errors
+/// Either side's.
+pub fn both(unpacked: io::Result<()>, packed: io::Result<()>) -> io::Result<()> {
+    match (unpacked, packed) {
+        (Err(error), Err(broken)) if broken.kind() == io::ErrorKind::BrokenPipe => Err(error),
+        (_, Err(error)) => Err(error),
+        (unpacked, Ok(())) => unpacked,
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +59,20 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
+
+    #[test]
+    fn a_copy_fails_for_the_reason_and_not_for_what_came_of_it() {
+        use io::ErrorKind::{BrokenPipe, StorageFull, UnexpectedEof};
+        let failed = |kind: io::ErrorKind| Err(kind.into());
+        let kind = |unpacked, packed| both(unpacked, packed).unwrap_err().kind();
+        assert_eq!(kind(failed(StorageFull), failed(BrokenPipe)), StorageFull);
+        assert_eq!(
+            kind(failed(UnexpectedEof), failed(StorageFull)),
+            StorageFull
+        );
+        assert_eq!(kind(failed(StorageFull), Ok(())), StorageFull);
+        both(Ok(()), Ok(())).unwrap();
+    }
 
     #[test]
     fn a_directory_is_copied_with_all_that_it_is() {
