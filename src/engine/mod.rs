@@ -60,3 +60,4 @@ pub mod user;
 pub mod user_lookup;
 pub mod view;
 pub mod volumes;
+mod wrong_state;
