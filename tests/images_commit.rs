@@ -103,5 +103,7 @@ fn it_goes_on_whoever_dies() {
     drop(commit.wait());
     let _ = host.netrun(&["rmi", "-f", "made:1"]);
     host.netrun(&["gc"]).ok();
-    host.assert_clean();
+    // containerd goes on reading for a while after whoever asked is gone, and unmounts then.
+    let left = host.settle(Duration::from_secs(60));
+    assert!(left.is_empty(), "{left:#?}");
 }
