@@ -517,6 +517,15 @@ fn a_gateway_of_ipv6_answers_the_first_packet() {
         host.netrun(&run).ok();
     }
     host.netrun(&["network", "rm", "six"]).ok();
+    // An interface of somebody else is left as it is.
+    host.netrun(&["network", "create", "--ipv6", "six"]).ok();
+    host.sh("ip link add br-six type veth peer name p1").ok();
+    host.netrun(&["run", "--rm", "--net", "six", ALPINE, "true"])
+        .fails(125, &["br-six"]);
+    let checks = host.sh("cat /proc/sys/net/ipv6/conf/br-six/accept_dad");
+    assert_eq!(checks.ok().text(), "1");
+    host.netrun(&["network", "rm", "six"]).ok();
+    host.sh("ip link del br-six").ok();
     host.sh("ip link add out type veth peer name far && ip link set out mtu 1200 up && ip link set far up")
         .ok();
     host.sh("ip addr add 10.98.0.1/24 dev out && ip route replace default via 10.98.0.2")

@@ -28,7 +28,8 @@ pub fn make_ready(list: &NetworkConfigList) {
         return;
     }
     let mtu = number("mtu").and_then(|mtu| u32::try_from(mtu).ok());
-    // It may be there, or be something else: the plugin says so.
-    let _ = netlink::add_bridge(bridge, mtu.filter(|mtu| *mtu != 0));
-    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{bridge}/accept_dad"), "0");
+    // What is there already was made ready when it was made, or is somebody else's, and stays as it is.
+    if netlink::add_bridge(bridge, mtu.filter(|mtu| *mtu != 0)).is_ok() {
+        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{bridge}/accept_dad"), "0");
+    }
 }
