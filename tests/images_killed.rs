@@ -101,6 +101,40 @@ fn what_a_killed_pull_had_fetched_is_used_by_the_next() {
     assert_eq!(host.ctr(&["leases", "ls", "-q"]).ok().text(), "");
 }
 
+/// What the other one had brought was in its hands alone.
+#[test]
+fn a_pull_beside_one_that_is_given_up_is_whole() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let _slow = host.scripted("127.0.0.1:5100", |request, good| {
+        let (_, digest) = request.target.split_once("/blobs/")?;
+        let bytes = good.blob(digest)?;
+        let slow = Duration::from_millis(100);
+        (bytes.len() > 500_000).then(|| Reply::new(200, bytes).trickle(50_000, slow))
+    });
+    let image = "127.0.0.1:5100/library/layers:1";
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let first = host.netrun_cmd(&["pull", image]).spawn();
+        eventually(Duration::from_secs(20), "something has come", || {
+            let there = host.ctr(&["content", "ls", "-q"]).ok();
+            (there.lines().len() >= 4).then_some(())
+        });
+        let second = host.netrun_cmd(&["pull", image]).spawn();
+        eventually(Duration::from_secs(20), "the second is on its way", || {
+            let leases = host.ctr(&["leases", "ls", "-q"]).ok();
+            (leases.lines().len() == 2).then_some(())
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        first.signal(signal);
+        let _ = first.wait();
+        host.netrun(&["gc"]).ok();
+        second.wait().ok();
+        host.netrun(&["run", "--rm", "--pull", "never", image, "true"])
+            .ok();
+        host.netrun(&["rmi", image]).ok();
+    }
+}
+
 /// Without `gc`, without another command.
 #[test]
 fn what_is_interrupted_gives_up_its_lease_by_itself() {

@@ -120,6 +120,11 @@ impl Client {
         Ok(client)
     }
 
+    /// The lease that the calls are made under, if any.
+    pub fn lease(&self) -> Option<&str> {
+        self.headers.lease.as_ref()?.to_str().ok()
+    }
+
     fn connection(&self) -> Connection {
         InterceptedService::new(self.channel.clone(), self.headers.clone())
     }

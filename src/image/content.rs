@@ -90,13 +90,10 @@ pub async fn store(
     bytes: &[u8],
     labels: Labels,
 ) -> Result<(), Error> {
-    let Some(mut writer) = open(client, descriptor, &|_| {}).await? else {
-        return label(client, descriptor.digest().as_ref(), &labels).await;
-    };
-    let begun = usize::try_from(writer.offset()).unwrap_or(0);
-    let rest = bytes.get(begun..).unwrap_or_default();
-    writer.append(Bytes::copy_from_slice(rest)).await?;
-    writer.commit(labels).await
+    match open(client, descriptor, &|_| {}).await? {
+        None => label(client, descriptor.digest().as_ref(), &labels).await,
+        Some(writer) => writer.put(bytes, labels).await,
+    }
 }
 
 /// Adds labels to content that is there.
@@ -312,6 +309,17 @@ impl Writer {
                     .await
             }
         }
+    }
+
+    /// Writes what is missing of a document, and commits it.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub async fn put(mut self, bytes: &[u8], labels: Labels) -> Result<(), Error> {
+        let begun = usize::try_from(self.offset()).unwrap_or(0);
+        let rest = bytes.get(begun..).unwrap_or_default();
+        self.append(Bytes::copy_from_slice(rest)).await?;
+        self.commit(labels).await
     }
 
     /// As [`Writer::commit`], for content that was not known when it was begun.

@@ -113,20 +113,18 @@ impl Fetcher<'_> {
         Err(self.failed(last))
     }
 
-    /// Stores a document under the lease.
+    /// Stores a document under the lease. What is there already is opened all the same: that is what
+    /// puts it under our lease, too, and the other pull that brought it may be given up any moment.
     pub async fn store(
         &self,
         descriptor: &Descriptor,
         bytes: &[u8],
         labels: Labels,
     ) -> Result<(), ImageError> {
-        let there = content::size(self.client, descriptor.digest().as_ref()).await;
         let stored = async {
-            match there?.is_some() {
-                true => self.label(descriptor, labels).await,
-                false => {
-                    content::store(self.client, descriptor, bytes, self.with_source(labels)).await
-                }
+            match content::open(self.client, descriptor, &|_| {}).await? {
+                None => self.label(descriptor, labels).await,
+                Some(writer) => writer.put(bytes, self.with_source(labels)).await,
             }
         };
         stored.await.map_err(|source| self.refused(source))

@@ -69,6 +69,27 @@ impl Lease {
     }
 }
 
+/// Puts a snapshot that is there already under the lease that the calls carry, if they carry one:
+/// whoever made it may give up theirs any moment.
+///
+/// # Errors
+/// Any refusal by containerd.
+pub async fn hold_snapshot(client: &Client, snapshotter: &str, key: &str) -> Result<(), Error> {
+    let Some(lease) = client.lease() else {
+        return Ok(());
+    };
+    let request = api::AddResourceRequest {
+        id: lease.to_owned(),
+        resource: Some(api::Resource {
+            id: key.to_owned(),
+            r#type: format!("snapshots/{snapshotter}"),
+        }),
+    };
+    let operation = format!("hold snapshot {key}");
+    check(&operation, client.leases().add_resource(request).await)?;
+    Ok(())
+}
+
 /// Gives up the leases of processes that are gone, waits until what they alone held is collected,
 /// and says how many there were.
 ///

@@ -18,7 +18,7 @@ use super::platform::{Machine, offered};
 use super::progress::{BlobState, Progress, PullEvent};
 use super::record;
 use super::registry::Access;
-use super::unpack::{Unpacker, stat};
+use super::unpack::Unpacker;
 use crate::containerd::{Client, Error};
 use crate::model::reference::Reference;
 
@@ -236,11 +236,9 @@ impl Pull<'_> {
     ) -> Result<(), ImageError> {
         let snapshotter = &self.options.snapshotter;
         let unpacker = Unpacker::new(self.client, image, snapshotter, self.progress);
-        let there = match image.chain_id.as_str() {
-            "" => true,
-            chain_id => stat(self.client, snapshotter, chain_id)
-                .await
-                .map_err(|source| self.refused(source))?,
+        let there = match unpacker.chain.len().checked_sub(1) {
+            None => true,
+            Some(top) => unpacker.is_there(top).await?,
         };
         if !there {
             let arrivals = arrivals.into_iter().map(|arrival| async {

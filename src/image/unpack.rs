@@ -16,7 +16,7 @@ use super::ahead::parallel;
 use super::content::{self, to_wire};
 use super::digest;
 use super::error::ImageError;
-use super::lease::Lease;
+use super::lease::{self, Lease};
 use super::local::{Image, access, incomplete};
 use super::progress::{BlobState, Progress, PullEvent};
 use crate::containerd::{Client, Error, check};
@@ -106,9 +106,19 @@ impl<'a> Unpacker<'a> {
         }
     }
 
+    /// Whether a layer's snapshot is there; if it is, our lease holds it now.
     pub async fn is_there(&self, number: usize) -> Result<bool, ImageError> {
-        let there = stat(self.client, self.snapshotter, &self.chain[number]).await;
-        there.map_err(|source| access("unpack", &self.image.name, source))
+        let (client, snapshotter, key) = (self.client, self.snapshotter, &self.chain[number]);
+        let held = async {
+            if !stat(client, snapshotter, key).await? {
+                return Ok(false);
+            }
+            lease::hold_snapshot(client, snapshotter, key).await?;
+            // It may have gone before we held it.
+            stat(client, snapshotter, key).await
+        };
+        held.await
+            .map_err(|source| access("unpack", &self.image.name, source))
     }
 
     pub fn key(&self, number: usize) -> String {
