@@ -1,8 +1,8 @@
 //! Copying all of one descriptor to another, in a thread that may wait.
 //!
 //! Invariant: bytes arrive in order, and none is taken that the other side did not get, unless it
-//! failed; where a pipe can be spliced nothing is copied through memory. A file's position may be
-//! shared with others, who write to it meanwhile.
+//! failed; between two pipes nothing is copied through memory. A file's position may be shared with
+//! others, who write to it meanwhile.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,7 +16,7 @@ use nix::unistd;
 /// The most that is asked of the kernel in one go, in bytes.
 const STEP: usize = 1024 * 1024;
 
-/// The size of the buffer where neither side is a pipe that can be spliced, in bytes.
+/// The size of the buffer where one side is no pipe, in bytes.
 const BUFFER: usize = 128 * 1024;
 
 /// Copies until `from` ends.
@@ -25,7 +25,7 @@ const BUFFER: usize = 128 * 1024;
 /// Either side's; reading a pipe does not fail, so where `from` is one it is the other's.
 pub fn copy_all(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
     let (from, to) = (from.as_fd(), to.as_fd());
-    if has_position(from) || has_position(to) {
+    if !(is_pipe(from) && is_pipe(to)) {
         return copy_through_memory(from, to);
     }
     loop {
@@ -33,19 +33,22 @@ pub fn copy_all(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => wait_for_both(from, to)?,
-            // A terminal: not everything can be spliced.
-            Err(Errno::EINVAL | Errno::ENOSYS) => return copy_through_memory(from, to),
+            Err(Errno::ENOSYS) => return copy_through_memory(from, to),
             Err(errno) => return Err(errno.into()),
         }
     }
 }
 
-/// Whether it is read or written at a position, which all who have inherited it share (`>log 2>&1`).
-/// A splice notes it, waits for a pipe, and sets it to where the splice has ended: whatever others
-/// wrote in between is written over by whoever comes next. A plain write takes and moves it at once.
-fn has_position(fd: BorrowedFd<'_>) -> bool {
+/// Whether it may be spliced. All else may not, though the kernel would:
+///
+/// - While a splice waits for a terminal or a socket it keeps the pipe on the other side locked.
+///   Whoever writes to that, reads or closes it then waits too, and cannot even be killed.
+/// - A file's position is shared by all who have inherited it (`>log 2>&1`). A splice notes it, waits
+///   for the pipe, and sets it to where the splice has ended: whatever others wrote in between is
+///   written over by whoever comes next. A plain write takes and moves it at once.
+fn is_pipe(fd: BorrowedFd<'_>) -> bool {
     let kind = |mode| SFlag::from_bits_truncate(mode) & SFlag::S_IFMT;
-    fstat(fd).is_ok_and(|stat| [SFlag::S_IFREG, SFlag::S_IFBLK].contains(&kind(stat.st_mode)))
+    fstat(fd).is_ok_and(|stat| kind(stat.st_mode) == SFlag::S_IFIFO)
 }
 
 fn copy_through_memory(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
@@ -142,6 +145,29 @@ mod tests {
         let (reader, to) = UnixStream::pair().unwrap();
         feed(writer, pattern());
         check(from.into(), to.into(), reader);
+    }
+
+    /// A pipe that waits for a socket or a terminal is as free as any other.
+    #[test]
+    fn waiting_for_a_socket_locks_no_pipe() {
+        let (from, mut talker) = UnixStream::pair().unwrap();
+        let (mut reader, to) = io::pipe().unwrap();
+        let other = to.try_clone().unwrap();
+        let copy = std::thread::spawn(move || copy_all(from, to));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let (done, closed) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(other);
+            done.send(()).unwrap();
+        });
+        let patience = std::time::Duration::from_secs(10);
+        closed.recv_timeout(patience).expect("it can be closed");
+        talker.write_all(b"now").unwrap();
+        let mut got = [0; 3];
+        reader.read_exact(&mut got).unwrap();
+        drop(talker);
+        copy.join().unwrap().unwrap();
+        assert_eq!(&got, b"now");
     }
 
     #[test]
