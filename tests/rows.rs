@@ -36,6 +36,141 @@ fn check(host: &FakeHost, rows: &[Row]) {
     }
 }
 
+/// What scripts rely on without thinking of it.
+const HABITS: &[Row] = &[
+    ("docker tag alpine:3.14 web2:latest", 0, "="),
+    ("docker container inspect web2", 1, "no container \"web2\""),
+    ("docker rmi web2", 0, "ntagged"),
+    (
+        "docker run --rm --name '' --network '' --hostname '' --platform '' --pid '' --ipc '' --uts '' \
+         --cgroupns '' --stop-signal '' --mac-address '' --domainname '' --cpuset-cpus '' \
+         --cgroup-parent '' --log-driver '' --ip '' --runtime '' --cidfile '' alpine:3.14 echo ok",
+        0,
+        "=ok",
+    ),
+    ("docker ps -a --format ''", 0, "CONTAINER ID"),
+    ("docker run --rm alpine:3.14 echo $(printf '\\377')", 125, "UTF-8"),
+    (
+        "docker run -d --name u -m 64m --memory-swap 100m --expose 77 -p 18080:80 alpine:3.14 sleep 1000",
+        0,
+        "=u",
+    ),
+    (
+        "docker inspect -f '{{.Config.Image}} {{json .Config.ExposedPorts}}' u",
+        0,
+        "=alpine:3.14 {\"77/tcp\":{},\"80/tcp\":{}}",
+    ),
+    (
+        "docker update -m 80m u >/dev/null && docker inspect -f '{{.HostConfig.MemorySwap}}' u",
+        0,
+        "=104857600",
+    ),
+    ("docker update -m 256m u", 1, "--memory-swap"),
+    ("docker exec -u nope u id", 126, "cannot be run in container"),
+    ("docker exec -w /nope u id", 127, "working directory"),
+    ("docker ps --format '{{.Ports}}'", 0, "=0.0.0.0:18080->80/tcp, 77/tcp"),
+    (
+        "docker exec u sh -c 'mkdir /d; ln -s /d/new /dangling; ln -s dangling /twice'; echo hi >hi
+         docker cp hi u:/twice; docker exec u sh -c 'cat /d/new; readlink /dangling; readlink /twice'",
+        0,
+        "hi\n/d/new\ndangling",
+    ),
+    (
+        "tar cz hi | docker cp - u:/d; docker exec u cat /d/hi",
+        0,
+        "=hi",
+    ),
+    ("tar cj hi | docker cp - u:/d", 1, "bzip2"),
+    ("yes | head -1000 | docker cp - u:/d", 1, "is no tar"),
+    ("docker rm -f u", 0, "=u"),
+    (
+        "docker run --rm -v /tmp/made/../mounted:/m alpine:3.14 true; ls -d /tmp/made /tmp/mounted",
+        2,
+        "=/tmp/mounted",
+    ),
+    ("docker volume create v1", 0, "=v1"),
+    ("docker volume prune -a </dev/null", 1, "nobody answered"),
+    ("echo n | docker volume prune -a; docker volume ls -q", 0, "=v1"),
+    ("yes | docker volume prune -a", 0, "=Deleted Volumes:\nv1"),
+    (
+        "tar c -C /tmp bin | docker import -c 'LABEL il=1 keep=img netrun.scope=x' - labelled:1 >/dev/null
+         docker create -l keep=me --name li labelled:1 true >/dev/null
+         docker inspect -f '{{json .Config.Labels}}' li; docker rm li",
+        0,
+        "={\"il\":\"1\",\"keep\":\"me\"}\nli",
+    ),
+];
+
+#[test]
+fn habits_of_scripts() {
+    check(&host(), HABITS);
+}
+
+/// Streams, and who ends what.
+const ATTACHED: &[Row] = &[
+    (
+        "docker run -d --name sa alpine:3.14 sh -c 'sleep 1; echo x; exit 4' >/dev/null; docker start -a sa",
+        4,
+        "=x",
+    ),
+    ("docker run -d -i --name di alpine:3.14 cat", 0, "=di"),
+    (
+        "echo hello | timeout 2 docker attach --sig-proxy=false di",
+        124,
+        "=hello",
+    ),
+    (
+        "docker inspect -f '{{.State.Running}} {{.Config.StdinOnce}}' di",
+        0,
+        "=true false",
+    ),
+    ("docker run -d -i -t --name dit alpine:3.14 sh", 0, "=dit"),
+    ("echo exit | docker attach dit", 1, "--no-stdin"),
+    ("docker inspect -f '{{.State.Running}}' dit", 0, "=true"),
+    ("docker rm -f sa di dit", 0, "=sa\ndi\ndit"),
+    (
+        "(timeout 20 docker run --rm alpine:3.14 sh -c 'while :; do echo e >&2; sleep .1; done' \
+         2>&1 >/dev/null; echo $? >/tmp/status) | head -1; cat /tmp/status",
+        0,
+        "=e\n137",
+    ),
+];
+
+#[test]
+fn who_comes_by_ends_nothing() {
+    check(&host(), ATTACHED);
+}
+
+/// An image is what it is, not what it is called.
+const CALLED: &[Row] = &[
+    (
+        "docker tag alpine:3.14 a1:x; docker create --name u1 a1:x true; docker tag nginx:1 a1:x",
+        0,
+        "=u1",
+    ),
+    ("docker rmi alpine:3.14", 1, "used by u1"),
+    ("docker rmi a1:x", 0, "ntagged"),
+    (
+        "docker tag alpine:3.14 a2:x; docker rmi alpine:3.14",
+        0,
+        "ntagged",
+    ),
+    ("docker image prune -af | grep -c a2:x", 1, "=0"),
+    ("docker rm u1; docker rmi a2:x", 0, "eleted"),
+    // A view of one layer is a bind mount on the same device.
+    (
+        "docker pull -q alpine:3.14; mkdir /mnt/seen; docker image mount alpine:3.14 /mnt/seen; netrun gc; \
+         ls -d /mnt/seen/etc; docker image unmount /mnt/seen",
+        0,
+        "/mnt/seen/etc\n/mnt/seen",
+    ),
+];
+
+#[test]
+fn an_image_is_not_its_name() {
+    check(&host(), CALLED);
+}
+
 /// What is wrong, and what is allowed instead.
 const REFUSED: &[Row] = &[
     ("docker create --name c alpine:3.14 true", 0, "=c"),
@@ -280,7 +415,7 @@ const INSPECTED: &[Row] = &[
     (
         "docker inspect -f '{{range $p, $_ := .Config.ExposedPorts}}{{$p}} {{end}}' web",
         0,
-        "=80/tcp",
+        "=80/tcp 81/tcp",
     ),
     (
         "docker inspect -s -f '{{gt .SizeRootFs .SizeRw}}' web",

@@ -86,6 +86,7 @@ async fn act(global: &GlobalArgs, verb: Verb, format: Option<Format>) -> Result<
         },
         Verb::Attach(args) => {
             let mut attached = attach::attach(&context, &args).await?;
+            session::check_input(&attached)?;
             attached.wishes = args.keys.wishes();
             attached.wishes.proxy = args.proxy.sig_proxy;
             session::drive(attached, session::Role::Client, session::catch_signals()?).await

@@ -34,6 +34,16 @@ const CREATE: &str = "--add-host --annotation -a --attach --blkio-weight --blkio
     --storage-opt --sysctl --tmpfs -t --tty --ulimit --use-api-socket -u --user --userns --uts \
     -v --volume --volume-driver --volumes-from -w --workdir";
 
+/// The options whose empty value (`--name "$NAME"`) is, as with docker, that they were not given.
+const UNSET_IF_EMPTY: &str = "cgroup-parent cgroupns cidfile cpuset-cpus detach-keys domainname \
+    health-cmd hostname ip ip6 ipc log-driver mac-address name net pid platform runtime stop-signal \
+    uts";
+
+/// Whether an option of that long name was not given if its value is empty.
+pub fn is_unset_if_empty(name: &str) -> bool {
+    UNSET_IF_EMPTY.split_whitespace().any(|known| known == name)
+}
+
 /// The options of docker's verbs that netrun may have; those of `create` are `run`'s, too.
 const OPTIONS: &[(&str, &str)] = &[
     ("run", "-d --detach --detach-keys --sig-proxy"),
@@ -167,6 +177,9 @@ pub fn without_noun<'w>(root: &Command, words: &'w [String]) -> Cow<'w, [String]
     match same.next() {
         Some((_, same)) => {
             let mut words = vec![same.to_owned()];
+            if (noun.as_str(), same) == ("container", "inspect") {
+                words.extend(["--type".to_owned(), noun.clone()]);
+            }
             words.extend_from_slice(rest);
             Cow::Owned(words)
         }

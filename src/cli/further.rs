@@ -2,18 +2,18 @@
 //!
 //! Invariant: as in `dispatch`, an arm decides nothing.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 use clap::Subcommand;
 
 use super::error::Style;
 use super::format::Format;
-use super::{complete, dispatch, generate, output, scopes, show};
+use super::{complete, dispatch, generate, output, prompt, scopes, show};
 use crate::commands::context::Context;
 use crate::commands::{
     cp, events, export, pause, prune, rename, scope, stats, top, update, volume,
 };
-use crate::model::class::{Class, Failure};
+use crate::model::class::Failure;
 
 /// Further verbs.
 #[derive(Debug, Subcommand)]
@@ -107,7 +107,7 @@ pub async fn act(
         Further::Container(args) => {
             let prune::ContainerVerb::Prune(args) = args.verb;
             let question = "This removes all containers that do not run.";
-            match confirmed(args.force, question)? {
+            match prompt::confirm(args.force, question)? {
                 true => pruned(&prune::containers(context, &args.filters).await?, style),
                 false => Ok(0),
             }
@@ -135,7 +135,7 @@ pub async fn prune_all(
     let question = format!(
         "This removes all containers that do not run, all networks that nobody uses, {images}{volumes}."
     );
-    match confirmed(args.force, &question)? {
+    match prompt::confirm(args.force, &question)? {
         true => pruned(&prune::system(context, args).await?, Style::of(format)),
         false => Ok(0),
     }
@@ -186,7 +186,7 @@ async fn volumes(
                 true => "This removes all volumes that no container uses.",
                 false => "This removes all volumes without a name that no container uses.",
             };
-            if !confirmed(args.force, question)? {
+            if !prompt::confirm(args.force, question)? {
                 return Ok(0);
             }
             let volumes = volume::prune(context, args.all, &args.filters).await?;
@@ -220,37 +220,6 @@ fn pruned(pruned: &prune::Pruned, style: Style) -> Result<u8, Failure> {
         first = dispatch::tell(failure.as_ref(), first, style);
     }
     Ok(first)
-}
-
-/// Nobody answered the question.
-#[derive(Debug, thiserror::Error)]
-#[error("nobody can be asked: standard input is no terminal")]
-struct Unanswered;
-
-impl crate::model::class::Explain for Unanswered {
-    fn class(&self) -> Class {
-        Class::InvalidInput
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("say so with -f".to_owned())
-    }
-}
-
-/// Asks before something is removed.
-fn confirmed(force: bool, question: &str) -> Result<bool, Failure> {
-    if force {
-        return Ok(true);
-    }
-    if !io::stdin().is_terminal() {
-        return Err(Unanswered.into());
-    }
-    output::note(&format!("{} {question}", output::label("warning:", "33")));
-    output::note("Go on? [y/N]");
-    let mut answer = String::new();
-    // No answer is no.
-    io::stdin().lock().read_line(&mut answer).ok();
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn show_stats(

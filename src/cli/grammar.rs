@@ -234,7 +234,12 @@ pub fn parse(words: &[String]) -> Result<Cli, UsageError> {
     }
     // Each verb's own --format hides the general one, which then stood before the verb.
     cli.global.format = cli.verb.format().cloned().or(cli.global.format);
-    if cli.global.as_docker && matches!(cli.global.format.as_deref(), None | Some("table")) {
+    if cli.global.as_docker
+        && matches!(
+            cli.global.format.as_deref().map(str::trim),
+            None | Some("table" | "")
+        )
+    {
         let dockers = cli.verb.dockers_table().map(str::to_owned);
         cli.global.format = dockers.or(cli.global.format);
     }

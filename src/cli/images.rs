@@ -110,10 +110,10 @@ async fn image(
             Ok(views::report_all(&failures, Style::of(format)))
         }
         ImageVerb::Prune(args) => {
-            prompt::confirm(
-                args.force,
-                "This removes the images that no container uses.",
-            )?;
+            let question = "This removes the images that no container uses.";
+            if !prompt::confirm(args.force, question)? {
+                return Ok(0);
+            }
             let pruned = image_prune::prune(context, &args).await?;
             views::print(&show::images::pruned(&pruned))
         }

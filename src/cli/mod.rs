@@ -42,7 +42,11 @@ use crate::model::class::Explain;
 pub fn main() -> ExitCode {
     let words = match read_words() {
         Ok(words) => words,
-        Err(error) => return ExitCode::from(refuse(&error, &[])),
+        // Whose exit codes these are its verb says all the same.
+        Err(error) => {
+            let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+            return ExitCode::from(refuse(&error, &words.collect::<Vec<_>>()));
+        }
     };
     if words.get(1).is_some_and(|word| word == daemon::VERB) {
         return ExitCode::from(watch(&words));
@@ -94,7 +98,10 @@ fn read_words() -> Result<Vec<String>, UsageError> {
 
 fn read_request(words: &[String]) -> Result<(Cli, Option<Format>), UsageError> {
     let cli = grammar::parse(words)?;
-    let format = cli.global.format.as_deref().map(str::parse).transpose()?;
+    let format = cli.global.format.as_deref();
+    // As with docker, one that is empty was not given.
+    let given = format.filter(|text| !text.trim().is_empty());
+    let format = given.map(str::parse).transpose()?;
     Ok((cli, format))
 }
 

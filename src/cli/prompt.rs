@@ -18,12 +18,9 @@ pub enum PromptError {
     /// The person gave up.
     #[error("no {0} was given")]
     Given(&'static str),
-    /// Nobody is there to agree.
-    #[error("there is no terminal to ask at whether to go on")]
-    Unasked,
-    /// The person did not agree.
-    #[error("nothing was done")]
-    Refused,
+    /// Nobody said yes or no.
+    #[error("nobody answered whether to go on: standard input has ended")]
+    Unanswered,
     /// Standard input cannot be read.
     #[error("cannot read {what} from standard input")]
     Read {
@@ -37,15 +34,15 @@ pub enum PromptError {
 impl Explain for PromptError {
     fn class(&self) -> Class {
         match self {
-            Self::Read { .. } | Self::Refused => Class::Failed,
+            Self::Read { .. } => Class::Failed,
             _ => Class::InvalidInput,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Read { .. } | Self::Refused => None,
-            Self::Unasked => Some("-f goes on without asking".to_owned()),
+            Self::Read { .. } => None,
+            Self::Unanswered => Some("-f goes on without asking".to_owned()),
             _ => Some("give -u USER and --password-stdin".to_owned()),
         }
     }
@@ -74,22 +71,19 @@ pub fn secret(what: &'static str) -> Result<String, PromptError> {
     given(what, &typed.unwrap_or_default())
 }
 
-/// Goes on only if the person agrees, or had agreed by `-f`.
-pub fn confirm(agreed: bool, what: &str) -> Result<(), PromptError> {
+/// Whether the person agrees, or had agreed by `-f`. The answer may come from a pipe (`yes |`).
+pub fn confirm(agreed: bool, what: &str) -> Result<bool, PromptError> {
     if agreed {
-        return Ok(());
+        return Ok(true);
     }
-    if !io::stdin().is_terminal() {
-        return Err(PromptError::Unasked);
-    }
-    output::ask(&format!("{what} Go on? [y/N] "));
+    output::note(&format!("{} {what}", output::label("warning:", "33")));
+    output::ask("Go on? [y/N] ");
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     let what = "an answer";
-    read.map_err(|source| PromptError::Read { what, source })?;
-    match answer.trim().eq_ignore_ascii_case("y") || answer.trim().eq_ignore_ascii_case("yes") {
-        true => Ok(()),
-        false => Err(PromptError::Refused),
+    match read.map_err(|source| PromptError::Read { what, source })? {
+        0 => Err(PromptError::Unanswered),
+        _ => Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str())),
     }
 }
 

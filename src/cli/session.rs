@@ -47,6 +47,9 @@ pub enum SessionError {
     /// A terminal was asked for, and there is none here.
     #[error("a terminal for the container (-t) needs one on standard input, which is none")]
     NoTerminal,
+    /// The container has a terminal, and what would be typed comes from none.
+    #[error("the container has a terminal (-t), and standard input is none to type into it from")]
+    NotTyped,
     /// A signal that was not to be passed on.
     #[error("a signal came, and the container was left alone")]
     Signalled(u8),
@@ -73,7 +76,7 @@ pub enum SessionError {
 impl Explain for SessionError {
     fn class(&self) -> Class {
         match self {
-            Self::NoTerminal | Self::OneAtATime => Class::InvalidInput,
+            Self::NoTerminal | Self::NotTyped | Self::OneAtATime => Class::InvalidInput,
             Self::Signalled(number) => Class::Interrupted(*number),
             Self::Prepare { .. } | Self::Output { .. } => Class::Failed,
         }
@@ -82,6 +85,7 @@ impl Explain for SessionError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoTerminal => Some("leave -t out, or start it detached with -d".to_owned()),
+            Self::NotTyped => Some("attach with --no-stdin to see what it prints".to_owned()),
             Self::OneAtATime | Self::Signalled(_) | Self::Prepare { .. } | Self::Output { .. } => {
                 None
             }
@@ -96,6 +100,18 @@ impl Explain for SessionError {
 pub fn check_terminal(wanted: bool) -> Result<(), SessionError> {
     match wanted && !io::stdin().is_terminal() {
         true => Err(SessionError::NoTerminal),
+        false => Ok(()),
+    }
+}
+
+/// Refuses to type into a container's terminal what comes from none: its end would be the end of
+/// whoever reads there.
+///
+/// # Errors
+/// [`SessionError::NotTyped`].
+pub fn check_input(attached: &Attached) -> Result<(), SessionError> {
+    match attached.terminal && attached.stdin.is_some() && !io::stdin().is_terminal() {
+        true => Err(SessionError::NotTyped),
         false => Ok(()),
     }
 }
@@ -271,27 +287,22 @@ impl Driver {
             }
             News::Detach => return true,
             News::Unwritable(stream, source) => {
-                let unwanted = self.give_up(stream, source);
+                self.give_up(stream, source);
                 if !self.is_owner() {
-                    return !unwanted;
+                    return true;
                 }
-                if !unwanted {
-                    self.pass_on(Signal::KILL.number()).await;
-                }
+                self.pass_on(Signal::KILL.number()).await;
             }
         }
         false
     }
 
-    /// Notes that a stream cannot be written any more. True if that is nothing to end for: whoever
-    /// closed stderr did not want to see it.
-    fn give_up(&mut self, stream: &'static str, source: io::Error) -> bool {
+    /// Notes that a stream cannot be written any more; that its reader has seen enough is no failure.
+    fn give_up(&mut self, stream: &'static str, source: io::Error) {
         self.streams -= 1;
-        let closed = source.kind() == io::ErrorKind::BrokenPipe;
-        if !closed {
+        if source.kind() != io::ErrorKind::BrokenPipe {
             self.failure = Some(SessionError::Output { stream, source });
         }
-        closed && stream == "stderr"
     }
 
     /// Waits until all output is written. A reader who does not read holds us up, until ctrl-c.
@@ -300,7 +311,7 @@ impl Driver {
             tokio::select! {
                 Some(news) = self.news.recv() => match news {
                     News::Written => self.streams -= 1,
-                    News::Unwritable(stream, source) => drop(self.give_up(stream, source)),
+                    News::Unwritable(stream, source) => self.give_up(stream, source),
                     News::StdinEnded | News::Detach => {}
                 },
                 number = signals.next() => {

@@ -351,6 +351,10 @@ fn finish(
     let apart = value.is_none() && !arg.is_require_equals_set();
     let next = next.filter(|_| apart).map(String::as_str);
     let width = if apart { 2 } else { 1 };
+    let empty = value.or(next) == Some("");
+    if empty && arg.get_long().is_some_and(docker::is_unset_if_empty) {
+        return Reading { options, width };
+    }
     let mut words = vec![option];
     match value.or(next.filter(|next| next.starts_with('-'))) {
         Some(value) => words[0] += &format!("={value}"),

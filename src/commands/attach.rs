@@ -39,11 +39,22 @@ pub struct Args {
 /// # Errors
 /// There is none, or it does not run.
 pub async fn attach(context: &Context<'_>, args: &Args) -> Result<Attached, Failure> {
-    let id = &args.container;
+    attach_to(context, &args.container, !args.no_stdin).await
+}
+
+/// Attaches to a running container, to its standard input if it has one and that is `wanted`.
+///
+/// # Errors
+/// There is none, or it does not run.
+pub async fn attach_to(
+    context: &Context<'_>,
+    id: &ContainerId,
+    wanted: bool,
+) -> Result<Attached, Failure> {
     let record = context.host.record(id).await?;
     let terminal = record.process.terminal;
     let (pipes, ends) = attached::pipes(terminal)?;
-    let interactive = record.process.stdin && !args.no_stdin;
+    let interactive = record.process.stdin && wanted;
     let heir = Heir::new(&context.settings, id, Launcher::Stays);
     let reached = reach(&context.host, id, &Request::Attach { owns: false }, ends).await?;
     let attached = reached

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use super::context::Context;
 use super::values::parse;
 use crate::engine::files::{Access, Place, find};
+use crate::image::archive::unpacked;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 use crate::sys::tree::{Kind, Packed, Root, both, pack, unpack};
@@ -299,7 +300,8 @@ fn target(source: &Ends<'_>, destination: &Ends<'_>, kind: Kind) -> Result<Goal,
         },
         None => whole(base),
     };
-    let to = &destination.path;
+    let through = |root: &Path| Root::open(root)?.through_links(&destination.path);
+    let to = &destination.place.look(through).map_err(Target::Failed)?;
     let refused = |error| Err(Target::Refused(error));
     match destination.kind(true).map_err(Target::Failed)? {
         Some(Kind::Directory) if source.is_content() => Ok(whole(to)),
@@ -382,7 +384,8 @@ fn take_stream(destination: &Ends<'_>) -> Result<(), Failure> {
     }
     let taken = destination.place.look(|root| {
         let root = Root::open(root)?;
-        unpack(&root, &destination.path, io::stdin().lock(), None)
+        let (stream, _) = unpacked(io::stdin().lock())?;
+        unpack(&root, &destination.path, stream, None)
     });
     Ok(taken.map_err(told())?)
 }

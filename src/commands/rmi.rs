@@ -1,7 +1,7 @@
 //! `netrun rmi`: remove images.
 //!
-//! Invariant: an image that a container was made from is removed only by force. The container goes
-//! on in any case: its root file system is a snapshot of its own.
+//! Invariant: the last name of an image that a container was made from is removed only by force. The
+//! container goes on in any case: its root file system is a snapshot of its own.
 
 use super::context::Context;
 use super::each::Each;
@@ -104,16 +104,44 @@ pub async fn rmi(context: &Context<'_>, args: &Args) -> Result<Each<Removed>, Fa
     Ok(outcomes)
 }
 
-/// The images that containers were made from, with the containers' names.
+/// A container, and the image that it was made from.
+#[derive(Debug)]
+pub struct User {
+    container: String,
+    /// The image's name at that time.
+    name: String,
+    /// The image's id; empty where others made the container.
+    id: String,
+}
+
+impl User {
+    /// Whether the container was made from this image, whatever it is called by now.
+    pub fn uses(&self, image: &ImageSummary) -> bool {
+        match self.id.is_empty() || image.id.is_empty() {
+            true => self.name == image.name,
+            false => self.id == image.id,
+        }
+    }
+}
+
+/// The containers and their images.
 ///
 /// # Errors
 /// containerd cannot be reached.
-pub async fn users(client: &Client) -> Result<Vec<(String, String)>, Failure> {
+pub async fn users(client: &Client) -> Result<Vec<User>, Failure> {
     let containers = client.list_containers().await?.into_iter();
-    let user = |container: crate::containerd::Container| {
+    let user = |container: crate::containerd::Container| match record_of(&container) {
+        Ok(record) => User {
+            container: container.id,
+            name: record.image,
+            id: record.image_id,
+        },
         // What others made says it where containerd has a place for it.
-        let image = record_of(&container).map_or(container.image, |record| record.image);
-        (image, container.id)
+        Err(_) => User {
+            container: container.id,
+            name: container.image,
+            id: String::new(),
+        },
     };
     Ok(containers.map(user).collect())
 }
@@ -121,16 +149,20 @@ pub async fn users(client: &Client) -> Result<Vec<(String, String)>, Failure> {
 /// Removes one image; `rest` are those that are there, without it afterwards.
 async fn remove(
     client: &Client,
-    users: &[(String, String)],
+    users: &[User],
     image: &ImageSummary,
     rest: &mut Vec<ImageSummary>,
     force: bool,
 ) -> Result<Removed, Failure> {
+    let same = |other: &&ImageSummary| {
+        other.digest == image.digest || !image.id.is_empty() && other.id == image.id
+    };
+    let called_otherwise = (rest.iter().filter(same)).any(|other| other.name != image.name);
     let containers: Vec<String> = (users.iter())
-        .filter(|(used, _)| *used == image.name)
-        .map(|(_, container)| container.clone())
+        .filter(|user| user.uses(image))
+        .map(|user| user.container.clone())
         .collect();
-    if !force && !containers.is_empty() {
+    if !force && !called_otherwise && !containers.is_empty() {
         let image = image.name.clone();
         return Err(Kept::InUse { image, containers }.into());
     }

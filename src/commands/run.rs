@@ -186,7 +186,7 @@ pub async fn run(
     // It gets ready while the image is looked up; without orders it ends by itself.
     let (address, namespace) = (&context.settings.address, &context.settings.namespace);
     let session = Session::spawn(address, namespace, &id)?;
-    let plan = tokio::select! {
+    let mut plan = tokio::select! {
         biased;
         plan = prepare::plan(context, &args.container, &id) => plan?,
         signal = &mut interrupt => {
@@ -197,6 +197,8 @@ pub async fn run(
     if args.wait == Some(Readiness::Healthy) && plan.record.health.is_none() {
         return Err(Error::no_health_check(&id).into());
     }
+    // Nobody was to give it any input: who comes by to give some does not end it.
+    plan.record.process.stdin_stays = args.detach && args.container.interactive;
     pidfile::make_way(context, &args.container, &id).await?;
     let orders = Orders {
         address: address.clone(),

@@ -1,5 +1,6 @@
 //! `netrun start`: start containers that exist.
 
+use super::attach::attach_to;
 use super::attached::{self, Attached, Heir, KeysArgs};
 use super::context::Context;
 use super::each::{Each, each};
@@ -45,7 +46,7 @@ pub async fn start(context: &Context<'_>, containers: &[ContainerId]) -> Each<Co
     .await
 }
 
-/// Starts one container and keeps its streams.
+/// Starts one container, unless it runs, and keeps its streams.
 ///
 /// # Errors
 /// Whatever kept it from running.
@@ -57,8 +58,10 @@ pub async fn start_attached(
     let record = context.host.record(id).await?;
     let terminal = record.process.terminal;
     let (pipes, ends) = attached::pipes(terminal)?;
-    // One on its way down is waited for; one that runs is told by the launch.
-    control::settle(&context.host, id).await?;
+    // One on its way down is waited for; one that runs is left as it is.
+    if control::settle(&context.host, id).await? {
+        return attach_to(context, id, interactive).await;
+    }
     let orders = start_orders(&context.host, id, Launcher::Stays, context.fault);
     let session = Session::launch(&orders, ends).await?;
     let heir = Heir::new(&context.settings, id, Launcher::Stays);

@@ -44,7 +44,7 @@ pub async fn df(context: &Context<'_>) -> Result<Vec<Usage>, Failure> {
     let used = users(&client).await?;
     let (mut active, mut kept, mut whole) = (0, Footprint::default(), Footprint::default());
     for image in &images {
-        let in_use = used.iter().any(|(name, _)| *name == image.name);
+        let in_use = used.iter().any(|user| user.uses(image));
         active += usize::from(in_use);
         // What cannot be read takes no space that could be told.
         let Ok(found) = image::named(&client, &image.name).await else {

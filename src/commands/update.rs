@@ -189,6 +189,10 @@ fn merge(
             whole.memory = whole.memory.or(bytes(memory.limit()));
         }
         if whole.memory.is_some() {
+            // Twice the memory is what nobody asked for; all else was, and stays.
+            let asked = |swap: &i64| Some(*swap) != memory.limit().map(|limit| limit * 2);
+            let swap = memory.swap().filter(asked);
+            whole.memory_swap = whole.memory_swap.or(swap);
             let reservation = bytes(memory.reservation());
             whole.memory_reservation = whole.memory_reservation.or(reservation);
         }

@@ -103,6 +103,11 @@ impl Explain for Error {
                 "start containerd (systemctl start containerd), or name its socket with \
                  --address or CONTAINERD_ADDRESS"
             }
+            (Error::Call { source, .. }, Class::CommandNotFound)
+                if source.message.contains(NO_DIRECTORY) =>
+            {
+                "the container has no such working directory: check -w"
+            }
             (_, Class::CommandNotFound) => {
                 "the container's files and PATH have no such command: check how it is written"
             }
@@ -143,10 +148,13 @@ const RUNC_PHRASES: [(&str, Class); 5] = [
     (": no such file or directory", Class::CommandNotFound),
 ];
 
+/// What runc says of a working directory that is missing, before the reason.
+const NO_DIRECTORY: &str = "chdir to cwd";
+
 fn runc_class(message: &str) -> Class {
     // Only the failure to start the process itself speaks of "exec:"; a mount that fails has the
     // same endings.
-    let Some(at) = message.find("exec: ") else {
+    let Some(at) = message.find("exec: ").or(message.find(NO_DIRECTORY)) else {
         return Class::Failed;
     };
     let found = RUNC_PHRASES
@@ -183,6 +191,10 @@ mod tests {
             (
                 "exec: \"/etc\": permission denied: unknown",
                 Class::CommandNotExecutable,
+            ),
+            (
+                "chdir to cwd (\"/nope\") set in config.json failed: no such file or directory",
+                Class::CommandNotFound,
             ),
             (
                 "error mounting \"/x\" to rootfs at \"/y\": no such file or directory",

@@ -145,6 +145,14 @@ pub enum Error {
         /// Why.
         source: Report,
     },
+    /// A further command of the container cannot be run as it was asked for.
+    #[error("the command cannot be run in container \"{id}\"")]
+    Exec {
+        /// The container.
+        id: ContainerId,
+        /// Why.
+        source: Report,
+    },
     /// The container whose network is shared is not there, or has none now.
     #[error("container \"{id}\" shares the network of container \"{other}\", which has none now")]
     NoNetworkToShare {
@@ -285,6 +293,7 @@ impl Explain for Error {
             | Error::File { source, .. }
             | Error::Watch { source, .. } => io_class(source),
             Error::LeftBehind { .. } => Class::LeftBehind,
+            Error::Exec { .. } => Class::CommandNotExecutable,
             Error::NoChanges { .. } => Class::Unsupported,
             Error::Reported(report) => report.class(),
             Error::Port(error) => error.class(),
@@ -316,12 +325,13 @@ impl Explain for Error {
             Error::WrongState { hint, .. } if !hint.is_empty() => Some((*hint).to_owned()),
             Error::Attach { source, .. }
             | Error::Detach { source, .. }
+            | Error::Exec { source, .. }
             | Error::Image { source, .. } => source.hint(),
             Error::NetworkGone { network } => {
                 Some(format!("make it again: netrun network create {network}"))
             }
             Error::RecordTooLarge { .. } | Error::PlanTooLarge { .. } => Some(
-                "publish fewer ports (about 1800 are possible, each of a range counts), or give fewer labels and options"
+                "the command with its arguments, labels, published ports (about 1800 are possible, each of a range counts) and options stand in it: give fewer, or the long ones in a file (-v)"
                     .to_owned(),
             ),
             Error::NoNetworkToShare { other, .. } => Some(format!(

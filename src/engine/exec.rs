@@ -141,16 +141,23 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
         None => PathBuf::from("/nonexistent"),
     };
     let user = match &wanted.user {
-        Some(user) => Some(user_lookup::in_root(&id, (user, &[]), &root)?),
-        None => None,
-    };
-    let bounding = match wanted.privileged {
-        true => Some(
-            HostFacts::read(Wanted::default()).map_err(|error| Error::Image {
-                id: id.clone(),
-                source: Report::of(&error),
+        Some(user) => Some(
+            user_lookup::in_root(&id, (user, &[]), &root).map_err(|error| match error {
+                Error::Image { id, source } => Error::Exec { id, source },
+                other => other,
             })?,
         ),
+        None => None,
+    };
+    let failed = |source| Error::Exec {
+        id: id.clone(),
+        source,
+    };
+    let bounding = match wanted.privileged {
+        true => {
+            let facts = HostFacts::read(Wanted::default());
+            Some(facts.map_err(|error| failed(Report::of(&error)))?)
+        }
         false => None,
     };
     let request = ExecRequest {
@@ -161,10 +168,7 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
         user: user.as_ref(),
         terminal: wanted.terminal,
     };
-    let process = spec::exec_process(&own, &request).map_err(|error| Error::Image {
-        id: id.clone(),
-        source: Report::of(&error),
-    })?;
+    let process = spec::exec_process(&own, &request).map_err(|error| failed(Report::of(&error)))?;
     serde_json::to_vec(&process).map_err(unreadable)
 }
 

@@ -243,7 +243,7 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         snapshotter: request.snapshotter.clone(),
         parent: request.image.chain_id.clone(),
         network: network(request, &paths),
-        labels: request.labels.clone(),
+        labels: labels(request),
         process: process(request, given)?,
         names,
         mounts: request.extras.mounts.clone(),
@@ -271,6 +271,17 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
     })
 }
 
+/// The image's labels with the user's; what netrun says by labels (`netrun.scope`) no image can.
+fn labels(request: &Request<'_>) -> BTreeMap<String, String> {
+    let config = request.image.config.config().as_ref();
+    let of_image = config.and_then(|config| config.labels().clone());
+    let of_image = of_image.into_iter().flatten();
+    let of_image = of_image.filter(|(key, _)| !key.starts_with("netrun."));
+    let mut labels: BTreeMap<String, String> = of_image.collect();
+    labels.extend(request.labels.clone());
+    labels
+}
+
 /// How its process is run and stopped; `user` is who runs it, as given.
 fn process(request: &Request<'_>, user: String) -> Result<Process, PlanError> {
     let config = request.image.config.config().as_ref();
@@ -290,6 +301,7 @@ fn process(request: &Request<'_>, user: String) -> Result<Process, PlanError> {
         groups: request.groups.clone(),
         terminal: request.terminal,
         stdin: request.stdin,
+        stdin_stays: false,
         stop_signal: stop_signal.to_string(),
         stop_timeout: request.stop_timeout,
         time_limit: request.time_limit,

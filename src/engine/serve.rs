@@ -273,7 +273,9 @@ async fn obey(supervisor: &Rc<Supervisor>, request: Request) {
                 drop(client.resize(id.as_str(), "", (width, height)).await);
             }
         }
-        Request::CloseStdin => close_stdin(supervisor, ""),
+        Request::CloseStdin if !supervisor.record.borrow().process.stdin_stays => {
+            close_stdin(supervisor, "");
+        }
         _ => {}
     }
 }

@@ -232,6 +232,9 @@ pub struct Process {
     pub terminal: bool,
     /// Its standard input is kept open (`-i`).
     pub stdin: bool,
+    /// It stays open when what a client gives it ends: nobody was to give it any (`run -d -i`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stdin_stays: bool,
     /// The signal that asks it to stop, by name (`SIGTERM`).
     pub stop_signal: String,
     /// How many seconds it has between that signal and SIGKILL; perhaps [`FOR_EVER`].

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -104,14 +104,39 @@ pub fn detach(target: &Path) -> io::Result<()> {
     Ok(umount2(target, MntFlags::UMOUNT_NOFOLLOW)?)
 }
 
-/// Whether something is mounted at a directory.
+/// Whether something is mounted at a directory. The device does not tell: a bind mount may have that
+/// of the directory above.
 pub fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| std::fs::symlink_metadata(path).map(|meta| meta.dev());
-    let parent = path.parent().unwrap_or(path);
-    match (device(path), device(parent)) {
-        (Ok(own), Ok(above)) => own != above,
-        _ => false,
+    let Ok(table) = std::fs::read("/proc/self/mountinfo") else {
+        return false;
+    };
+    let mut lines = table.split(|byte| *byte == b'\n');
+    lines.any(|line| {
+        let at = line.split(|byte| *byte == b' ').nth(4);
+        at.is_some_and(|at| unescaped(at) == path.as_os_str().as_bytes())
+    })
+}
+
+/// A path of the kernel's table of mounts, where blanks, line feeds and backslashes are octal numbers.
+fn unescaped(mut text: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(text.len());
+    while let [byte, rest @ ..] = text {
+        let digits = rest
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let number = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match number.filter(|_| *byte == b'\\') {
+            Some(number) => {
+                path.push(number);
+                text = &rest[3..];
+            }
+            None => {
+                path.push(*byte);
+                text = rest;
+            }
+        }
     }
+    path
 }
 
 fn mount_privately(instruction: Instruction<'_>) -> io::Result<()> {

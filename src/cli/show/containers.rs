@@ -63,8 +63,13 @@ fn row(listed: &Listed, now: Timestamp, whole: bool) -> Row {
     };
     let addresses = view.addresses().into_iter();
     let addresses: Vec<String> = addresses.map(|a| a.address.addr().to_string()).collect();
-    let ports = view.ports().into_iter();
-    let ports: Vec<String> = ports.map(|(own, at)| format!("{at}->{own}")).collect();
+    let published = view.ports();
+    let exposed = record.exposed.iter().filter(|port| {
+        let is_published = published.iter().any(|(own, _)| own.to_string() == **port);
+        view.state.status.is_live() && !is_published
+    });
+    let ports = published.iter().map(|(own, at)| format!("{at}->{own}"));
+    let ports: Vec<String> = ports.chain(exposed.cloned()).collect();
     let labels = record.labels.iter();
     let labels: Vec<String> = labels
         .map(|(key, value)| format!("{key}={value}"))

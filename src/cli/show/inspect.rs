@@ -22,6 +22,7 @@ use crate::engine::view::{Status, View};
 use crate::image::Image;
 use crate::model::health::HealthCheck;
 use crate::model::id::Namespace;
+use crate::model::port::ContainerPort;
 use crate::model::record::{Attachment, FOR_EVER, LogDriver, Record};
 use crate::model::reference::Reference;
 use crate::network::CniResult;
@@ -160,18 +161,18 @@ fn config(view: &View, spec: &Value) -> Value {
         "Hostname": record.names.hostname,
         "User": process.user,
         // docker's are those of the one who starts it; here whoever comes is attached.
-        "AttachStdin": process.stdin,
+        "AttachStdin": process.stdin && !process.stdin_stays,
         "AttachStdout": true,
         "AttachStderr": true,
         "Tty": process.terminal,
         "OpenStdin": process.stdin,
-        "StdinOnce": process.stdin,
+        "StdinOnce": process.stdin && !process.stdin_stays,
         "Healthcheck": record.health.as_ref().map(healthcheck),
         "Volumes": volumes_of(record),
         "Env": spec["process"]["env"],
         "Cmd": words_or_null(process.command.get(entrypoint..)),
         "Entrypoint": words_or_null(process.command.get(..entrypoint)),
-        "Image": record.image,
+        "Image": Reference::parse(&record.image).map_or(record.image.clone(), |image| image.familiar()),
         "Domainname": record.names.domain.clone().unwrap_or_default(),
         "ExposedPorts": exposed(record),
         "WorkingDir": spec["process"]["cwd"],
@@ -230,8 +231,12 @@ fn object_or_null(object: Map<String, Value>) -> Value {
 
 /// As docker has them: the keys of an object; nothing if there are none.
 fn exposed(record: &Record) -> Value {
-    let ports = record.exposed.iter();
-    object_or_null(ports.map(|port| (port.clone(), json!({}))).collect())
+    let published = record.network.ports.iter().map(|port| {
+        let (number, protocol) = (port.container_port, port.protocol);
+        ContainerPort { number, protocol }.to_string()
+    });
+    let ports = record.exposed.iter().cloned().chain(published);
+    object_or_null(ports.map(|port| (port, json!({}))).collect())
 }
 
 fn attachments(view: &View) -> Vec<Value> {

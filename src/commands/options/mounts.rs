@@ -178,9 +178,10 @@ fn kernel_is_older(than: (u32, u32)) -> bool {
     (next(), next()) < than
 }
 
-/// An absolute source; a missing one is made, as a directory, where that is wanted.
+/// An absolute source; a missing one is made, as a directory, where that is wanted. As docker has it,
+/// `..` counts by the text: nothing is made on the way to it.
 fn bind_source(path: &Path, create: bool) -> Result<PathBuf, Unfit> {
-    let source = std::path::absolute(path).map_err(Unfit::NoDirectory)?;
+    let source = clean(&std::path::absolute(path).map_err(Unfit::NoDirectory)?);
     if source.exists() {
         return Ok(source);
     }

@@ -185,8 +185,15 @@ fn on_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 /// The unpacked bytes of what is packed by any of the ways.
-fn unpacked<'r>(mut reader: impl BufRead + 'r) -> io::Result<(Box<dyn Read + 'r>, Packed)> {
-    let packed = Packed::of(reader.fill_buf()?);
+///
+/// # Errors
+/// It is packed by another way, or cannot be read.
+pub fn unpacked<'r>(mut reader: impl BufRead + 'r) -> io::Result<(Box<dyn Read + 'r>, Packed)> {
+    let begins = reader.fill_buf()?;
+    if let Some((_, by)) = FOREIGN.iter().find(|(magic, _)| begins.starts_with(magic)) {
+        return Err(io::Error::other(Unreadable::Packed(by)));
+    }
+    let packed = Packed::of(begins);
     let unpacked: Box<dyn Read + 'r> = match packed {
         Packed::Gzip => Box::new(MultiGzDecoder::new(reader)),
         Packed::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
@@ -196,12 +203,7 @@ fn unpacked<'r>(mut reader: impl BufRead + 'r) -> io::Result<(Box<dyn Read + 'r>
 }
 
 fn entries(reader: impl Read, sender: &mpsc::Sender<io::Result<Piece>>) -> io::Result<()> {
-    let mut reader = BufReader::with_capacity(PIECE, reader);
-    let begins = reader.fill_buf()?;
-    if let Some((_, by)) = FOREIGN.iter().find(|(magic, _)| begins.starts_with(magic)) {
-        return Err(io::Error::other(Unreadable::Packed(by)));
-    }
-    let (reader, _) = unpacked(reader)?;
+    let (reader, _) = unpacked(BufReader::with_capacity(PIECE, reader))?;
     let mut archive = tar::Archive::new(reader);
     for (number, entry) in archive.entries()?.enumerate() {
         // The reader's own words would show bytes that are not meant to be read.

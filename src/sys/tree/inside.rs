@@ -9,8 +9,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
+
+/// As many links as the kernel follows.
+const MAX_LINKS: usize = 40;
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,25 @@ impl Root {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Where a path leads whose last name is a link to something that there is not yet: what is made
+    /// under that name is made there. All other paths are as they were.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn through_links(&self, path: &Path) -> io::Result<PathBuf> {
+        let mut path = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            if self.kind(&path, true)?.is_some() || self.kind(&path, false)? != Some(Kind::Link) {
+                break;
+            }
+            let link = self.lookup(&path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+            let target = readlinkat(&link, "")?;
+            // One that begins at the root replaces all of it.
+            path = path.parent().unwrap_or(Path::new("/")).join(target);
+        }
+        Ok(path)
     }
 
     /// Opens a file for reading; one that would wait for a writer does not.

@@ -43,8 +43,15 @@ pub fn unpack(
         directories: Vec::new(),
     };
     let mut archive = Archive::new(from);
-    for entry in archive.entries()? {
-        unpacker.entry(entry?)?;
+    for (number, entry) in archive.entries()?.enumerate() {
+        // The reader's own words would not say so.
+        let entry = entry.map_err(|error| match (number, error.kind()) {
+            (0, io::ErrorKind::Other | io::ErrorKind::InvalidData) => {
+                invalid("the stream is no tar")
+            }
+            _ => error,
+        })?;
+        unpacker.entry(entry)?;
     }
     // Whoever packs writes to its end, which may lie behind the stream's own.
     io::copy(&mut archive.into_inner(), &mut io::sink())?;
