@@ -22,8 +22,8 @@ const FOREIGN: [(&[u8], &str); 3] = [
     (b"\x04\x22\x4d\x18", "lz4"),
 ];
 
-/// What the directory of an unpacked archive has one of.
-const LISTS: [&str; 2] = ["index.json", "manifest.json"];
+/// What an archive has one of, or both: what its images are made of.
+pub const LISTS: [&str; 2] = ["index.json", "manifest.json"];
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -270,7 +270,7 @@ fn send(sender: &mpsc::Sender<io::Result<Piece>>, piece: Piece) -> io::Result<()
 }
 
 /// A name without `.`, `..` and the root, as far as these can be resolved within the archive.
-fn plain(path: &Path) -> String {
+pub fn plain(path: &Path) -> String {
     let mut words: Vec<String> = Vec::new();
     for component in path.components() {
         match component {
