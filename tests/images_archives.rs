@@ -1,6 +1,9 @@
 //! What `load` and `pull` make of images whose parts others have named, packed or described.
 
+use std::fs;
+
 use crate::host::FakeHost;
+use crate::host::scripted::{Reply, digest_of, document};
 use crate::images_hostile::{load, make, nothing_stays};
 
 /// Python for archives of other programs: `other` writes one whose layers are (name, bytes, diff id).
@@ -46,4 +49,68 @@ other('many', gz, more=[e('d/' * 1900 + str(n), data=b'') for n in range(5000)])
     }
     load(&host, "many").fails(2, &["too many files"]);
     nothing_stays(&host, "many");
+}
+
+#[test]
+fn a_layer_is_what_its_diff_id_says_even_if_the_snapshot_is_there() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let script = r"
+image('right', A, tags=['right:1'])
+other('packed', [('a', gzip.compress(A), digest(A))])
+other('wrong-plain', [('b', B, digest(A))])
+other('wrong-gzip', [('b', gzip.compress(B), digest(A))])
+other('wrong-zstd', [('b', zstd(B), digest(A))])
+other('wrong-below', [('b', gzip.compress(B), digest(A)), ('c', C, digest(C))])
+open('/mnt/config', 'wb').write(whole(digest(A)))
+open('/mnt/layer', 'wb').write(gzip.compress(B, 1))
+";
+    make(&host, &format!("{OTHER}{script}"));
+    let (config, layer) = (
+        fs::read(host.path("/mnt/config")).unwrap(),
+        fs::read(host.path("/mnt/layer")).unwrap(),
+    );
+    let part = |media_type: &str, bytes: &[u8]| serde_json::json!({"mediaType": media_type, "digest": digest_of(bytes), "size": bytes.len()});
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": part("application/vnd.oci.image.config.v1+json", &config),
+        "layers": [part("application/vnd.oci.image.layer.v1.tar+gzip", &layer)],
+    });
+    let _registry = host.scripted("127.0.0.1:5100", move |request, _| {
+        let blobs = [&config, &layer].into_iter();
+        let mut asked = blobs.filter(|blob| request.target.ends_with(&digest_of(blob)));
+        Some(match asked.next() {
+            Some(blob) => Reply::new(200, blob.clone()),
+            None if request.target.contains("/manifests/") => {
+                document(manifest.to_string().into_bytes())
+            }
+            None => return None,
+        })
+    });
+    let refused = || {
+        for name in ["wrong-plain", "wrong-gzip", "wrong-zstd", "wrong-below"] {
+            load(&host, name).fails(2, &["unpacks to", "instead of"]);
+        }
+        host.netrun(&["pull", "127.0.0.1:5100/wrong:1"])
+            .fails(2, &["unpacks to", "instead of"]);
+    };
+    refused();
+    nothing_stays(&host, "refused");
+    load(&host, "right").ok();
+    refused();
+    // The same layer in another pack is verified once, and then known.
+    for _ in 0..2 {
+        let line = ["load", "-i", "/mnt/packed.tar"];
+        let loaded = host.netrun(&line).ok();
+        assert!(!loaded.stderr.contains("unpack"), "{loaded}");
+    }
+    let listed = host.ctr(&["content", "ls"]).ok();
+    let known = listed.stdout.matches("containerd.io/uncompressed").count();
+    assert_eq!(known, 2, "{listed}");
+    let names = host.netrun(&["images", "--format", "{{.Name}}"]).ok();
+    assert_eq!(
+        names.lines(),
+        ["docker.io/library/hostile:1", "docker.io/library/right:1"]
+    );
 }

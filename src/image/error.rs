@@ -129,6 +129,16 @@ pub enum ImageError {
         /// What came out.
         found: String,
     },
+    /// A layer cannot be unpacked.
+    #[error("layer {layer} of image {image} is packed in a way that cannot be read")]
+    Packed {
+        /// The image's name.
+        image: String,
+        /// The layer's digest.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
     /// containerd knows the image but lacks a part of it.
     #[error("image {image} is incomplete: {digest} is missing")]
     Incomplete {
@@ -181,7 +191,8 @@ impl Explain for ImageError {
             | ImageError::Manifest { .. }
             | ImageError::Config { .. }
             | ImageError::Layers { .. }
-            | ImageError::DiffId { .. } => Class::InvalidInput,
+            | ImageError::DiffId { .. }
+            | ImageError::Packed { .. } => Class::InvalidInput,
             ImageError::Platform { .. } => Class::Unsupported,
             ImageError::Mount { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => Class::NotFound,

@@ -18,7 +18,7 @@ use super::platform::{Machine, offered};
 use super::progress::{BlobState, Progress, PullEvent};
 use super::record;
 use super::registry::Access;
-use super::unpack::{Unpacker, stat};
+use super::unpack::Unpacker;
 use crate::containerd::{Client, Error};
 use crate::model::reference::Reference;
 
@@ -214,7 +214,7 @@ impl Pull<'_> {
             .zip(senders)
             .map(|(layer, arrived)| async {
                 self.fetcher.blob(layer, Vec::new()).await?;
-                // Nobody waits any more if the snapshot was there from the beginning.
+                // Nobody waits any more if the unpacking has failed.
                 let _ = arrived.send(());
                 Ok::<(), ImageError>(())
             });
@@ -236,21 +236,13 @@ impl Pull<'_> {
     ) -> Result<(), ImageError> {
         let snapshotter = &self.options.snapshotter;
         let unpacker = Unpacker::new(self.client, image, snapshotter, self.progress);
-        let there = match image.chain_id.as_str() {
-            "" => true,
-            chain_id => stat(self.client, snapshotter, chain_id)
-                .await
-                .map_err(|source| self.refused(source))?,
-        };
-        if !there {
-            let arrivals = arrivals.into_iter().map(|arrival| async {
-                if arrival.await.is_err() {
-                    // The fetch has failed and says why.
-                    std::future::pending::<()>().await;
-                }
-            });
-            unpacker.layers(arrivals.collect()).await?;
-        }
+        let arrivals = arrivals.into_iter().map(|arrival| async {
+            if arrival.await.is_err() {
+                // The fetch has failed and says why.
+                std::future::pending::<()>().await;
+            }
+        });
+        unpacker.all(arrivals.collect()).await?;
         unpacker.finish().await
     }
 

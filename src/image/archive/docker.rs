@@ -7,8 +7,9 @@ use oci_spec::image::{Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::input::{Packed, plain};
+use super::input::plain;
 use crate::image::digest;
+use crate::image::packed::Packed;
 
 /// One image in docker's archive.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

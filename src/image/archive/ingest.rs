@@ -13,9 +13,10 @@ use sha2::{Digest as _, Sha256};
 use super::BLOBS;
 use super::docker::{Layer, Part, Parts};
 use super::error::ArchiveError;
-use super::input::{LISTS, Packed, Piece, Pieces};
+use super::input::{LISTS, Piece, Pieces};
 use crate::containerd::{Client, Error};
 use crate::image::content::{self, Labels};
+use crate::image::packed::Packed;
 use crate::image::progress::{BlobState, Progress, PullEvent};
 
 /// The largest list or configuration that is taken, bytes.

@@ -7,9 +7,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+
+use crate::image::digest;
+use crate::image::packed::{Packed, unpacked};
 
 /// How much is read at once, and how many such pieces may wait.
 const PIECE: usize = 256 << 10;
@@ -24,9 +26,6 @@ const FOREIGN: [(&[u8], &str); 3] = [
 
 /// What an archive has one of, or both: what its images are made of.
 pub const LISTS: [&str; 2] = ["index.json", "manifest.json"];
-
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Where an archive comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,39 +129,6 @@ pub enum LayerPiece {
     },
 }
 
-/// How bytes are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packed {
-    /// Not at all.
-    Plain,
-    /// By gzip.
-    Gzip,
-    /// By zstd.
-    Zstd,
-}
-
-impl Packed {
-    /// What the first bytes say.
-    pub fn of(bytes: &[u8]) -> Packed {
-        if bytes.starts_with(&GZIP) {
-            Packed::Gzip
-        } else if bytes.starts_with(&ZSTD) {
-            Packed::Zstd
-        } else {
-            Packed::Plain
-        }
-    }
-
-    /// The media type of a layer that is packed so.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Packed::Plain => "application/vnd.oci.image.layer.v1.tar",
-            Packed::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-            Packed::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-        }
-    }
-}
-
 /// Begins to read a layer: its bytes as they are, then what they unpack to.
 ///
 /// # Errors
@@ -182,17 +148,6 @@ fn on_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         .name("archive".into())
         .spawn(work)
         .map(drop)
-}
-
-/// The unpacked bytes of what is packed by any of the ways.
-fn unpacked<'r>(mut reader: impl BufRead + 'r) -> io::Result<(Box<dyn Read + 'r>, Packed)> {
-    let packed = Packed::of(reader.fill_buf()?);
-    let unpacked: Box<dyn Read + 'r> = match packed {
-        Packed::Gzip => Box::new(MultiGzDecoder::new(reader)),
-        Packed::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
-        Packed::Plain => Box::new(reader),
-    };
-    Ok((unpacked, packed))
 }
 
 fn entries(reader: impl Read, sender: &mpsc::Sender<io::Result<Piece>>) -> io::Result<()> {
@@ -305,12 +260,7 @@ fn layer(
     };
     // What comes after the end of the packed bytes belongs to the file.
     io::copy(&mut told, &mut io::sink())?;
-    let hex: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let diff_id = format!("sha256:{hex}");
+    let diff_id = digest::end(hash);
     Ok(LayerPiece::End { diff_id, packed })
 }
 

@@ -8,15 +8,16 @@ use oci_spec::image::{Descriptor, Digest, ImageIndex, MediaType};
 use super::docker::{self, Entry, Layer, Part, Parts};
 use super::error::ArchiveError;
 use super::ingest::{Ingest, MAX_FILE};
-use super::input::{Packed, Pieces, Source, read_tar};
+use super::input::{Pieces, Source, read_tar};
 use super::{FULL_NAME, REF_NAME};
 use crate::containerd::{Client, Error};
 use crate::image::content::{self, Labels};
 use crate::image::lease::{self, Lease};
 use crate::image::manifest::{Document, MAX_DEPTH};
+use crate::image::packed::Packed;
 use crate::image::platform::Machine;
 use crate::image::progress::Progress;
-use crate::image::{ImageError, digest, local, record, unpack};
+use crate::image::{ImageError, digest, local, record, unpack_brought};
 use crate::model::reference::Reference;
 
 /// How to load.
@@ -238,7 +239,7 @@ impl Loader<'_> {
         match local::load(self.client, name, target.clone(), &Machine::this()).await {
             Ok(image) => {
                 let snapshotter = &self.options.snapshotter;
-                unpack(self.client, &image, snapshotter, self.progress).await?;
+                unpack_brought(self.client, &image, snapshotter, self.progress).await?;
                 Ok(image.config_digest)
             }
             Err(ImageError::Platform { .. } | ImageError::Incomplete { .. }) => {
