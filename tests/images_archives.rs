@@ -114,3 +114,67 @@ open('/mnt/layer', 'wb').write(gzip.compress(B, 1))
         ["docker.io/library/hostile:1", "docker.io/library/right:1"]
     );
 }
+
+#[test]
+fn an_image_for_other_machines_only_is_pulled_with_all_platforms() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let other = match std::env::consts::ARCH {
+        "s390x" => "ppc64le",
+        _ => "s390x",
+    };
+    let config = serde_json::json!({
+        "architecture": other, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
+    });
+    let config = config.to_string().into_bytes();
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": digest_of(&config), "size": config.len()},
+        "layers": [],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let index = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": digest_of(&manifest), "size": manifest.len(),
+            "platform": {"os": "linux", "architecture": other}}],
+    });
+    let index = index.to_string().into_bytes();
+    let chart = serde_json::json!({
+        "schemaVersion": 2,
+        "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json",
+            "digest": digest_of(b"{}"), "size": 2},
+        "layers": [],
+    });
+    let _registry = host.scripted("127.0.0.1:5100", move |request, _| {
+        let ends = |bytes: &[u8]| request.target.ends_with(&digest_of(bytes));
+        Some(match request.target.as_str() {
+            target if target.contains("/chart/manifests/") => {
+                document(chart.to_string().into_bytes())
+            }
+            _ if ends(b"{}") => Reply::new(200, "{}"),
+            _ if ends(&config) => Reply::new(200, config.clone()),
+            _ if ends(&manifest) => document(manifest.clone()),
+            target if target.contains("/manifests/") => document(index.clone()),
+            _ => return None,
+        })
+    });
+    let image = "127.0.0.1:5100/other:1";
+    let not_made = "not made for linux/";
+    host.netrun(&["pull", image]).fails(125, &[not_made]);
+    assert_eq!(host.netrun(&["images", "-q"]).ok().text(), "");
+    for more in [&[][..], &["--if-missing"]] {
+        let line = [&["pull", "-q", "--all-platforms"], more, &[image]].concat();
+        assert_eq!(host.netrun(&line).ok().text(), image, "{more:?}");
+    }
+    let shown = ["image", "inspect", "-f", "{{.Architecture}}", image];
+    assert_eq!(host.netrun(&shown).ok().text(), other);
+    host.netrun(&["run", "--rm", image]).fails(125, &[not_made]);
+    // What is no image is called by its name.
+    let artifact = "an artifact of type application/vnd.cncf.helm.config.v1+json";
+    host.netrun(&["pull", "127.0.0.1:5100/chart:1"])
+        .fails(2, &["no container image", artifact, "helm"]);
+}

@@ -97,6 +97,14 @@ pub enum ImageError {
         /// Why.
         source: serde_json::Error,
     },
+    /// It is something else that registries keep.
+    #[error("{image} is no container image but an artifact of type {kind}")]
+    Artifact {
+        /// Its name.
+        image: String,
+        /// What it is: a media type.
+        kind: String,
+    },
     /// It is not there for this machine.
     #[error("image {image} is not made for {wanted}; there is {}", list(.offered))]
     Platform {
@@ -190,6 +198,7 @@ impl Explain for ImageError {
             ImageError::NoHost { .. }
             | ImageError::Manifest { .. }
             | ImageError::Config { .. }
+            | ImageError::Artifact { .. }
             | ImageError::Layers { .. }
             | ImageError::DiffId { .. }
             | ImageError::Packed { .. } => Class::InvalidInput,
@@ -224,6 +233,9 @@ impl Explain for ImageError {
             ImageError::Incomplete { image, .. } => Some(format!("netrun pull {image}")),
             ImageError::Platform { offered, .. } if !offered.is_empty() => {
                 Some("--platform takes one of those".to_owned())
+            }
+            ImageError::Artifact { .. } => {
+                Some("the program that it is for fetches it: helm pull, oras pull".to_owned())
             }
             ImageError::NotFound { .. } => Some("netrun images lists what is there".to_owned()),
             _ => None,

@@ -12,7 +12,7 @@ use super::content;
 use super::error::ImageError;
 use super::fetch::Fetcher;
 use super::lease::{self, Lease};
-use super::local::{Found, Image, access, document, platform};
+use super::local::{Found, Image, access, document, load, platform};
 use super::manifest::{Document, MAX_DEPTH, ManifestError};
 use super::platform::{Machine, offered};
 use super::progress::{BlobState, Progress, PullEvent};
@@ -104,6 +104,22 @@ impl Pull<'_> {
         if self.options.all_platforms {
             self.everything(&root, 0).await?;
         }
+        let image = match self.for_machine(root, &target).await {
+            // All is here, and nothing of it is for this machine: an image all the same.
+            Err(ImageError::Platform { .. }) if self.options.all_platforms => {
+                let any = self.options.machine.clone().or_any();
+                load(self.client, self.name, target.clone(), &any).await?
+            }
+            image => image?,
+        };
+        record::put(self.client, self.name, &target)
+            .await
+            .map_err(|source| self.refused(source))?;
+        Ok(image)
+    }
+
+    /// The image for the machine, with its layers, unpacked.
+    async fn for_machine(&self, root: Stored, target: &Descriptor) -> Result<Image, ImageError> {
         let (manifest, manifest_digest) = self.manifest(root).await?;
         let config = manifest.config();
         self.fetcher.blob(config, Vec::new()).await?;
@@ -112,15 +128,12 @@ impl Pull<'_> {
             .map_err(|source| self.refused(source))?;
         let found = Found {
             name: self.name,
-            target: &target,
+            target,
             manifest_digest,
             manifest: &manifest,
         };
         let image = found.assemble(&bytes, &self.options.machine)?;
         self.layers(&image).await?;
-        record::put(self.client, self.name, &target)
-            .await
-            .map_err(|source| self.refused(source))?;
         Ok(image)
     }
 
