@@ -178,3 +178,42 @@ fn an_image_for_other_machines_only_is_pulled_with_all_platforms() {
     host.netrun(&["pull", "127.0.0.1:5100/chart:1"])
         .fails(2, &["no container image", artifact, "helm"]);
 }
+
+#[test]
+fn an_id_is_that_of_the_configuration_and_all_its_names_go_with_it() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let script = r"
+for name, pack in ('plain', bytes), ('gzip', gzip.compress), ('zstd', zstd):
+    other(name, [('a', pack(A), digest(A))], tags=None)
+";
+    make(&host, &format!("{OTHER}{script}"));
+    let load_all = || ["plain", "gzip", "zstd"].map(|name| load(&host, name).ok());
+    let ids = || {
+        let listed = ["images", "-q", "-f", "dangling=true"];
+        host.netrun(&listed).ok().text().to_owned()
+    };
+    load_all();
+    let id = ids();
+    assert_eq!(host.netrun(&["images"]).ok().lines().len(), 4);
+    for line in [
+        &["run", "--rm", &id, "/bin/sh", "-c", "true"][..],
+        &["image", "inspect", &id],
+        &["history", &id],
+    ] {
+        host.netrun(line).ok();
+    }
+    host.netrun(&["rmi", &id]).ok();
+    assert_eq!(ids(), "");
+    // A name that somebody has given goes with the id as long as it is the only one.
+    load_all();
+    host.netrun(&["tag", &id, "one:1"]).ok();
+    host.netrun(&["rmi", &id]).ok();
+    load_all();
+    host.netrun(&["tag", &id, "one:1"]).ok();
+    host.netrun(&["tag", &id, "two:2"]).ok();
+    host.netrun(&["rmi", &id])
+        .fails(2, &["several names", "rmi -f"]);
+    host.netrun(&["rmi", "-f", &id]).ok();
+    assert_eq!(host.netrun(&["images", "-q"]).ok().text(), "");
+}
