@@ -43,18 +43,18 @@ def image(name, *layers, config={}, whole=None, tags=['hostile:1'], ids=None):
             *[e(name, data=layer) for name, layer in zip(names, layers)]))
 ";
 
-fn make(host: &FakeHost, script: &str) {
+pub fn make(host: &FakeHost, script: &str) {
     host.write("/mnt/make.py", &format!("{MAKE}{script}"));
     host.cmd("python3").args(&["/mnt/make.py"]).run().ok();
 }
 
-fn load(host: &FakeHost, name: &str) -> Output {
+pub fn load(host: &FakeHost, name: &str) -> Output {
     host.netrun(&["load", "-q", "-i", &format!("/mnt/{name}.tar")])
 }
 
 /// Nothing is left of what was refused, or of `hostile:1` once it is removed and swept.
 #[track_caller]
-fn nothing_stays(host: &FakeHost, name: &str) {
+pub fn nothing_stays(host: &FakeHost, name: &str) {
     let _ = host.netrun(&["rmi", "-f", "hostile:1"]);
     host.netrun(&["gc"]).ok();
     let left = host.settle(Duration::from_secs(10));

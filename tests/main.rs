@@ -91,6 +91,7 @@ mod input;
 mod pull;
 
 #[cfg(test)]
+mod images_archives;
 mod images_commit;
 
 #[cfg(test)]

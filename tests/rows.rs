@@ -88,6 +88,16 @@ const HABITS: &[Row] = &[
         2,
         "=/tmp/mounted",
     ),
+    (
+        "docker run --rm -v /tmp/mounted:/etc/passwd alpine:3.14 true",
+        125,
+        "a file at a file",
+    ),
+    (
+        "docker run --rm --sysctl net.ipv4.foo=1 alpine:3.14 true",
+        125,
+        "no such parameter",
+    ),
     ("docker volume create v1", 0, "=v1"),
     ("docker volume prune -a </dev/null", 1, "nobody answered"),
     ("echo n | docker volume prune -a; docker volume ls -q", 0, "=v1"),

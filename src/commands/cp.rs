@@ -10,7 +10,7 @@ use std::str::FromStr;
 use super::context::Context;
 use super::values::parse;
 use crate::engine::files::{Access, Place, find};
-use crate::image::archive::unpacked;
+use crate::image::packed::unpacked;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
 use crate::sys::tree::{Kind, Packed, Root, both, pack, unpack};

@@ -3,6 +3,7 @@
 //! Invariant: what could mean several images is refused.
 
 use super::context::Context;
+use super::image_filter::is_dangling;
 use super::images::all;
 use crate::image::platform::Machine;
 use crate::image::{self, Image, ImageError, ImageSummary};
@@ -12,12 +13,15 @@ use crate::model::reference::Reference;
 /// How many digits of an id are taken for one where it could be the name of an image that is not here.
 const SHORTEST_ID: usize = 4;
 
-/// A text that stands for several images.
+/// A text that does not tell which name is meant.
 #[derive(Debug, thiserror::Error)]
-#[error("\"{id}\" stands for several images: {}", .names.join(", "))]
-struct Ambiguous {
-    id: String,
-    names: Vec<String>,
+enum Ambiguous {
+    /// It begins the ids of several images.
+    #[error("\"{id}\" stands for several images: {}", .names.join(", "))]
+    Images { id: String, names: Vec<String> },
+    /// It is the id of one that has several names.
+    #[error("image {id} has several names: {}", .names.join(", "))]
+    Names { id: String, names: Vec<String> },
 }
 
 impl Explain for Ambiguous {
@@ -26,7 +30,12 @@ impl Explain for Ambiguous {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("name one of them, or all".to_owned())
+        Some(match self {
+            Self::Images { .. } => "name one of them, or all".to_owned(),
+            Self::Names { id, .. } => {
+                format!("remove one of them by its name, or all by force (netrun rmi -f {id})")
+            }
+        })
     }
 }
 
@@ -110,7 +119,7 @@ pub fn may_be_id(text: &str) -> bool {
 }
 
 /// The image of that name, else that of the repository with that digest, else the one whose id or
-/// digest begins so; by force all its names.
+/// digest begins so, by all its names: without force only if people have given it no more than one.
 ///
 /// # Errors
 /// There is none, or several.
@@ -133,7 +142,12 @@ pub fn find<'a>(
         }
         _ => images.iter().filter(|image| begins(image, text)).collect(),
     };
-    let same = found.windows(2).all(|two| two[0].digest == two[1].digest);
+    let same = found
+        .windows(2)
+        .all(|two| known_by(two[0]) == known_by(two[1]));
+    let given = found.iter().filter(|image| !is_dangling(image)).count();
+    let id = text.to_owned();
+    let names = || found.iter().map(|image| image.name.clone()).collect();
     match (found.len(), reference) {
         (0, Ok(reference)) => {
             let image = reference.to_string();
@@ -141,12 +155,17 @@ pub fn find<'a>(
         }
         (0, Err(error)) => Err(error.into()),
         (1, _) => Ok(found),
-        (_, _) if force && same => Ok(found),
-        (_, _) => Err(Ambiguous {
-            id: text.to_owned(),
-            names: found.iter().map(|image| image.name.clone()).collect(),
-        }
-        .into()),
+        (_, _) if same && (force || given <= 1) => Ok(found),
+        (_, _) if same => Err(Ambiguous::Names { id, names: names() }.into()),
+        (_, _) => Err(Ambiguous::Images { id, names: names() }.into()),
+    }
+}
+
+/// What an image is known by, however its manifest is written.
+fn known_by(image: &ImageSummary) -> &str {
+    match image.id.as_str() {
+        "" => &image.digest,
+        id => id,
     }
 }
 
@@ -194,6 +213,10 @@ mod tests {
             image("other", "aa11", "bb11"),
             image("docker.io/library/pinned:1", WHOLE, "ff11"),
             image("docker.io/team/pinned:1", WHOLE, "ff11"),
+            image("overlayfs@sha256:dd11", "dd11", "ee11"),
+            image("overlayfs@sha256:dd22", "dd22", "ee11"),
+            image("overlayfs@sha256:ab11", "ab11", "ac11"),
+            image("docker.io/library/one:1", "ab22", "ac11"),
         ];
         let found = find(&images, text, force).map_err(|error| error.class())?;
         Ok(found.iter().map(|image| image.name.clone()).collect())
@@ -210,6 +233,16 @@ mod tests {
         }
         let both = vec![alpine, "other".to_owned()];
         assert_eq!(found("bb11", true), Ok(both));
+        // One whose names nobody has given, or only one.
+        for (id, names) in [
+            ("ee11", ["overlayfs@sha256:dd11", "overlayfs@sha256:dd22"]),
+            ("ac11", ["overlayfs@sha256:ab11", "docker.io/library/one:1"]),
+        ] {
+            let names = names.map(str::to_owned).to_vec();
+            for force in [false, true] {
+                assert_eq!(found(id, force), Ok(names.clone()), "{id}");
+            }
+        }
         // By the digest that its tag stands for, of this repository only.
         let pinned = vec!["docker.io/library/pinned:1".to_owned()];
         for text in ["pinned@sha256:", "pinned:1@sha256:"] {
@@ -238,7 +271,7 @@ mod tests {
     fn what_is_not_one_image_is_refused() {
         for (text, force, class) in [
             ("alpine", false, Class::NotFound),
-            ("dd", false, Class::NotFound),
+            ("99", false, Class::NotFound),
             ("bb11", false, Class::InvalidInput),
             ("aa", true, Class::InvalidInput),
             ("A B", false, Class::InvalidInput),

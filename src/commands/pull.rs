@@ -82,9 +82,16 @@ pub async fn pull(context: &Context<'_>, args: &Args) -> Result<Each<Image>, Fai
     let pull_one = async |text: String| {
         let reference = Reference::parse(&text)?;
         let progress = |event: PullEvent<'_>| context.audience.pulling(&text, event);
-        if args.if_missing
-            && let Some(image) = image::local_for(client, &reference, &options.machine).await?
-        {
+        let here = match args.if_missing {
+            true => image::local_for(client, &reference, &options.machine).await,
+            false => Ok(None),
+        };
+        let here = match here {
+            // What is here for other machines is all that was asked for, if it is all.
+            Err(ImageError::Platform { .. }) if args.all_platforms => None,
+            here => here?,
+        };
+        if let Some(image) = here {
             match image::unpack(client, &image, &options.snapshotter, &progress).await {
                 Err(ImageError::Incomplete { .. }) => {}
                 outcome => return Ok(outcome.map(|()| image)?),

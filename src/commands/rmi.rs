@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Even if a container uses it, and do not mind if it does not exist
+    /// Even if a container uses it, all names of an id, and do not mind if it does not exist
     #[arg(short, long)]
     pub force: bool,
 

@@ -97,16 +97,16 @@ impl Explain for Error {
     }
 
     fn hint(&self) -> Option<String> {
+        if let Error::Call { source, .. } = self
+            && let Some(hint) = source.hint()
+        {
+            return Some(hint.to_owned());
+        }
         let hint = match (self, self.class()) {
             (Error::Connect { .. }, Class::Denied) => "run netrun as root (sudo netrun ...)",
             (Error::Connect { .. }, _) => {
                 "start containerd (systemctl start containerd), or name its socket with \
                  --address or CONTAINERD_ADDRESS"
-            }
-            (Error::Call { source, .. }, Class::CommandNotFound)
-                if source.message.contains(NO_DIRECTORY) =>
-            {
-                "the container has no such working directory: check -w"
             }
             (_, Class::CommandNotFound) => {
                 "the container's files and PATH have no such command: check how it is written"
@@ -121,6 +121,14 @@ impl Explain for Error {
 }
 
 impl Refusal {
+    fn hint(&self) -> Option<&'static str> {
+        let says = |phrase: &&str| self.message.contains(phrase);
+        let found = RUNC_HINTS
+            .iter()
+            .find(|(phrases, _)| phrases.iter().all(says));
+        found.map(|(_, hint)| *hint)
+    }
+
     fn class(&self) -> Class {
         match self.code {
             Code::NotFound => Class::NotFound,
@@ -146,6 +154,22 @@ const RUNC_PHRASES: [(&str, Class); 5] = [
     (": permission denied", Class::CommandNotExecutable),
     (": is a directory", Class::CommandNotExecutable),
     (": no such file or directory", Class::CommandNotFound),
+];
+
+/// What runc says all of, and what to do about it.
+const RUNC_HINTS: [(&[&str], &str); 3] = [
+    (
+        &[NO_DIRECTORY],
+        "the container has no such working directory: check -w",
+    ),
+    (
+        &["error mounting", "not a directory"],
+        "a directory is mounted at a directory only, and a file at a file: check -v and --mount",
+    ),
+    (
+        &["open /proc/sys/"],
+        "this kernel has no such parameter, or not in a container: check --sysctl",
+    ),
 ];
 
 /// What runc says of a working directory that is missing, before the reason.

@@ -110,11 +110,16 @@ impl Unpacker<'_> {
         // Who unpacks it too is waited for, and its snapshot taken. Without the right to lock, both do
         // the work, and one of them in vain.
         let path = lock_path(self.snapshotter, &self.chain[number]);
-        let lock = match self.is_there(number).await? {
-            true => return Ok(Begun::default()),
+        let there = self.is_there(number).await?;
+        let lock = match there {
+            true => None,
             false => Mine::take(path).await,
         };
         let _permit = permits.acquire().await;
+        if there {
+            self.verify(number).await?;
+            return Ok(Begun::default());
+        }
         let mut begun = Begun {
             _lock: lock,
             scratch: None,

@@ -16,12 +16,10 @@ use super::local::{Image, access, document, incomplete, load};
 use super::manifest::{Document, in_oci};
 use super::platform::Machine;
 use super::pull::describe;
+use super::unpack::UNCOMPRESSED;
 use super::{record, unpack};
 use crate::containerd::{Client, Error, check};
 use crate::model::reference::Reference;
-
-/// The label that tells the digest of a layer unpacked.
-const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
 /// What is to become an image.
 #[derive(Debug, Clone)]

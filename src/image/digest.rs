@@ -4,7 +4,13 @@ use sha2::{Digest, Sha256};
 
 /// The digest of `bytes`: `sha256:` and 64 hexadecimal digits.
 pub fn of(bytes: &[u8]) -> String {
-    let hex = Sha256::digest(bytes)
+    end(Sha256::new_with_prefix(bytes))
+}
+
+/// The digest of all that was hashed.
+pub fn end(hash: Sha256) -> String {
+    let hex = hash
+        .finalize()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect::<String>();

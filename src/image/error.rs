@@ -97,6 +97,14 @@ pub enum ImageError {
         /// Why.
         source: serde_json::Error,
     },
+    /// It is something else that registries keep.
+    #[error("{image} is no container image but an artifact of type {kind}")]
+    Artifact {
+        /// Its name.
+        image: String,
+        /// What it is: a media type.
+        kind: String,
+    },
     /// It is not there for this machine.
     #[error("image {image} is not made for {wanted}; there is {}", list(.offered))]
     Platform {
@@ -128,6 +136,16 @@ pub enum ImageError {
         expected: String,
         /// What came out.
         found: String,
+    },
+    /// A layer cannot be unpacked.
+    #[error("layer {layer} of image {image} is packed in a way that cannot be read")]
+    Packed {
+        /// The image's name.
+        image: String,
+        /// The layer's digest.
+        layer: String,
+        /// Why.
+        source: io::Error,
     },
     /// containerd knows the image but lacks a part of it.
     #[error("image {image} is incomplete: {digest} is missing")]
@@ -180,8 +198,10 @@ impl Explain for ImageError {
             ImageError::NoHost { .. }
             | ImageError::Manifest { .. }
             | ImageError::Config { .. }
+            | ImageError::Artifact { .. }
             | ImageError::Layers { .. }
-            | ImageError::DiffId { .. } => Class::InvalidInput,
+            | ImageError::DiffId { .. }
+            | ImageError::Packed { .. } => Class::InvalidInput,
             ImageError::Platform { .. } => Class::Unsupported,
             ImageError::Mount { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => Class::NotFound,
@@ -213,6 +233,9 @@ impl Explain for ImageError {
             ImageError::Incomplete { image, .. } => Some(format!("netrun pull {image}")),
             ImageError::Platform { offered, .. } if !offered.is_empty() => {
                 Some("--platform takes one of those".to_owned())
+            }
+            ImageError::Artifact { .. } => {
+                Some("the program that it is for fetches it: helm pull, oras pull".to_owned())
             }
             ImageError::NotFound { .. } => Some("netrun images lists what is there".to_owned()),
             _ => None,

@@ -12,7 +12,7 @@ use super::content::{self, from_wire};
 use super::digest;
 use super::docker_config::{self, DockerConfig};
 use super::error::ImageError;
-use super::manifest::{Document, MAX_DEPTH};
+use super::manifest::{Document, MAX_DEPTH, artifact};
 use super::platform::{Machine, Platform, offered};
 use super::record;
 use super::usage::Footprint;
@@ -158,7 +158,9 @@ pub(super) async fn load(
 /// Another manifest that runs here may be complete.
 fn try_next(error: ImageError) -> Result<ImageError, ImageError> {
     match error {
-        ImageError::Incomplete { .. } | ImageError::Platform { .. } => Ok(error),
+        ImageError::Incomplete { .. }
+        | ImageError::Platform { .. }
+        | ImageError::Artifact { .. } => Ok(error),
         error => Err(error),
     }
 }
@@ -202,10 +204,16 @@ impl Found<'_> {
         let config_digest = manifest.config().digest().to_string();
         let docker = docker_config::read(config);
         let config: ImageConfiguration =
-            serde_json::from_slice(config).map_err(|source| ImageError::Config {
-                image: name.to_owned(),
-                digest: config_digest.clone(),
-                source,
+            serde_json::from_slice(config).map_err(|source| match artifact(manifest) {
+                Some(kind) => ImageError::Artifact {
+                    image: name.to_owned(),
+                    kind,
+                },
+                None => ImageError::Config {
+                    image: name.to_owned(),
+                    digest: config_digest.clone(),
+                    source,
+                },
             })?;
         let made_for = Platform::of_config(&config);
         if !machine.runs(&made_for) {

@@ -58,6 +58,13 @@ struct Shape {
     layers: Option<Vec<serde::de::IgnoredAny>>,
 }
 
+/// The type of an artifact, which registries keep in the form of an image; nothing if it may be an image.
+pub fn artifact(manifest: &ImageManifest) -> Option<String> {
+    let config = manifest.config().media_type().to_string();
+    let kind = manifest.artifact_type().as_ref().map(ToString::to_string);
+    kind.or_else(|| (!CONFIGS.contains(&config.as_str())).then_some(config))
+}
+
 /// A layer's descriptor as an OCI manifest has it: docker's media types have OCI's of the same bytes, and
 /// some tools refuse a mixture.
 pub fn in_oci(layer: &Descriptor) -> Descriptor {
@@ -163,6 +170,12 @@ const LAYERS: [(&str, &str); 5] = [
     ),
 ];
 
+/// The media types of an image's configuration.
+const CONFIGS: [&str; 2] = [
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+];
+
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
@@ -170,8 +183,7 @@ const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+j
 fn gc_label(media_type: &str) -> &'static str {
     match media_type {
         OCI_MANIFEST | DOCKER_MANIFEST => "containerd.io/gc.ref.content.m.",
-        "application/vnd.docker.container.image.v1+json"
-        | "application/vnd.oci.image.config.v1+json" => "containerd.io/gc.ref.content.config",
+        config if CONFIGS.contains(&config) => "containerd.io/gc.ref.content.config",
         layer if is_layer(layer) => "containerd.io/gc.ref.content.l.",
         _ => "containerd.io/gc.ref.content.",
     }

@@ -12,7 +12,7 @@ use super::content;
 use super::error::ImageError;
 use super::fetch::Fetcher;
 use super::lease::{self, Lease};
-use super::local::{Found, Image, access, document, platform};
+use super::local::{Found, Image, access, document, load, platform};
 use super::manifest::{Document, MAX_DEPTH, ManifestError};
 use super::platform::{Machine, offered};
 use super::progress::{BlobState, Progress, PullEvent};
@@ -104,6 +104,22 @@ impl Pull<'_> {
         if self.options.all_platforms {
             self.everything(&root, 0).await?;
         }
+        let image = match self.for_machine(root, &target).await {
+            // All is here, and nothing of it is for this machine: an image all the same.
+            Err(ImageError::Platform { .. }) if self.options.all_platforms => {
+                let any = self.options.machine.clone().or_any();
+                load(self.client, self.name, target.clone(), &any).await?
+            }
+            image => image?,
+        };
+        record::put(self.client, self.name, &target)
+            .await
+            .map_err(|source| self.refused(source))?;
+        Ok(image)
+    }
+
+    /// The image for the machine, with its layers, unpacked.
+    async fn for_machine(&self, root: Stored, target: &Descriptor) -> Result<Image, ImageError> {
         let (manifest, manifest_digest) = self.manifest(root).await?;
         let config = manifest.config();
         self.fetcher.blob(config, Vec::new()).await?;
@@ -112,15 +128,12 @@ impl Pull<'_> {
             .map_err(|source| self.refused(source))?;
         let found = Found {
             name: self.name,
-            target: &target,
+            target,
             manifest_digest,
             manifest: &manifest,
         };
         let image = found.assemble(&bytes, &self.options.machine)?;
         self.layers(&image).await?;
-        record::put(self.client, self.name, &target)
-            .await
-            .map_err(|source| self.refused(source))?;
         Ok(image)
     }
 
@@ -214,7 +227,7 @@ impl Pull<'_> {
             .zip(senders)
             .map(|(layer, arrived)| async {
                 self.fetcher.blob(layer, Vec::new()).await?;
-                // Nobody waits any more if the snapshot was there from the beginning.
+                // Nobody waits any more if the unpacking has failed.
                 let _ = arrived.send(());
                 Ok::<(), ImageError>(())
             });
@@ -236,19 +249,13 @@ impl Pull<'_> {
     ) -> Result<(), ImageError> {
         let snapshotter = &self.options.snapshotter;
         let unpacker = Unpacker::new(self.client, image, snapshotter, self.progress);
-        let there = match unpacker.chain.len().checked_sub(1) {
-            None => true,
-            Some(top) => unpacker.is_there(top).await?,
-        };
-        if !there {
-            let arrivals = arrivals.into_iter().map(|arrival| async {
-                if arrival.await.is_err() {
-                    // The fetch has failed and says why.
-                    std::future::pending::<()>().await;
-                }
-            });
-            unpacker.layers(arrivals.collect()).await?;
-        }
+        let arrivals = arrivals.into_iter().map(|arrival| async {
+            if arrival.await.is_err() {
+                // The fetch has failed and says why.
+                std::future::pending::<()>().await;
+            }
+        });
+        unpacker.all(arrivals.collect()).await?;
         unpacker.finish().await
     }
 

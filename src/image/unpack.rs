@@ -10,6 +10,7 @@ use std::future::ready;
 use containerd_client::services::v1 as diff_api;
 use containerd_client::services::v1::snapshots as api;
 use containerd_client::types;
+use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::ahead::parallel;
@@ -25,7 +26,7 @@ use crate::containerd::{Client, Error, check};
 const SNAPSHOT_REF: &str = "containerd.io/snapshot.ref";
 
 /// The label that tells the digest of a layer unpacked.
-const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+pub(super) const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
 /// The beginning of the label by which the garbage collector follows a configuration to its
 /// snapshot.
@@ -53,10 +54,25 @@ pub async fn unpack(
     {
         return Ok(());
     }
+    unpack_brought(client, image, snapshotter, progress).await
+}
+
+/// As [`unpack`], of an image that has just come in: its layers are what they are said to be even where
+/// the snapshots were there before.
+///
+/// # Errors
+/// As [`unpack`].
+pub async fn unpack_brought(
+    client: &Client,
+    image: &Image,
+    snapshotter: &str,
+    progress: Progress<'_>,
+) -> Result<(), ImageError> {
+    let refused = |source| access("unpack", &image.name, source);
     let lease = Lease::acquire(client).await.map_err(refused)?;
     let unpacker = Unpacker::new(lease.client(), image, snapshotter, progress);
     let here = image.layers.iter().map(|_| ready(()));
-    let mut outcome = unpacker.layers(here.collect()).await;
+    let mut outcome = unpacker.all(here.collect()).await;
     if outcome.is_ok() {
         outcome = unpacker.finish().await;
     }
@@ -65,7 +81,7 @@ pub async fn unpack(
 }
 
 /// Whether a snapshot is there.
-pub(super) async fn stat(client: &Client, snapshotter: &str, key: &str) -> Result<bool, Error> {
+async fn stat(client: &Client, snapshotter: &str, key: &str) -> Result<bool, Error> {
     let request = api::StatSnapshotRequest {
         snapshotter: snapshotter.to_owned(),
         key: key.to_owned(),
@@ -126,12 +142,30 @@ impl<'a> Unpacker<'a> {
         format!("extract-{now} {}", self.chain[number])
     }
 
+    /// Makes sure that the image's snapshot is there, made of these layers; each is looked at as soon as
+    /// its arrival is told.
+    pub async fn all(&self, arrivals: Vec<impl Future<Output = ()>>) -> Result<(), ImageError> {
+        let top = self.chain.len().checked_sub(1);
+        if let Some(top) = top
+            && !self.is_there(top).await?
+        {
+            return self.layers(arrivals).await;
+        }
+        let verified = arrivals.into_iter().enumerate();
+        let verified = verified.map(|(number, arrival)| async move {
+            arrival.await;
+            self.verify(number).await
+        });
+        let verified = futures_util::stream::iter(verified).buffer_unordered(self.parallel.get());
+        verified.try_collect().await
+    }
+
     /// Unpacks a layer on top of the one below, unless it is there.
     pub async fn unlocked(&self, number: usize) -> Result<(), ImageError> {
         let refused = |source| access("unpack", &self.image.name, source);
         for _ in 0..ATTEMPTS {
             if self.is_there(number).await? {
-                break;
+                return self.verify(number).await;
             }
             let key = self.key(number);
             match self.prepare_layer(&key, number).await {

@@ -1,13 +1,15 @@
 //! docker's `manifest.json`: what it says, and the manifest that it stands for.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use oci_spec::image::{Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::input::Packed;
+use super::input::plain;
 use crate::image::digest;
+use crate::image::packed::Packed;
 
 /// One image in docker's archive.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -28,7 +30,7 @@ fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A layer that the archive had.
+/// A layer, or what may be one, that containerd has now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// Its digest.
@@ -39,23 +41,33 @@ pub struct Layer {
     pub packed: Packed,
 }
 
-/// The files of an archive that are layers, by name, and their other names.
+/// A file that the archive had.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// A small one, or a list: its bytes.
+    Kept(Vec<u8>),
+    /// Another one, which containerd has.
+    Stored(Layer),
+}
+
+/// The files of an archive by name, and their other names.
 #[derive(Debug, Default)]
-pub struct Layers {
+pub struct Parts {
     /// By name.
-    pub files: HashMap<String, Layer>,
+    pub files: HashMap<String, Part>,
     /// From another name to the file's.
     pub links: HashMap<String, String>,
 }
 
-impl Layers {
-    /// The layer of that name.
-    pub fn find(&self, name: &str) -> Option<&Layer> {
-        let mut name = name;
+impl Parts {
+    /// The file of that name.
+    pub fn find(&self, name: &str) -> Option<&Part> {
+        let plain = plain(Path::new(name));
+        let mut name = plain.as_str();
         // A link to a link is as far as anybody goes.
         for _ in 0..4 {
-            if let Some(layer) = self.files.get(name) {
-                return Some(layer);
+            if let Some(part) = self.files.get(name) {
+                return Some(part);
             }
             name = self.links.get(name)?;
         }
@@ -105,12 +117,13 @@ mod tests {
             size: 1,
             packed: Packed::Gzip,
         };
-        let mut layers = Layers::default();
-        layers.files.insert("a".to_owned(), layer.clone());
-        layers.links.insert("b".to_owned(), "a".to_owned());
-        layers.links.insert("loop".to_owned(), "loop".to_owned());
-        assert_eq!(layers.find("b"), Some(&layer));
-        assert_eq!(layers.find("loop"), None);
+        let mut parts = Parts::default();
+        let stored = Part::Stored(layer.clone());
+        parts.files.insert("a".to_owned(), stored.clone());
+        parts.links.insert("b".to_owned(), "a".to_owned());
+        parts.links.insert("loop".to_owned(), "loop".to_owned());
+        assert_eq!(parts.find("./b"), Some(&stored));
+        assert_eq!(parts.find("loop"), None);
         let (descriptor, bytes) = manifest(b"{}", &[&layer]).unwrap();
         assert_eq!(descriptor.digest().to_string(), digest::of(&bytes));
         let text = String::from_utf8(bytes).unwrap();

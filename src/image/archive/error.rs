@@ -4,9 +4,9 @@
 
 use std::io;
 
-use super::input::Unreadable;
 use crate::containerd;
 use crate::image::error::ImageError;
+use crate::image::packed::Unreadable;
 use crate::model::class::{Class, Explain};
 
 /// An archive that cannot be read or written.
@@ -70,6 +70,12 @@ pub enum ArchiveError {
         /// The file.
         file: String,
     },
+    /// It has more files than are kept in mind.
+    #[error("{archive} has too many files for one of images")]
+    TooMany {
+        /// The archive.
+        archive: String,
+    },
     /// There is no image in it.
     #[error("there is no image in {archive}")]
     Empty {
@@ -113,7 +119,7 @@ impl Explain for ArchiveError {
                 "curl -fL {archive} | netrun import - NAME; netrun itself only reads files"
             )),
             Self::Unnamed { .. } => Some("give it one: netrun load --name NAME".to_owned()),
-            Self::Empty { .. } => Some(
+            Self::Empty { .. } | Self::TooMany { .. } => Some(
                 "docker save, netrun save, skopeo and podman write archives with images; \
                  netrun import takes the files of a root file system"
                     .to_owned(),

@@ -1,36 +1,35 @@
 //! The content of an archive on its way into containerd.
 //!
-//! Invariant: a blob is stored under the digest that its name has, which containerd verifies; a layer
-//! without such a name under the digest of what came.
-
-use std::collections::HashMap;
+//! Which files are an image's parts only `manifest.json` tells, which comes last as often as first: so all
+//! are kept, the small ones in memory, the others by containerd, whose lease takes what nothing names.
+//!
+//! Invariant: a blob is stored under the digest that its name has, which containerd verifies; a file
+//! without such a name under the digest of what came. What is in memory has a bound.
 
 use bytes::Bytes;
 use oci_spec::image::{Descriptor, Digest, MediaType};
 use sha2::{Digest as _, Sha256};
 
 use super::BLOBS;
-use super::docker::{Layer, Layers};
+use super::docker::{Layer, Part, Parts};
 use super::error::ArchiveError;
-use super::input::{Packed, Piece, Pieces};
+use super::input::{LISTS, Piece, Pieces};
 use crate::containerd::{Client, Error};
 use crate::image::content::{self, Labels};
+use crate::image::packed::Packed;
 use crate::image::progress::{BlobState, Progress, PullEvent};
 
-/// The largest file that is kept in memory, bytes: lists, configurations.
+/// The largest list or configuration that is taken, bytes.
 pub const MAX_FILE: u64 = 8 << 20;
 
-/// The most that is kept in memory at once, bytes.
-const MAX_FILES: usize = 32 << 20;
+/// The largest file besides that is kept in memory, and the most that all of these may have, bytes.
+const SMALL: u64 = 64 << 10;
+const MAX_SMALL: u64 = 32 << 20;
 
-/// What an archive had.
-#[derive(Default)]
-pub struct Found {
-    /// Small files, by name.
-    pub files: HashMap<String, Vec<u8>>,
-    /// Layers and other blobs.
-    pub layers: Layers,
-}
+/// The most that the files' names may take, bytes, and what each takes beside its letters: for more than a
+/// hundred thousand files, which no archive of images has.
+const MAX_NAMES: usize = 16 << 20;
+const NAME: usize = 128;
 
 /// Reads one archive.
 pub struct Ingest<'a> {
@@ -43,37 +42,39 @@ pub struct Ingest<'a> {
 }
 
 impl Ingest<'_> {
-    /// Reads the archive to its end: blobs and layers go to containerd, small files are kept.
-    pub async fn store(&self, mut pieces: Pieces) -> Result<Found, ArchiveError> {
-        let mut found = Found::default();
-        let mut kept = 0;
-        let mut next = self.next(&mut pieces).await?;
-        while let Some(piece) = next.take() {
+    /// Reads the archive to its end.
+    pub async fn store(&self, mut pieces: Pieces) -> Result<Parts, ArchiveError> {
+        let mut parts = Parts::default();
+        let (mut names, mut kept) = (0, 0);
+        while let Some(piece) = self.next(&mut pieces).await? {
+            names += match &piece {
+                Piece::Data(_) => 0,
+                Piece::Link { path, target } => NAME + path.len() + target.len(),
+                Piece::File { path, .. } => NAME + path.len(),
+            };
+            if names > MAX_NAMES {
+                let archive = self.archive.to_owned();
+                return Err(ArchiveError::TooMany { archive });
+            }
             match piece {
                 Piece::Data(_) => {}
-                Piece::Link { path, target } => drop(found.layers.links.insert(path, target)),
+                Piece::Link { path, target } => drop(parts.links.insert(path, target)),
                 Piece::File { path, size } => {
-                    let blob = path.strip_prefix(BLOBS).and_then(digest);
-                    if let Some(digest) = blob {
-                        let layer = self.blob(digest, size, &mut pieces).await?;
-                        found.layers.files.insert(path, layer);
-                    } else if path.ends_with(".tar") {
-                        let number = found.layers.files.len();
-                        let layer = self.layer(number, size, &mut pieces).await?;
-                        found.layers.files.insert(path, layer);
-                    } else if path.ends_with(".json") && !path.contains('/') {
-                        let bytes = self.small(&path, size, &mut pieces).await?;
-                        kept += bytes.len();
-                        if kept > MAX_FILES {
-                            return Err(self.too_large(path));
-                        }
-                        found.files.insert(path, bytes);
-                    }
+                    let is_list = LISTS.contains(&path.as_str());
+                    let part = if let Some(digest) = path.strip_prefix(BLOBS).and_then(digest) {
+                        Part::Stored(self.blob(digest, size, &mut pieces).await?)
+                    } else if is_list || (size <= SMALL && kept + size <= MAX_SMALL) {
+                        kept += if is_list { 0 } else { size };
+                        Part::Kept(self.small(&path, size, &mut pieces).await?)
+                    } else {
+                        let number = parts.files.len();
+                        Part::Stored(self.layer(number, size, &mut pieces).await?)
+                    };
+                    parts.files.insert(path, part);
                 }
             }
-            next = self.next(&mut pieces).await?;
         }
-        Ok(found)
+        Ok(parts)
     }
 
     async fn next(&self, pieces: &mut Pieces) -> Result<Option<Piece>, ArchiveError> {
@@ -160,7 +161,7 @@ impl Ingest<'_> {
         })
     }
 
-    /// Stores a layer whose digest only its bytes tell.
+    /// Stores a file whose digest only its bytes tell.
     async fn layer(
         &self,
         number: usize,

@@ -3,30 +3,22 @@
 //! Invariant: the archive's names are words to compare; nothing here makes a file of any.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+
+use crate::image::digest;
+use crate::image::packed::{Packed, Unreadable, unpacked};
 
 /// How much is read at once, and how many such pieces may wait.
 const PIECE: usize = 256 << 10;
 const WAITING: usize = 8;
 
-/// What others pack with, whose beginnings we know and no more: the program that unpacks each.
-const FOREIGN: [(&[u8], &str); 3] = [
-    (b"\xfd7zXZ\0", "xz"),
-    (b"BZh", "bzip2"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-];
-
-/// What the directory of an unpacked archive has one of.
-const LISTS: [&str; 2] = ["index.json", "manifest.json"];
-
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What an archive has one of, or both: what its images are made of.
+pub const LISTS: [&str; 2] = ["index.json", "manifest.json"];
 
 /// Where an archive comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,17 +70,6 @@ pub enum Piece {
 /// An archive's parts, in its order; the channel ends with it.
 pub type Pieces = mpsc::Receiver<io::Result<Piece>>;
 
-/// What is no archive that we read.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// It is packed in a way that we do not know.
-    #[error("it is packed by {0}; only gzip and zstd are read")]
-    Packed(&'static str),
-    /// It does not begin as a tar does.
-    #[error("it is no tar")]
-    NoTar,
-}
-
 /// Begins to read a tar, packed by gzip or zstd or not at all; or the directory of one unpacked.
 ///
 /// # Errors
@@ -130,39 +111,6 @@ pub enum LayerPiece {
     },
 }
 
-/// How bytes are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packed {
-    /// Not at all.
-    Plain,
-    /// By gzip.
-    Gzip,
-    /// By zstd.
-    Zstd,
-}
-
-impl Packed {
-    /// What the first bytes say.
-    pub fn of(bytes: &[u8]) -> Packed {
-        if bytes.starts_with(&GZIP) {
-            Packed::Gzip
-        } else if bytes.starts_with(&ZSTD) {
-            Packed::Zstd
-        } else {
-            Packed::Plain
-        }
-    }
-
-    /// The media type of a layer that is packed so.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Packed::Plain => "application/vnd.oci.image.layer.v1.tar",
-            Packed::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-            Packed::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-        }
-    }
-}
-
 /// Begins to read a layer: its bytes as they are, then what they unpack to.
 ///
 /// # Errors
@@ -182,24 +130,6 @@ fn on_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         .name("archive".into())
         .spawn(work)
         .map(drop)
-}
-
-/// The unpacked bytes of what is packed by any of the ways.
-///
-/// # Errors
-/// It is packed by another way, or cannot be read.
-pub fn unpacked<'r>(mut reader: impl BufRead + 'r) -> io::Result<(Box<dyn Read + 'r>, Packed)> {
-    let begins = reader.fill_buf()?;
-    if let Some((_, by)) = FOREIGN.iter().find(|(magic, _)| begins.starts_with(magic)) {
-        return Err(io::Error::other(Unreadable::Packed(by)));
-    }
-    let packed = Packed::of(begins);
-    let unpacked: Box<dyn Read + 'r> = match packed {
-        Packed::Gzip => Box::new(MultiGzDecoder::new(reader)),
-        Packed::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
-        Packed::Plain => Box::new(reader),
-    };
-    Ok((unpacked, packed))
 }
 
 fn entries(reader: impl Read, sender: &mpsc::Sender<io::Result<Piece>>) -> io::Result<()> {
@@ -272,7 +202,7 @@ fn send(sender: &mpsc::Sender<io::Result<Piece>>, piece: Piece) -> io::Result<()
 }
 
 /// A name without `.`, `..` and the root, as far as these can be resolved within the archive.
-fn plain(path: &Path) -> String {
+pub fn plain(path: &Path) -> String {
     let mut words: Vec<String> = Vec::new();
     for component in path.components() {
         match component {
@@ -307,12 +237,7 @@ fn layer(
     };
     // What comes after the end of the packed bytes belongs to the file.
     io::copy(&mut told, &mut io::sink())?;
-    let hex: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let diff_id = format!("sha256:{hex}");
+    let diff_id = digest::end(hash);
     Ok(LayerPiece::End { diff_id, packed })
 }
 

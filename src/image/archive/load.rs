@@ -3,20 +3,21 @@
 //! Invariant: everything is stored under a lease, and names come last: an archive that breaks leaves
 //! no image. What is there already is neither sent nor unpacked again.
 
-use oci_spec::image::{Descriptor, ImageIndex};
+use oci_spec::image::{Descriptor, Digest, ImageIndex, MediaType};
 
-use super::docker::{self, Entry};
+use super::docker::{self, Entry, Layer, Part, Parts};
 use super::error::ArchiveError;
-use super::ingest::{Found, Ingest, MAX_FILE};
+use super::ingest::{Ingest, MAX_FILE};
 use super::input::{Pieces, Source, read_tar};
 use super::{FULL_NAME, REF_NAME};
 use crate::containerd::{Client, Error};
 use crate::image::content::{self, Labels};
 use crate::image::lease::{self, Lease};
 use crate::image::manifest::{Document, MAX_DEPTH};
+use crate::image::packed::Packed;
 use crate::image::platform::Machine;
 use crate::image::progress::Progress;
-use crate::image::{ImageError, local, record, unpack};
+use crate::image::{ImageError, digest, local, record, unpack_brought};
 use crate::model::reference::Reference;
 
 /// How to load.
@@ -109,7 +110,7 @@ impl Loader<'_> {
 
     /// The names in the archive and what they stand for: those of the layout if all have names there,
     /// else docker's.
-    async fn images(&self, found: &Found) -> Result<Vec<(String, Descriptor)>, ArchiveError> {
+    async fn images(&self, found: &Parts) -> Result<Vec<(String, Descriptor)>, ArchiveError> {
         let layout: Option<ImageIndex> = self.parse(found, "index.json")?;
         let entries: Option<Vec<Entry>> = self.parse(found, "manifest.json")?;
         let layout = layout
@@ -162,16 +163,15 @@ impl Loader<'_> {
     /// The image that an entry of docker's list stands for, under each of its names.
     async fn docker(
         &self,
-        found: &Found,
+        found: &Parts,
         entry: &Entry,
     ) -> Result<Vec<(String, Descriptor)>, ArchiveError> {
         let config = self.config(found, &entry.config).await?;
         let mut layers = Vec::new();
         for name in &entry.layers {
-            let layer = found.layers.find(name.trim_start_matches("./"));
-            layers.push(layer.ok_or_else(|| self.missing(name))?);
+            layers.push(self.layer(found, name).await?);
         }
-        let made = docker::manifest(&config, &layers);
+        let made = docker::manifest(&config, &layers.iter().collect::<Vec<_>>());
         let (target, manifest) = made.ok_or_else(|| self.missing("manifest.json"))?;
         let document = local::document(self.archive, target.digest().as_ref(), &manifest)?;
         let stored = async {
@@ -204,16 +204,34 @@ impl Loader<'_> {
         record::nameless(&self.options.snapshotter, target)
     }
 
-    async fn config(&self, found: &Found, name: &str) -> Result<Vec<u8>, ArchiveError> {
-        if let Some(bytes) = found.files.get(name) {
-            return Ok(bytes.clone());
+    async fn config(&self, found: &Parts, name: &str) -> Result<Vec<u8>, ArchiveError> {
+        match found.find(name).ok_or_else(|| self.missing(name))? {
+            Part::Kept(bytes) => Ok(bytes.clone()),
+            Part::Stored(file) if file.size > MAX_FILE => Err(self.too_large(name.to_owned())),
+            Part::Stored(file) => {
+                let read = content::read(self.client, file.digest.as_ref()).await;
+                read.map_err(|source| self.refused(source))
+            }
         }
-        let layer = found.layers.find(name).ok_or_else(|| self.missing(name))?;
-        if layer.size > MAX_FILE {
-            return Err(self.too_large(name.to_owned()));
-        }
-        let read = content::read(self.client, layer.digest.as_ref()).await;
-        read.map_err(|source| self.refused(source))
+    }
+
+    /// A layer, which containerd has then.
+    async fn layer(&self, found: &Parts, name: &str) -> Result<Layer, ArchiveError> {
+        let bytes = match found.find(name).ok_or_else(|| self.missing(name))? {
+            Part::Kept(bytes) => bytes,
+            Part::Stored(layer) => return Ok(layer.clone()),
+        };
+        let digest = Digest::try_from(digest::of(bytes).as_str());
+        let layer = Layer {
+            digest: digest.map_err(|_| self.missing(name))?,
+            size: bytes.len() as u64,
+            packed: Packed::of(bytes),
+        };
+        let media_type = MediaType::from(layer.packed.media_type());
+        let descriptor = Descriptor::new(media_type, layer.size, layer.digest.clone());
+        let stored = content::store(self.client, &descriptor, bytes, Labels::new()).await;
+        stored.map_err(|source| self.refused(source))?;
+        Ok(layer)
     }
 
     /// Unpacks what this machine can run; what it cannot is kept all the same. Gives the image's id.
@@ -221,7 +239,7 @@ impl Loader<'_> {
         match local::load(self.client, name, target.clone(), &Machine::this()).await {
             Ok(image) => {
                 let snapshotter = &self.options.snapshotter;
-                unpack(self.client, &image, snapshotter, self.progress).await?;
+                unpack_brought(self.client, &image, snapshotter, self.progress).await?;
                 Ok(image.config_digest)
             }
             Err(ImageError::Platform { .. } | ImageError::Incomplete { .. }) => {
@@ -233,10 +251,10 @@ impl Loader<'_> {
 
     fn parse<T: serde::de::DeserializeOwned>(
         &self,
-        found: &Found,
+        found: &Parts,
         file: &str,
     ) -> Result<Option<T>, ArchiveError> {
-        let Some(bytes) = found.files.get(file) else {
+        let Some(Part::Kept(bytes)) = found.files.get(file) else {
             return Ok(None);
         };
         let parsed = serde_json::from_slice(bytes);

@@ -14,7 +14,7 @@ mod save;
 
 pub use error::ArchiveError;
 pub use import::{Import, import};
-pub use input::{Source, unpacked};
+pub use input::Source;
 pub use load::{LoadOptions, Loaded, load};
 pub use output::{Compression, Target};
 pub use save::save;
