@@ -17,6 +17,7 @@ mod transport;
 mod upload;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -59,12 +60,12 @@ pub struct Fetched {
 }
 
 /// What we want of a repository.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Access {
     /// To read it.
     Pull,
-    /// To write it, and to read these others, whose blobs it may take over.
-    Push(Vec<String>),
+    /// To write it.
+    Push,
 }
 
 /// One place that serves an image's content.
@@ -76,7 +77,8 @@ pub struct Endpoint<'a> {
     credentials: OnceCell<Credentials>,
     keyring: Keyring,
     http: OnceCell<Client>,
-    authorization: RefCell<Option<HeaderValue>>,
+    /// What met the host's challenges, by what a token had to allow besides `scopes`.
+    authorization: RefCell<BTreeMap<Option<String>, HeaderValue>>,
     down: Cell<bool>,
     /// Whether a host that asks us to wait is waited for: where there is no other to turn to.
     patient: bool,
@@ -90,7 +92,7 @@ pub fn endpoints<'a>(
     reference: &Reference,
     hosts: Vec<Host>,
     (credentials, keyring): (&Credentials, &Keyring),
-    access: &Access,
+    access: Access,
     progress: Progress<'a>,
 ) -> Vec<Endpoint<'a>> {
     let last = hosts.len().saturating_sub(1);
@@ -105,10 +107,13 @@ pub fn endpoints<'a>(
             file: keyring.file.clone(),
         },
         repository: reference.repository().to_owned(),
-        scopes: scopes(&host, reference.repository(), access),
+        scopes: vec![match access {
+            Access::Pull => scope(&host, reference.repository(), "pull"),
+            Access::Push => scope(&host, reference.repository(), "pull,push"),
+        }],
         host,
         http: OnceCell::new(),
-        authorization: RefCell::new(None),
+        authorization: RefCell::default(),
         down: Cell::new(false),
         patient: number == last,
         progress,
@@ -116,21 +121,11 @@ pub fn endpoints<'a>(
     hosts.into_iter().enumerate().map(endpoint).collect()
 }
 
-/// What tokens are asked for: behind an overridden path the repository has its prefix.
-fn scopes(host: &Host, repository: &str, access: &Access) -> Vec<String> {
+/// What a token is asked for: behind an overridden path the repository has its prefix.
+fn scope(host: &Host, repository: &str, actions: &str) -> String {
     let prefix = host.base.path().trim_start_matches("/v2");
-    let scope = |repository: &str, actions: &str| {
-        let whole = format!("{prefix}/{repository}");
-        format!("repository:{}:{actions}", whole.trim_start_matches('/'))
-    };
-    match access {
-        Access::Pull => vec![scope(repository, "pull")],
-        Access::Push(others) => {
-            let own = std::iter::once(scope(repository, "pull,push"));
-            own.chain(others.iter().map(|other| scope(other, "pull")))
-                .collect()
-        }
-    }
+    let whole = format!("{prefix}/{repository}");
+    format!("repository:{}:{actions}", whole.trim_start_matches('/'))
 }
 
 impl<'a> Endpoint<'a> {
@@ -148,7 +143,7 @@ impl<'a> Endpoint<'a> {
             credentials: OnceCell::new_with(Some(credentials)),
             keyring: Keyring::default(),
             http: OnceCell::new(),
-            authorization: RefCell::new(None),
+            authorization: RefCell::default(),
             down: Cell::new(false),
             patient: true,
             progress,

@@ -8,7 +8,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::error::FetchError;
 use super::exchange::Call;
-use super::{Endpoint, text};
+use super::{Endpoint, scope, text};
 
 /// What came of asking a registry to take a blob over.
 enum Begun {
@@ -46,9 +46,9 @@ impl Endpoint<'_> {
         }
     }
 
-    /// Sends a blob, unless the registry can take it over from one of the repositories `sources` of
-    /// its own; says whether it could. `body` gives the blob's bytes, from the beginning at each
-    /// call.
+    /// Sends a blob, unless the registry takes it over from one of the repositories `sources` of its
+    /// own, which is only an attempt, however it is refused; says whether it did. `body` gives the
+    /// blob's bytes, from the beginning at each call.
     ///
     /// # Errors
     /// [`FetchError`]: refused, unreachable.
@@ -61,9 +61,11 @@ impl Endpoint<'_> {
     ) -> Result<bool, FetchError> {
         let mut begun = None;
         for source in sources {
-            match self.begin_upload(digest, Some(source)).await? {
-                Begun::Mounted => return Ok(true),
-                Begun::At(url) => begun = Some(url),
+            match self.begin_upload(digest, Some(source)).await {
+                Ok(Begun::Mounted) => return Ok(true),
+                Ok(Begun::At(url)) => begun = Some(url),
+                Err(error) if error.is_answer() => {}
+                Err(error) => return Err(error),
             }
         }
         let url = match begun {
@@ -96,6 +98,9 @@ impl Endpoint<'_> {
         let empty = || reqwest::Body::from(Bytes::new());
         let mut call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0".to_owned());
         call.body = Some(&empty);
+        // What may not be read there may still be written here, so the other requests' tokens do
+        // without.
+        call.scope = from.map(|from| scope(&self.host, from, "pull"));
         let response = self.perform(&call).await?;
         match response.status() {
             StatusCode::CREATED => Ok(Begun::Mounted),
