@@ -1,11 +1,38 @@
 //! `push` to registries that refuse this or that: what is only an attempt is no more than one, and what
 //! is refused is told.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 
-use crate::host::scripted::Reply;
+use crate::host::scripted::{Reply, Request};
 use crate::host::{ALPINE, FakeHost};
 use crate::registry::{log_in_by_file, registry_with_tokens, token};
+
+/// What a registry that takes everything and has nothing answers.
+fn takes(request: &Request) -> Option<Reply> {
+    match request.method.as_str() {
+        "HEAD" => Some(Reply::new(404, "")),
+        "POST" => {
+            let path = request.target.split('?').next()?;
+            Some(Reply::new(202, "").header("location", &format!("{path}1")))
+        }
+        "PUT" => Some(Reply::new(201, "")),
+        _ => None,
+    }
+}
+
+/// A host with an image of two blobs that came from `registry`, which names the images that it is
+/// pushed as.
+fn with_image(host: &FakeHost, registry: &str) -> impl Fn(&str) -> String {
+    host.announce_images();
+    let image = format!("{registry}/library/{ALPINE}");
+    host.netrun(&["pull", &image]).ok();
+    move |to: &str| {
+        host.netrun(&["tag", &image, to]).ok();
+        to.to_owned()
+    }
+}
 
 #[test]
 fn where_a_token_does_not_allow_to_mount_the_blob_is_sent() {
@@ -46,4 +73,45 @@ fn where_a_token_does_not_allow_to_mount_the_blob_is_sent() {
     let log = host.read_registry_log();
     let mounted = |line: &&str| line.contains("POST /v2/app/x/") && line.contains("\" 201 ");
     assert!(log.lines().any(|line| mounted(&line)), "{log}");
+}
+
+#[test]
+fn what_is_asked_before_a_blob_is_sent_may_be_refused() {
+    let host = FakeHost::with_registry();
+    let asked = AtomicUsize::new(0);
+    let registry = host.scripted("127.0.0.1:5100", move |request, _| {
+        let status = request.target.split('/').nth(3)?;
+        let status = status.parse().ok()?;
+        let again = || asked.fetch_add(1, Ordering::Relaxed) > 0;
+        let refused = match request.target.split('/').nth(2)? {
+            "mount" => request.target.contains("mount="),
+            "head" => request.method == "HEAD" && (status < 429 || !again()),
+            _ => false,
+        };
+        match refused {
+            true => Some(Reply::new(status, "").header("retry-after", "1")),
+            false => takes(request),
+        }
+    });
+    let named = with_image(&host, "127.0.0.1:5100");
+    let asks = |method: &str, part: &str| {
+        let requests = registry.requests();
+        requests.iter().filter(|r| r.is(method, part)).count()
+    };
+    for status in [401, 403, 404, 405, 500] {
+        let to = format!("mount/{status}");
+        host.netrun(&["push", &named(&format!("127.0.0.1:5100/{to}:1"))])
+            .ok();
+        let mounts = asks("POST", &format!("{to}/blobs/uploads/?mount="));
+        let all = asks("POST", &format!("{to}/blobs/uploads/"));
+        assert_eq!((mounts, all), (2, 4), "{status}");
+    }
+    for status in [403, 405, 429] {
+        let to = format!("head/{status}");
+        host.netrun(&["push", &named(&format!("127.0.0.1:5100/{to}:1"))])
+            .ok();
+        let heads = asks("HEAD", &format!("{to}/"));
+        // Two blobs and the other machine's manifest; the first was to wait, and was asked again.
+        assert_eq!(heads, if status == 429 { 4 } else { 3 }, "{status}");
+    }
 }

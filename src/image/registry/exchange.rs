@@ -20,6 +20,8 @@ pub(super) struct Call<'c> {
     /// What a token must allow besides what the endpoint's do: the same host's, for this request.
     pub scope: Option<String>,
     pub body: Option<&'c dyn Fn() -> reqwest::Body>,
+    /// Whether a host that asks us to wait is waited for: not where another request tells the same.
+    pub waits: bool,
 }
 
 impl Call<'_> {
@@ -30,6 +32,7 @@ impl Call<'_> {
             headers: Vec::new(),
             scope: None,
             body: None,
+            waits: true,
         }
     }
 
@@ -63,7 +66,7 @@ impl Endpoint<'_> {
                 continue;
             }
             let pause = patience::pause(status, response.headers(), waits);
-            match pause.filter(|_| self.patient && call.method != Method::HEAD) {
+            match pause.filter(|_| self.patient && call.waits) {
                 None => return Ok(response),
                 Some(pause) => {
                     waits += 1;

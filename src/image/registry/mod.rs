@@ -189,7 +189,8 @@ impl<'a> Endpoint<'a> {
     pub async fn look(&self, wanted: &str) -> Result<Option<(String, String)>, FetchError> {
         let path = format!("manifests/{wanted}");
         let call = Call::new(Method::HEAD, self.url(&path));
-        let call = call.header(ACCEPT, MANIFEST_TYPES.to_owned());
+        let mut call = call.header(ACCEPT, MANIFEST_TYPES.to_owned());
+        call.waits = false;
         let response = self.perform(&call).await?;
         let digest = text(&response, "docker-content-digest");
         let known = response.status() == StatusCode::OK && digest.starts_with("sha256:");

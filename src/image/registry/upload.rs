@@ -19,7 +19,7 @@ enum Begun {
 }
 
 impl Endpoint<'_> {
-    /// Whether the repository has a blob.
+    /// Whether the repository is known to have a blob.
     ///
     /// # Errors
     /// [`FetchError`]: refused, unreachable.
@@ -27,7 +27,7 @@ impl Endpoint<'_> {
         self.has(&format!("blobs/{digest}")).await
     }
 
-    /// Whether the repository has a manifest.
+    /// Whether the repository is known to have a manifest.
     ///
     /// # Errors
     /// [`FetchError`]: refused, unreachable.
@@ -41,7 +41,10 @@ impl Endpoint<'_> {
             .await?;
         match response.status() {
             StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
+            // Whoever does not say, or points to a storage that does not, may still take it.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => {
+                Ok(false)
+            }
             _ => Err(self.refused(path, response).await),
         }
     }
