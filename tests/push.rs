@@ -115,3 +115,39 @@ fn what_is_asked_before_a_blob_is_sent_may_be_refused() {
         assert_eq!(heads, if status == 429 { 4 } else { 3 }, "{status}");
     }
 }
+
+#[test]
+fn the_first_host_that_takes_content_is_pushed_to_and_no_other() {
+    let host = FakeHost::with_registry();
+    let named = with_image(&host, "127.0.0.1:5000");
+    let image = named("127.0.0.1:5100/team/x:1");
+    let asked = AtomicUsize::new(0);
+    let others = ["5100", "5101", "5103"]
+        .map(|port| host.scripted(&format!("127.0.0.1:{port}"), |request, _| takes(request)));
+    let first = host.scripted("127.0.0.1:5102", move |request, _| {
+        // It is waited for though it is not the last.
+        match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Some(Reply::new(503, "").header("retry-after", "0")),
+            _ => takes(request),
+        }
+    });
+    let file = "/etc/containerd/certs.d/127.0.0.1_5100_/hosts.toml";
+    host.announce("* /etc/containerd/certs.d/127.0.0.1_5100_*");
+    let hosts = "server = \"http://127.0.0.1:5100\"\n\
+        [host.\"http://127.0.0.1:5101\"]\ncapabilities = [\"pull\", \"resolve\"]\n\
+        [host.\"http://127.0.0.1:5102\"]\ncapabilities = [\"push\"]\n\
+        [host.\"http://127.0.0.1:5103\"]\n";
+    host.write(file, hosts);
+    host.netrun(&["push", &image]).ok();
+    let tag = "/v2/team/x/manifests/1?ns=127.0.0.1";
+    assert!(first.requests().iter().any(|r| r.is("PUT", tag)));
+    drop(first);
+    host.netrun(&["push", &image])
+        .fails(6, &["127.0.0.1:5102 does not answer"]);
+    for other in &others {
+        assert_eq!(other.requests().len(), 0);
+    }
+    host.write(file, "capabilities = [\"pull\"]\n");
+    host.netrun(&["push", &image])
+        .fails(2, &["may be sent", "the capability push"]);
+}

@@ -74,12 +74,8 @@ pub async fn push(
         progress,
     };
     let endpoints = registry.endpoints(to, Access::Push, progress).await?;
-    // Only the registry itself is written to, unless hosts.toml says that a mirror is.
-    let mut takers = endpoints
-        .into_iter()
-        .filter(Endpoint::takes)
-        .collect::<Vec<_>>();
-    pusher.endpoint = takers.pop();
+    // As containerd has it: the first that takes content, and no other if that is out of reach.
+    pusher.endpoint = endpoints.into_iter().find(Endpoint::takes);
     let whole = pusher.is_whole(&target, 0).await?;
     let sent = match whole {
         true => target.clone(),
@@ -104,7 +100,7 @@ struct Pusher<'a> {
 
 impl Pusher<'_> {
     fn endpoint(&self) -> Result<&Endpoint<'_>, ImageError> {
-        self.endpoint.as_ref().ok_or_else(|| ImageError::NoHost {
+        self.endpoint.as_ref().ok_or_else(|| ImageError::NoTaker {
             image: self.name.to_owned(),
         })
     }

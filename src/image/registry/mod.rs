@@ -115,7 +115,7 @@ pub fn endpoints<'a>(
         http: OnceCell::new(),
         authorization: RefCell::default(),
         down: Cell::new(false),
-        patient: number == last,
+        patient: number == last || access == Access::Push,
         progress,
     };
     hosts.into_iter().enumerate().map(endpoint).collect()
