@@ -117,6 +117,49 @@ fn what_is_asked_before_a_blob_is_sent_may_be_refused() {
 }
 
 #[test]
+fn a_refusal_says_what_was_not_taken_and_what_to_do() {
+    let host = FakeHost::with_registry();
+    let _registry = host.scripted("127.0.0.1:5100", |request, _| {
+        let mut parts = request.target.split('/').skip(2);
+        let (method, status) = (parts.next()?, parts.next()?);
+        let status = status.parse().ok()?;
+        let is_tag = method == "tag" && request.is("PUT", "/manifests/");
+        match is_tag || request.method.eq_ignore_ascii_case(method) {
+            true => Some(Reply::new(status, "")),
+            false => takes(request),
+        }
+    });
+    let named = with_image(&host, "127.0.0.1:5100");
+    let table: &[(&str, i32, &[&str])] = &[
+        (
+            "head/401",
+            1,
+            &["the manifest sha256:", "netrun login 127.0.0.1:5100"],
+        ),
+        (
+            "post/403",
+            1,
+            &["the blob sha256:", "netrun login 127.0.0.1:5100"],
+        ),
+        (
+            "post/404",
+            3,
+            &["the blob sha256:", "made before it is pushed to"],
+        ),
+        ("post/405", 1, &["the blob sha256:", "cannot be pushed to"]),
+        ("put/413", 1, &["the blob sha256:", "take larger ones"]),
+        ("tag/400", 1, &["the tag 1 of"]),
+    ];
+    for (to, code, words) in table {
+        let image = named(&format!("127.0.0.1:5100/{to}:1"));
+        let refused = host.netrun(&["push", &image]).fails(*code, words);
+        let said = format!("of {to}");
+        assert!(refused.stderr.contains(&said), "{refused}");
+        assert!(refused.stderr.contains("does not take"), "{refused}");
+    }
+}
+
+#[test]
 fn the_first_host_that_takes_content_is_pushed_to_and_no_other() {
     let host = FakeHost::with_registry();
     let named = with_image(&host, "127.0.0.1:5000");

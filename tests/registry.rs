@@ -939,7 +939,7 @@ fn debians_registry_with_tokens() {
     );
     host.netrun(&["tag", image, "127.0.0.1:5000/else/x:1"]).ok();
     host.netrun(&["push", "127.0.0.1:5000/else/x:1"])
-        .fails(1, &["401"]);
+        .fails(1, &["401", "netrun login 127.0.0.1:5000"]);
 }
 
 #[test]

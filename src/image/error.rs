@@ -211,9 +211,8 @@ impl Explain for ImageError {
             ImageError::Login { source, .. } if source.class() == Class::Denied => {
                 Some("check user and password".to_owned())
             }
-            ImageError::Fetch { source, .. }
-            | ImageError::Push { source, .. }
-            | ImageError::Login { source, .. } => source.hint(),
+            ImageError::Fetch { source, .. } | ImageError::Login { source, .. } => source.hint(),
+            ImageError::Push { source, .. } => source.push_hint(),
             ImageError::NoHost { .. } => {
                 Some("give one of its hosts the capabilities pull and resolve".to_owned())
             }

@@ -4,6 +4,7 @@
 //! is the one asked for; a blob's digest is verified by containerd before the blob exists. Headers
 //! and credentials go to the host that they are for, never along with a redirect to another.
 
+pub mod answer;
 pub mod auth;
 mod credential_file;
 pub mod credential_helper;
@@ -26,8 +27,9 @@ use reqwest::header::{ACCEPT, CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
+use self::answer::Answer;
 use self::credentials::{Credentials, Keyring};
-use self::error::{Answer, FetchError};
+use self::error::FetchError;
 use self::exchange::Call;
 use self::hosts::Host;
 use super::digest;
@@ -329,15 +331,19 @@ impl<'a> Endpoint<'a> {
     }
 
     async fn refused(&self, what: &str, response: Response) -> FetchError {
-        let retry_after = patience::asked(response.headers());
-        let status = response.status().as_u16();
-        let mut source = Answer::new(status, self.small(response).await.ok().as_deref());
-        source.retry_after = retry_after;
         FetchError::Refused {
             host: self.name(),
             what: what.to_owned(),
-            source,
+            source: self.answer(response).await,
         }
+    }
+
+    async fn answer(&self, response: Response) -> Answer {
+        let retry_after = patience::asked(response.headers());
+        let status = response.status().as_u16();
+        let mut answer = Answer::new(status, self.small(response).await.ok().as_deref());
+        answer.retry_after = retry_after;
+        answer
     }
 }
 

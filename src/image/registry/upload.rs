@@ -24,7 +24,8 @@ impl Endpoint<'_> {
     /// # Errors
     /// [`FetchError`]: refused, unreachable.
     pub async fn has_blob(&self, digest: &str) -> Result<bool, FetchError> {
-        self.has(&format!("blobs/{digest}")).await
+        let path = format!("blobs/{digest}");
+        self.has(&path, &self.blob_named(digest)).await
     }
 
     /// Whether the repository is known to have a manifest.
@@ -32,10 +33,11 @@ impl Endpoint<'_> {
     /// # Errors
     /// [`FetchError`]: refused, unreachable.
     pub async fn has_manifest(&self, digest: &str) -> Result<bool, FetchError> {
-        self.has(&format!("manifests/{digest}")).await
+        let path = format!("manifests/{digest}");
+        self.has(&path, &self.manifest_named(digest)).await
     }
 
-    async fn has(&self, path: &str) -> Result<bool, FetchError> {
+    async fn has(&self, path: &str, what: &str) -> Result<bool, FetchError> {
         let response = self
             .perform(&Call::new(Method::HEAD, self.url(path)))
             .await?;
@@ -45,7 +47,7 @@ impl Endpoint<'_> {
             StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => {
                 Ok(false)
             }
-            _ => Err(self.refused(path, response).await),
+            _ => Err(self.not_taken(what, response).await),
         }
     }
 
@@ -85,14 +87,13 @@ impl Endpoint<'_> {
             .header(CONTENT_LENGTH, size.to_string());
         call.body = Some(body);
         let response = self.perform(&call).await?;
-        self.created(&format!("blobs/{digest}"), response).await?;
+        self.created(&self.blob_named(digest), response).await?;
         Ok(false)
     }
 
     /// Opens an upload; a registry that cannot mount a blob from elsewhere opens one too.
     async fn begin_upload(&self, digest: &str, from: Option<&str>) -> Result<Begun, FetchError> {
-        let what = "blobs/uploads/";
-        let mut url = self.url(what);
+        let mut url = self.url("blobs/uploads/");
         if let Some(from) = from {
             url.query_pairs_mut()
                 .append_pair("mount", digest)
@@ -114,7 +115,7 @@ impl Endpoint<'_> {
                 at.map(Begun::At)
                     .ok_or_else(|| FetchError::NoLocation { host: self.name() })
             }
-            _ => Err(self.refused(what, response).await),
+            _ => Err(self.not_taken(&self.blob_named(digest), response).await),
         }
     }
 
@@ -129,9 +130,9 @@ impl Endpoint<'_> {
         digest: &str,
         bytes: &Bytes,
     ) -> Result<(), FetchError> {
-        let path = format!("manifests/{wanted}");
+        let url = self.url(&format!("manifests/{wanted}"));
         let body = || reqwest::Body::from(bytes.clone());
-        let mut call = Call::new(Method::PUT, self.url(&path));
+        let mut call = Call::new(Method::PUT, url);
         call = call.header(CONTENT_TYPE, media_type.to_owned());
         call.body = Some(&body);
         let response = self.perform(&call).await?;
@@ -139,7 +140,7 @@ impl Endpoint<'_> {
             &response,
             HeaderName::from_static("docker-content-digest").as_str(),
         );
-        self.created(&path, response).await?;
+        self.created(&self.manifest_named(wanted), response).await?;
         match stored.is_empty() || stored == digest {
             true => Ok(()),
             false => Err(FetchError::Digest {
@@ -153,7 +154,27 @@ impl Endpoint<'_> {
     async fn created(&self, what: &str, response: Response) -> Result<(), FetchError> {
         match response.status() {
             StatusCode::CREATED | StatusCode::OK | StatusCode::ACCEPTED => Ok(()),
-            _ => Err(self.refused(what, response).await),
+            _ => Err(self.not_taken(what, response).await),
+        }
+    }
+
+    async fn not_taken(&self, what: &str, response: Response) -> FetchError {
+        FetchError::NotTaken {
+            host: self.name(),
+            what: what.to_owned(),
+            source: self.answer(response).await,
+        }
+    }
+
+    fn blob_named(&self, digest: &str) -> String {
+        format!("the blob {digest} of {}", self.repository)
+    }
+
+    /// A manifest by its tag or its digest.
+    fn manifest_named(&self, wanted: &str) -> String {
+        match wanted.starts_with("sha256:") {
+            true => format!("the manifest {wanted} of {}", self.repository),
+            false => format!("the tag {wanted} of {}", self.repository),
         }
     }
 }
