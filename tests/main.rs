@@ -73,6 +73,9 @@ mod network;
 mod plugins;
 
 #[cfg(test)]
+mod push;
+
+#[cfg(test)]
 mod recording;
 
 #[cfg(test)]

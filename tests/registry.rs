@@ -376,7 +376,7 @@ fn what_registries_do() {
 }
 
 /// docker's file with one user, `me` with the password `secret`.
-fn log_in_by_file(host: &FakeHost, registry: &str) {
+pub fn log_in_by_file(host: &FakeHost, registry: &str) {
     let file = json!({"auths": {registry: {"auth": "bWU6c2VjcmV0"}}});
     host.write("/tmp/.docker/config.json", &file.to_string());
     host.announce("dir /tmp/.docker");
@@ -877,31 +877,50 @@ fn debians_registry_with_tls_and_client_certificates() {
     host.netrun(&["rmi", image]).ok();
 }
 
-/// Makes a key and a certificate, and a token for the repositories of the test, as Docker's token
-/// specification has it; prints the token.
+/// Makes a token for ACCESS, as Docker's token specification has it, and prints it; at first a key and
+/// a certificate.
 const TOKEN: &str = r#"
 cd /mnt
-openssl req -x509 -newkey rsa:2048 -nodes -days 9 -keyout token.key -out token.crt -subj /CN=tokens 2>/dev/null
+[ -e token.key ] || openssl req -x509 -newkey rsa:2048 -nodes -days 9 -keyout token.key -out token.crt -subj /CN=tokens 2>/dev/null
 part() { openssl base64 -A | tr '+/' '-_' | tr -d =; }
 now=$(date +%s)
-access='{"type":"repository","name":"library/layers","actions":["pull"]},{"type":"repository","name":"team/layers","actions":["pull","push"]}'
+access='ACCESS'
 head=$(printf '{"typ":"JWT","alg":"RS256","x5c":["%s"]}' "$(openssl x509 -in token.crt -outform DER | openssl base64 -A)" | part)
 body=$(printf '{"iss":"us","sub":"me","aud":"registry","exp":%d,"nbf":%d,"iat":%d,"jti":"1","access":[%s]}' $((now + 600)) $((now - 60)) "$now" "$access" | part)
 printf %s.%s.%s "$head" "$body" "$(printf %s.%s "$head" "$body" | openssl dgst -sha256 -sign token.key | part)"
 "#;
 
+/// A token that Debian's registry takes, for these repositories.
+pub fn token(host: &FakeHost, access: &[(&str, &[&str])]) -> String {
+    let access = access.iter().map(|(name, actions)| {
+        json!({"type": "repository", "name": name, "actions": actions}).to_string()
+    });
+    let access: Vec<String> = access.collect();
+    let script = TOKEN.replace("ACCESS", &access.join(","));
+    host.sh(&script).ok().text().to_owned()
+}
+
+/// Restarts Debian's registry with a token server at 127.0.0.1:5101; a [`token`] was made before.
+pub fn registry_with_tokens(host: &FakeHost) {
+    let lines = "auth: {token: {realm: 'http://127.0.0.1:5101/token', service: registry, issuer: us, rootcertbundle: /mnt/token.crt}}";
+    registry_with(host, lines);
+}
+
 #[test]
 fn debians_registry_with_tokens() {
     let host = FakeHost::with_registry();
     host.announce_images();
-    let token = host.sh(TOKEN).ok().text().to_owned();
+    let access: [(&str, &[&str]); 2] = [
+        ("library/layers", &["pull"]),
+        ("team/layers", &["pull", "push"]),
+    ];
+    let token = token(&host, &access);
     let tokens = host.scripted("127.0.0.1:5101", move |request, _| {
         let known = request.header("authorization") == Some(BASIC);
         let body = json!({"token": token}).to_string();
         Some(Reply::new(if known { 200 } else { 401 }, body))
     });
-    let lines = "auth: {token: {realm: 'http://127.0.0.1:5101/token', service: registry, issuer: us, rootcertbundle: /mnt/token.crt}}";
-    registry_with(&host, lines);
+    registry_with_tokens(&host);
     let image = &format!("127.0.0.1:5000/{IMAGE}");
     host.netrun(&["pull", image])
         .fails(1, &["127.0.0.1:5101", "401"]);
@@ -920,7 +939,7 @@ fn debians_registry_with_tokens() {
     );
     host.netrun(&["tag", image, "127.0.0.1:5000/else/x:1"]).ok();
     host.netrun(&["push", "127.0.0.1:5000/else/x:1"])
-        .fails(1, &["401"]);
+        .fails(1, &["401", "netrun login 127.0.0.1:5000"]);
 }
 
 #[test]

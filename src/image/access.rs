@@ -27,7 +27,7 @@ impl RegistryAccess {
     pub async fn endpoints<'a>(
         &self,
         reference: &Reference,
-        access: &Access,
+        access: Access,
         progress: Progress<'a>,
     ) -> Result<Vec<Endpoint<'a>>, ImageError> {
         let image = || reference.to_string();

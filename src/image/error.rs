@@ -45,6 +45,12 @@ pub enum ImageError {
         /// The image's name.
         image: String,
     },
+    /// `hosts.toml` allows nobody to be pushed to.
+    #[error("no host in hosts.toml may be sent image {image}")]
+    NoTaker {
+        /// The image's name.
+        image: String,
+    },
     /// The file of credentials, or a helper that it names, cannot be used.
     #[error("cannot tell who we are at the registry of image {image}")]
     Credentials {
@@ -196,6 +202,7 @@ impl Explain for ImageError {
             | ImageError::Push { source, .. }
             | ImageError::Login { source, .. } => source.class(),
             ImageError::NoHost { .. }
+            | ImageError::NoTaker { .. }
             | ImageError::Manifest { .. }
             | ImageError::Config { .. }
             | ImageError::Artifact { .. }
@@ -224,11 +231,13 @@ impl Explain for ImageError {
             ImageError::Login { source, .. } if source.class() == Class::Denied => {
                 Some("check user and password".to_owned())
             }
-            ImageError::Fetch { source, .. }
-            | ImageError::Push { source, .. }
-            | ImageError::Login { source, .. } => source.hint(),
+            ImageError::Fetch { source, .. } | ImageError::Login { source, .. } => source.hint(),
+            ImageError::Push { source, .. } => source.push_hint(),
             ImageError::NoHost { .. } => {
                 Some("give one of its hosts the capabilities pull and resolve".to_owned())
+            }
+            ImageError::NoTaker { .. } => {
+                Some("give one of its hosts the capability push".to_owned())
             }
             ImageError::Incomplete { image, .. } => Some(format!("netrun pull {image}")),
             ImageError::Platform { offered, .. } if !offered.is_empty() => {

@@ -53,7 +53,7 @@ pub async fn pull(
     let name = reference.to_string();
     let endpoints = options
         .access
-        .endpoints(reference, &Access::Pull, progress)
+        .endpoints(reference, Access::Pull, progress)
         .await?;
     let refused = |source| access("pull", &name, source);
     let lease = Lease::acquire(client).await.map_err(refused)?;

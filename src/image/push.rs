@@ -35,7 +35,7 @@ const PARALLEL: usize = 3;
 /// How often it is told how far a blob is.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How many repositories a token is asked for besides the own one.
+/// How many repositories the registry is asked to take a blob over from.
 const MAX_SOURCES: usize = 3;
 
 /// What was pushed.
@@ -70,19 +70,12 @@ pub async fn push(
         client,
         name,
         endpoint: None,
-        registry: to.registry(),
+        to,
         progress,
     };
-    let sources = pusher.sources(&target, to).await?;
-    let endpoints = registry
-        .endpoints(to, &Access::Push(sources), progress)
-        .await?;
-    // Only the registry itself is written to, unless hosts.toml says that a mirror is.
-    let mut takers = endpoints
-        .into_iter()
-        .filter(Endpoint::takes)
-        .collect::<Vec<_>>();
-    pusher.endpoint = takers.pop();
+    let endpoints = registry.endpoints(to, Access::Push, progress).await?;
+    // As containerd has it: the first that takes content, and no other if that is out of reach.
+    pusher.endpoint = endpoints.into_iter().find(Endpoint::takes);
     let whole = pusher.is_whole(&target, 0).await?;
     let sent = match whole {
         true => target.clone(),
@@ -101,38 +94,27 @@ struct Pusher<'a> {
     client: &'a Client,
     name: &'a str,
     endpoint: Option<Endpoint<'a>>,
-    registry: &'a str,
+    to: &'a Reference,
     progress: Progress<'a>,
 }
 
 impl Pusher<'_> {
     fn endpoint(&self) -> Result<&Endpoint<'_>, ImageError> {
-        self.endpoint.as_ref().ok_or_else(|| ImageError::NoHost {
+        self.endpoint.as_ref().ok_or_else(|| ImageError::NoTaker {
             image: self.name.to_owned(),
         })
     }
 
-    /// The repositories of the same registry that the image's content came from: it may be taken over
-    /// from there.
-    async fn sources(
-        &self,
-        target: &Descriptor,
-        to: &Reference,
-    ) -> Result<Vec<String>, ImageError> {
-        let digest = target.digest().to_string();
-        let mut sources = self.came_from(&digest).await?;
-        sources.retain(|source| source != to.repository());
-        sources.truncate(MAX_SOURCES);
-        Ok(sources)
-    }
-
-    async fn came_from(&self, digest: &str) -> Result<Vec<String>, ImageError> {
-        let key = format!("{SOURCE}{}", self.registry);
+    /// The other repositories of the same registry that a blob came from: it may be taken over from
+    /// there.
+    async fn sources(&self, digest: &str) -> Result<Vec<String>, ImageError> {
+        let key = format!("{SOURCE}{}", self.to.registry());
         let labels = content::labels(self.client, digest).await;
         let labels = labels.map_err(|source| self.lost(digest, source))?;
         let list = labels.get(&key).map(String::as_str).unwrap_or_default();
         let parts = list.split(',').filter(|part| !part.is_empty());
-        Ok(parts.map(str::to_owned).collect())
+        let others = parts.filter(|part| *part != self.to.repository());
+        Ok(others.take(MAX_SOURCES).map(str::to_owned).collect())
     }
 
     async fn read(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Document), ImageError> {
@@ -226,8 +208,7 @@ impl Pusher<'_> {
             self.tell(blob, BlobState::Exists);
             return Ok(());
         }
-        let mut sources = self.came_from(&digest).await?;
-        sources.truncate(MAX_SOURCES);
+        let sources = self.sources(&digest).await?;
         self.tell(blob, BlobState::Pushing(0));
         let taken = Arc::new(AtomicU64::new(0));
         let body = || {

@@ -10,8 +10,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_A
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
+use super::answer::Answer;
 use super::credentials::Credentials;
-use super::error::{Answer, FetchError};
+use super::error::FetchError;
 use super::hosts::{is_loopback, name};
 use super::patience;
 use super::transport::{MAX_REDIRECTS, redirect};

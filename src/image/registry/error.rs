@@ -6,10 +6,8 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use serde::Deserialize;
-
+use super::answer::Answer;
 use super::credentials::CredentialsError;
 use crate::model::class::{Class, Explain};
 
@@ -114,6 +112,16 @@ pub enum FetchError {
         /// Its answer.
         source: Answer,
     },
+    /// The host does not store what it is sent.
+    #[error("{host} does not take {what}")]
+    NotTaken {
+        /// The host.
+        host: String,
+        /// What was sent: `the blob sha256:... of team/app`.
+        what: String,
+        /// Its answer.
+        source: Answer,
+    },
     /// The connection broke within an answer.
     #[error("the connection to {host} broke")]
     Broken {
@@ -181,6 +189,14 @@ impl FetchError {
 }
 
 impl FetchError {
+    /// What to do next where something was to be pushed.
+    pub fn push_hint(&self) -> Option<String> {
+        match self {
+            FetchError::Token { host, source, .. } => source.push_hint(host),
+            _ => self.hint(),
+        }
+    }
+
     /// Whether the connection to a host that can be reached broke: it is worth another try.
     pub fn is_broken(&self) -> bool {
         match self {
@@ -207,62 +223,6 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
         || error.source().is_some_and(is_tls)
 }
 
-/// A registry's answer to a request that it refused.
-#[derive(Debug, thiserror::Error)]
-#[error("HTTP status {status}{}", .message.as_deref().map(|m| format!(": {m}")).unwrap_or_default())]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// How long the registry asks us to wait.
-    pub retry_after: Option<Duration>,
-    /// The registry's own words, where it has any.
-    message: Option<String>,
-}
-
-impl Answer {
-    /// Reads the answer; a body that is not the distribution specification's is not shown.
-    pub fn new(status: u16, body: Option<&[u8]>) -> Answer {
-        let envelope = body.and_then(|body| serde_json::from_slice::<Envelope>(body).ok());
-        let message = envelope.and_then(|envelope| {
-            let messages = envelope.errors.into_iter().map(|error| error.message);
-            let messages = messages.chain([envelope.details]);
-            // It may be anything, and it is shown on a terminal.
-            let plain = messages.map(|text| text.replace(|c: char| c.is_control(), " "));
-            let messages: Vec<String> = plain.filter(|text| !text.is_empty()).collect();
-            (!messages.is_empty()).then(|| messages.join("; "))
-        });
-        Answer {
-            status,
-            retry_after: None,
-            message,
-        }
-    }
-}
-
-/// The distribution specification's form of errors; Docker's token server has another.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Envelope {
-    errors: Vec<Problem>,
-    details: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Problem {
-    message: String,
-}
-
-fn class_of(status: u16) -> Class {
-    match status {
-        401 | 403 => Class::Denied,
-        404 => Class::NotFound,
-        408 => Class::Timeout,
-        429 | 500.. => Class::Unavailable,
-        _ => Class::Failed,
-    }
-}
-
 impl Explain for FetchError {
     fn class(&self) -> Class {
         match self {
@@ -276,9 +236,9 @@ impl Explain for FetchError {
             FetchError::Credentials { source, .. } => source.class(),
             FetchError::Schema1 { .. } => Class::InvalidInput,
             FetchError::Challenge { .. } | FetchError::Insecure { .. } => Class::Denied,
-            FetchError::Token { source, .. } | FetchError::Refused { source, .. } => {
-                class_of(source.status)
-            }
+            FetchError::Token { source, .. }
+            | FetchError::Refused { source, .. }
+            | FetchError::NotTaken { source, .. } => source.class(),
             FetchError::NoToken { .. }
             | FetchError::Redirects { .. }
             | FetchError::Range { .. }
@@ -293,8 +253,9 @@ impl Explain for FetchError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             FetchError::Token { source, .. } | FetchError::Refused { source, .. } => {
-                return refusal_hint(source);
+                return source.hint();
             }
+            FetchError::NotTaken { host, source, .. } => return source.push_hint(host),
             FetchError::Credentials { source, .. } => return source.hint(),
             FetchError::Challenge { host } => return Some(format!("netrun login {host}")),
             FetchError::Client { .. } => {
@@ -323,21 +284,6 @@ impl Explain for FetchError {
         };
         Some(hint.to_owned())
     }
-}
-
-fn refusal_hint(answer: &Answer) -> Option<String> {
-    Some(match (answer.status, answer.retry_after) {
-        (401 | 403, _) => {
-            "check the image's name; if the repository is private, netrun login".to_owned()
-        }
-        (404, _) => "check the image's name and tag".to_owned(),
-        (429 | 503, Some(wait)) => format!(
-            "wait {} seconds as the registry asks, log in, or name a mirror in /etc/containerd/certs.d",
-            wait.as_secs()
-        ),
-        (429, None) => "wait, log in, or name a mirror in /etc/containerd/certs.d".to_owned(),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -372,14 +318,5 @@ mod tests {
         assert!(is_tls(&io::Error::other(io::Error::other(tls()))));
         assert!(is_tls(&tls()));
         assert!(!is_tls(&io::Error::other("x")));
-    }
-
-    #[test]
-    fn the_registrys_words_are_shown_and_foreign_pages_are_not() {
-        let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
-        let answer = Answer::new(404, Some(body));
-        assert_eq!(answer.to_string(), "HTTP status 404: manifest unknown");
-        let answer = Answer::new(502, Some(b"<html>"));
-        assert_eq!(answer.to_string(), "HTTP status 502");
     }
 }

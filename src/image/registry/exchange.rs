@@ -17,7 +17,11 @@ pub(super) struct Call<'c> {
     pub method: Method,
     pub url: Url,
     pub headers: Vec<(HeaderName, String)>,
+    /// What a token must allow besides what the endpoint's do: the same host's, for this request.
+    pub scope: Option<String>,
     pub body: Option<&'c dyn Fn() -> reqwest::Body>,
+    /// Whether a host that asks us to wait is waited for: not where another request tells the same.
+    pub waits: bool,
 }
 
 impl Call<'_> {
@@ -26,7 +30,9 @@ impl Call<'_> {
             method,
             url,
             headers: Vec::new(),
+            scope: None,
             body: None,
+            waits: true,
         }
     }
 
@@ -43,7 +49,7 @@ impl Endpoint<'_> {
         let mut introduced = false;
         let mut waits = 0;
         loop {
-            let used = self.authorization.borrow().clone();
+            let used = self.authorization.borrow().get(&call.scope).cloned();
             let response = self.follow(call, used.as_ref()).await?;
             let status = response.status();
             let wanted = challenges(response.headers());
@@ -51,15 +57,16 @@ impl Endpoint<'_> {
             let asks = status == StatusCode::UNAUTHORIZED && self.is_own(response.url());
             if asks && !introduced && !wanted.is_empty() {
                 introduced = true;
-                let renewed = *self.authorization.borrow() != used;
+                let renewed = self.authorization.borrow().get(&call.scope) != used.as_ref();
                 if !renewed {
-                    let value = self.introduce(&wanted).await?;
-                    *self.authorization.borrow_mut() = Some(value);
+                    let value = self.introduce(&wanted, call.scope.as_ref()).await?;
+                    let mut known = self.authorization.borrow_mut();
+                    known.insert(call.scope.clone(), value);
                 }
                 continue;
             }
             let pause = patience::pause(status, response.headers(), waits);
-            match pause.filter(|_| self.patient && call.method != Method::HEAD) {
+            match pause.filter(|_| self.patient && call.waits) {
                 None => return Ok(response),
                 Some(pause) => {
                     waits += 1;
@@ -76,7 +83,11 @@ impl Endpoint<'_> {
         }
     }
 
-    async fn introduce(&self, wanted: &[Challenge]) -> Result<HeaderValue, FetchError> {
+    async fn introduce(
+        &self,
+        wanted: &[Challenge],
+        scope: Option<&String>,
+    ) -> Result<HeaderValue, FetchError> {
         let find = || async {
             let found = self.keyring.find(&self.name(), &self.repository).await;
             found.map_err(|source| FetchError::Credentials {
@@ -84,12 +95,13 @@ impl Endpoint<'_> {
                 source,
             })
         };
+        let scopes: Vec<String> = self.scopes.iter().chain(scope).cloned().collect();
         let applicant = Applicant {
             http: self.http().await?,
             host: &self.name(),
             over_tls: self.host.base.scheme() == "https",
             credentials: self.credentials.get_or_try_init(find).await?,
-            scopes: &self.scopes,
+            scopes: &scopes,
         };
         applicant.answer(wanted).await
     }

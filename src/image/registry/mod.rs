@@ -4,6 +4,7 @@
 //! is the one asked for; a blob's digest is verified by containerd before the blob exists. Headers
 //! and credentials go to the host that they are for, never along with a redirect to another.
 
+pub mod answer;
 pub mod auth;
 mod credential_file;
 pub mod credential_helper;
@@ -17,6 +18,7 @@ mod transport;
 mod upload;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -25,8 +27,9 @@ use reqwest::header::{ACCEPT, CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
+use self::answer::Answer;
 use self::credentials::{Credentials, Keyring};
-use self::error::{Answer, FetchError};
+use self::error::FetchError;
 use self::exchange::Call;
 use self::hosts::Host;
 use super::digest;
@@ -59,12 +62,12 @@ pub struct Fetched {
 }
 
 /// What we want of a repository.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Access {
     /// To read it.
     Pull,
-    /// To write it, and to read these others, whose blobs it may take over.
-    Push(Vec<String>),
+    /// To write it.
+    Push,
 }
 
 /// One place that serves an image's content.
@@ -76,7 +79,8 @@ pub struct Endpoint<'a> {
     credentials: OnceCell<Credentials>,
     keyring: Keyring,
     http: OnceCell<Client>,
-    authorization: RefCell<Option<HeaderValue>>,
+    /// What met the host's challenges, by what a token had to allow besides `scopes`.
+    authorization: RefCell<BTreeMap<Option<String>, HeaderValue>>,
     down: Cell<bool>,
     /// Whether a host that asks us to wait is waited for: where there is no other to turn to.
     patient: bool,
@@ -90,7 +94,7 @@ pub fn endpoints<'a>(
     reference: &Reference,
     hosts: Vec<Host>,
     (credentials, keyring): (&Credentials, &Keyring),
-    access: &Access,
+    access: Access,
     progress: Progress<'a>,
 ) -> Vec<Endpoint<'a>> {
     let last = hosts.len().saturating_sub(1);
@@ -105,32 +109,25 @@ pub fn endpoints<'a>(
             file: keyring.file.clone(),
         },
         repository: reference.repository().to_owned(),
-        scopes: scopes(&host, reference.repository(), access),
+        scopes: vec![match access {
+            Access::Pull => scope(&host, reference.repository(), "pull"),
+            Access::Push => scope(&host, reference.repository(), "pull,push"),
+        }],
         host,
         http: OnceCell::new(),
-        authorization: RefCell::new(None),
+        authorization: RefCell::default(),
         down: Cell::new(false),
-        patient: number == last,
+        patient: number == last || access == Access::Push,
         progress,
     };
     hosts.into_iter().enumerate().map(endpoint).collect()
 }
 
-/// What tokens are asked for: behind an overridden path the repository has its prefix.
-fn scopes(host: &Host, repository: &str, access: &Access) -> Vec<String> {
+/// What a token is asked for: behind an overridden path the repository has its prefix.
+fn scope(host: &Host, repository: &str, actions: &str) -> String {
     let prefix = host.base.path().trim_start_matches("/v2");
-    let scope = |repository: &str, actions: &str| {
-        let whole = format!("{prefix}/{repository}");
-        format!("repository:{}:{actions}", whole.trim_start_matches('/'))
-    };
-    match access {
-        Access::Pull => vec![scope(repository, "pull")],
-        Access::Push(others) => {
-            let own = std::iter::once(scope(repository, "pull,push"));
-            own.chain(others.iter().map(|other| scope(other, "pull")))
-                .collect()
-        }
-    }
+    let whole = format!("{prefix}/{repository}");
+    format!("repository:{}:{actions}", whole.trim_start_matches('/'))
 }
 
 impl<'a> Endpoint<'a> {
@@ -148,7 +145,7 @@ impl<'a> Endpoint<'a> {
             credentials: OnceCell::new_with(Some(credentials)),
             keyring: Keyring::default(),
             http: OnceCell::new(),
-            authorization: RefCell::new(None),
+            authorization: RefCell::default(),
             down: Cell::new(false),
             patient: true,
             progress,
@@ -194,7 +191,8 @@ impl<'a> Endpoint<'a> {
     pub async fn look(&self, wanted: &str) -> Result<Option<(String, String)>, FetchError> {
         let path = format!("manifests/{wanted}");
         let call = Call::new(Method::HEAD, self.url(&path));
-        let call = call.header(ACCEPT, MANIFEST_TYPES.to_owned());
+        let mut call = call.header(ACCEPT, MANIFEST_TYPES.to_owned());
+        call.waits = false;
         let response = self.perform(&call).await?;
         let digest = text(&response, "docker-content-digest");
         let known = response.status() == StatusCode::OK && digest.starts_with("sha256:");
@@ -333,15 +331,19 @@ impl<'a> Endpoint<'a> {
     }
 
     async fn refused(&self, what: &str, response: Response) -> FetchError {
-        let retry_after = patience::asked(response.headers());
-        let status = response.status().as_u16();
-        let mut source = Answer::new(status, self.small(response).await.ok().as_deref());
-        source.retry_after = retry_after;
         FetchError::Refused {
             host: self.name(),
             what: what.to_owned(),
-            source,
+            source: self.answer(response).await,
         }
+    }
+
+    async fn answer(&self, response: Response) -> Answer {
+        let retry_after = patience::asked(response.headers());
+        let status = response.status().as_u16();
+        let mut answer = Answer::new(status, self.small(response).await.ok().as_deref());
+        answer.retry_after = retry_after;
+        answer
     }
 }
 

@@ -64,7 +64,7 @@ fn loopback(port: u16) -> Endpoint<'static> {
         &reference,
         hosts,
         (&nobody, &Keyring::default()),
-        &Access::Pull,
+        Access::Pull,
         &|_| {},
     )
     .remove(0)
@@ -128,7 +128,7 @@ async fn a_mirror_gets_namespace_path_and_headers_and_no_credentials() {
         std::fs::remove_dir_all(&dir).unwrap();
         let own = Credentials::password("me", "secret");
         let who = (&own, &Keyring::default());
-        let all = endpoints(&reference, hosts, who, &Access::Pull, &|_| {});
+        let all = endpoints(&reference, hosts, who, Access::Pull, &|_| {});
         assert_eq!(all[0].credentials.get(), None);
         assert_eq!(all[1].credentials.get(), Some(&own));
         assert_eq!(all[0].scopes, ["repository:proxy/library/alpine:pull"]);
