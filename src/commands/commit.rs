@@ -63,7 +63,7 @@ pub struct Args {
 /// # Errors
 /// There is no such container; the image that it was made from is not here any more.
 pub async fn commit(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
-    let name = args.name.as_deref().map(Reference::parse).transpose()?;
+    let name = args.name.as_deref().map(Reference::parse_new).transpose()?;
     let (_, record) = context.host.container(&args.container).await?;
     let client = context.host.client().await?;
     let base = image::named(&client, &record.image).await?;

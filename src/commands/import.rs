@@ -49,7 +49,7 @@ pub struct Args {
 /// # Errors
 /// The tar cannot be read, or containerd does not take it.
 pub async fn import(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
-    let name = args.name.as_deref().map(Reference::parse).transpose()?;
+    let name = args.name.as_deref().map(Reference::parse_new).transpose()?;
     let mut config = json!({});
     for change in &args.changes {
         change.apply(&mut config);
