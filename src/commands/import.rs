@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::changes::Change;
+use super::changes::{Change, apply};
 use super::context::Context;
 use super::load::source;
 use super::values::parse;
@@ -51,9 +51,7 @@ pub struct Args {
 pub async fn import(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
     let name = args.name.as_deref().map(Reference::parse_new).transpose()?;
     let mut config = json!({});
-    for change in &args.changes {
-        change.apply(&mut config);
-    }
+    apply(&args.changes, &mut config);
     let platform = match &args.platform {
         Some(platform) => platform.clone(),
         None => Machine::this().name().parse()?,

@@ -166,12 +166,15 @@ const LAYERS: [(&str, &str); 5] = [
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// The label of a manifest that refers to its configuration.
+pub const GC_CONFIG: &str = "containerd.io/gc.ref.content.config";
+
 /// The key, or its beginning, of the label that refers to a child of this media type.
 fn gc_label(media_type: &str) -> &'static str {
     match media_type {
         OCI_MANIFEST | DOCKER_MANIFEST => "containerd.io/gc.ref.content.m.",
         "application/vnd.docker.container.image.v1+json"
-        | "application/vnd.oci.image.config.v1+json" => "containerd.io/gc.ref.content.config",
+        | "application/vnd.oci.image.config.v1+json" => GC_CONFIG,
         layer if is_layer(layer) => "containerd.io/gc.ref.content.l.",
         _ => "containerd.io/gc.ref.content.",
     }
@@ -190,7 +193,7 @@ pub fn ingest_kind(media_type: &str) -> &'static str {
         OCI_INDEX | DOCKER_INDEX => "index",
         _ => match gc_label(media_type) {
             "containerd.io/gc.ref.content.m." => "manifest",
-            "containerd.io/gc.ref.content.config" => "config",
+            GC_CONFIG => "config",
             "containerd.io/gc.ref.content.l." => "layer",
             _ => "unknown",
         },
