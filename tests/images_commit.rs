@@ -170,7 +170,7 @@ fn a_commit_is_of_the_containers_own_image_whatever_its_name_stands_for() {
 fn a_commit_says_what_the_container_was_run_with() {
     let host = FakeHost::new();
     host.announce_images();
-    let line = "netrun create --name c -t -e FOO=bar -w /tmp -u 1000 --entrypoint sh -l who=me --expose 80 \
+    let line = "netrun create --name c -t -e FOO=bar -w /tmp -u 1000 --entrypoint sh -l who=me --expose 80 -p 8099:81 \
         --scope job -v /data --health-cmd true --stop-signal INT alpine:3.14 -c 'echo $FOO'";
     host.sh(line).ok();
     host.netrun(&["commit", "-c", "ENV MORE=1", "c", "c:1"])
@@ -186,7 +186,7 @@ fn a_commit_says_what_the_container_was_run_with() {
         ("WorkingDir", json!("/tmp")),
         ("User", json!("1000")),
         ("Labels", json!({"who": "me"})),
-        ("ExposedPorts", json!({"80/tcp": {}})),
+        ("ExposedPorts", json!({"80/tcp": {}, "81/tcp": {}})),
         ("Volumes", json!({"/data": {}})),
         ("StopSignal", json!("SIGINT")),
     ] {
