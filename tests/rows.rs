@@ -280,7 +280,7 @@ const INSPECTED: &[Row] = &[
     (
         "docker inspect -f '{{range $p, $_ := .Config.ExposedPorts}}{{$p}} {{end}}' web",
         0,
-        "=80/tcp",
+        "=80/tcp 81/tcp",
     ),
     (
         "docker inspect -s -f '{{gt .SizeRootFs .SizeRw}}' web",
