@@ -1,8 +1,10 @@
-//! `commit` of containers that run: still while they are read, and on again whatever happens.
+//! `commit`: of containers that run, still while they are read, and on again whatever happens; of the
+//! image that the container was made from, with what it was run with.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use crate::host::{ALPINE, FakeHost, Running, eventually};
 
@@ -106,4 +108,97 @@ fn it_goes_on_whoever_dies() {
     // containerd goes on reading for a while after whoever asked is gone, and unmounts then.
     let left = host.settle(Duration::from_secs(60));
     assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn a_commit_is_of_the_containers_own_image_whatever_its_name_stands_for() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    host.netrun(&["pull", "--all-platforms", ALPINE]).ok();
+    host.netrun(&["pull", "layers:1"]).ok();
+    let asked = |format: &str, name: &str| {
+        let line = ["image", "inspect", "-f", format, name];
+        host.netrun(&line).ok().text().to_owned()
+    };
+    let manifest = asked("{{.Manifest}}", ALPINE);
+    let other = match asked("{{.Architecture}}", ALPINE).as_str() {
+        "amd64" => "arm64",
+        _ => "amd64",
+    };
+    host.netrun(&["run", "--name", "own", ALPINE, "touch", "/new"])
+        .ok();
+    let platform = format!("linux/{other}");
+    host.netrun(&[
+        "create",
+        "--platform",
+        &platform,
+        "--name",
+        "foreign",
+        ALPINE,
+    ])
+    .ok();
+    host.netrun(&["commit", "foreign", "foreign:1"]).ok();
+    assert_eq!(asked("{{.Architecture}}", "foreign:1"), other);
+    let is_own = |name: &str| {
+        host.netrun(&["commit", "own", name]).ok();
+        assert_eq!(asked("{{len .RootFS.Layers}}", name), "2", "{name}");
+        assert_eq!(asked("{{.Config.Cmd}}", name), "[touch /new]", "{name}");
+        let look = ["run", "--rm", name, "sh", "-c", "ls -d /new /data"];
+        assert_eq!(host.netrun(&look).text(), "/new", "{name}");
+    };
+    // Its name stands for another image now, and it has a further one.
+    host.netrun(&["tag", ALPINE, "kept:1"]).ok();
+    host.netrun(&["tag", "layers:1", ALPINE]).ok();
+    is_own("named:1");
+    // It has no name any more, but it is here.
+    let root = "containerd.io/gc.root=test";
+    host.ctr(&["content", "label", &manifest, root]).ok();
+    host.netrun(&["rmi", "kept:1"]).ok();
+    is_own("nameless:1");
+    host.netrun(&["save", "-o", "/mnt/whole.tar", "nameless:1"])
+        .ok();
+    host.ctr(&["content", "label", &manifest, "containerd.io/gc.root="])
+        .ok();
+    host.netrun(&["rmi", "layers:1", "nameless:1"]).ok();
+    let gone = host.netrun(&["commit", "own", "gone:1"]);
+    let said = ["container own was made from is not here any more: sha256:"];
+    gone.fails(3, &[said[0], "netrun pull", "netrun export own"]);
+    host.netrun(&["rm", "own", "foreign"]).ok();
+}
+
+#[test]
+fn a_commit_says_what_the_container_was_run_with() {
+    let host = FakeHost::new();
+    host.announce_images();
+    let line = "netrun create --name c -t -e FOO=bar -w /tmp -u 1000 --entrypoint sh -l who=me --expose 80 -p 8099:81 \
+        --scope job -v /data --health-cmd true --stop-signal INT alpine:3.14 -c 'echo $FOO'";
+    host.sh(line).ok();
+    host.netrun(&["commit", "-c", "ENV MORE=1", "c", "c:1"])
+        .ok();
+    let inspect = ["image", "inspect", "-f", "{{json .Config}}"];
+    let config = |name: &str| host.netrun(&[&inspect[..], &[name]].concat()).ok().json();
+    let said = config("c:1");
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (key, expected) in [
+        ("Env", json!([path, "FOO=bar", "MORE=1"])),
+        ("Entrypoint", json!(["sh"])),
+        ("Cmd", json!(["-c", "echo $FOO"])),
+        ("WorkingDir", json!("/tmp")),
+        ("User", json!("1000")),
+        ("Labels", json!({"who": "me"})),
+        ("ExposedPorts", json!({"80/tcp": {}, "81/tcp": {}})),
+        ("Volumes", json!({"/data": {}})),
+        ("StopSignal", json!("SIGINT")),
+    ] {
+        assert_eq!(said[key], expected, "{key}");
+    }
+    assert_eq!(said["Healthcheck"]["Test"], json!(["CMD-SHELL", "true"]));
+    let run = host.netrun(&["run", "--rm", "c:1", "-c", "echo $FOO $(id -u) $(pwd)"]);
+    assert_eq!(run.ok().text(), "bar 1000 /tmp");
+    let history = ["history", "--no-trunc", "--format", "{{.CreatedBy}}", "c:1"];
+    assert_eq!(host.netrun(&history).ok().lines()[0], "-c echo $FOO");
+    let entrypoint = "ENTRYPOINT [\"id\", \"-u\"]";
+    host.netrun(&["commit", "-c", entrypoint, "c", "c:2"]).ok();
+    assert_eq!(host.netrun(&["run", "--rm", "c:2"]).ok().text(), "1000");
+    host.netrun(&["scope", "end", "job"]).ok();
 }

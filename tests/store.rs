@@ -443,6 +443,32 @@ fn a_push_tells_how_far_it_is() {
 }
 
 #[test]
+fn an_image_gets_no_name_that_passes_for_another_image() {
+    let host = FakeHost::new();
+    host.netrun(&["create", "--name", "c", ALPINE]).ok();
+    let format = ["image", "inspect", "-f", "{{.Target.digest}}", ALPINE];
+    let digest = host.netrun(&format).ok().text().to_owned();
+    let (pinned, id) = (format!("q@{digest}"), "sha256:8e50");
+    for (name, why) in [
+        (&pinned[..], "cannot be given"),
+        (id, "by its id"),
+        ("", "it is empty"),
+    ] {
+        for line in [
+            &["tag", "featured:1", name][..],
+            &["commit", "c", name],
+            &["import", "/dev/null", name],
+            &["load", "-i", "/dev/null", "--name", name],
+        ] {
+            host.netrun(line).fails(2, &[why]);
+        }
+    }
+    host.netrun(&["run", "--rm", "--pull", "never", &pinned])
+        .fails(125, &["not here"]);
+    host.netrun(&["rm", "c"]).ok();
+}
+
+#[test]
 fn imports_and_commits_are_images_like_others() {
     let host = with_layers();
     let made = "set -e; mkdir -p /mnt/root/bin; cp /bin/busybox /mnt/root/bin/sh; tar -C /mnt/root -c . >/mnt/root.tar; gzip -k /mnt/root.tar; zstd -q /mnt/root.tar";

@@ -84,9 +84,24 @@ impl FromStr for Change {
     }
 }
 
+/// Writes them into OCI's `config` object, in order. As with docker, an entrypoint without a command
+/// leaves no command: the one that is there was for another.
+pub fn apply(changes: &[Change], config: &mut Value) {
+    for change in changes {
+        change.apply(config);
+    }
+    let has = |wanted: &str| {
+        let words = |change: &Change| matches!(change, Change::Words(key, _) if *key == wanted);
+        changes.iter().any(words)
+    };
+    if let (Some(config), true, false) = (config.as_object_mut(), has("Entrypoint"), has("Cmd")) {
+        config.remove("Cmd");
+    }
+}
+
 impl Change {
     /// Writes it into OCI's `config` object.
-    pub fn apply(&self, config: &mut Value) {
+    fn apply(&self, config: &mut Value) {
         match self {
             Change::Words(key, words) => config[*key] = json!(words),
             Change::Text(key, text) => config[*key] = json!(text),
@@ -222,6 +237,22 @@ mod tests {
             "StopSignal": "SIGINT",
         });
         assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn an_entrypoint_takes_the_command_of_another_away() {
+        let applied = |texts: &[&str]| {
+            let mut config = json!({"Entrypoint": ["a"], "Cmd": ["b"]});
+            let changes: Vec<Change> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            apply(&changes, &mut config);
+            config
+        };
+        let (entrypoint, command) = ("ENTRYPOINT [\"c\"]", "CMD [\"d\"]");
+        assert_eq!(applied(&[entrypoint]), json!({"Entrypoint": ["c"]}));
+        let both = json!({"Entrypoint": ["c"], "Cmd": ["d"]});
+        assert_eq!(applied(&[command, entrypoint]), both);
+        let command_only = json!({"Entrypoint": ["a"], "Cmd": ["d"]});
+        assert_eq!(applied(&[command]), command_only);
     }
 
     #[test]

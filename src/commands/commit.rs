@@ -1,15 +1,16 @@
 //! `netrun commit`: an image of what a container's files are now.
 
-use serde_json::{Value, json};
-
-use super::changes::Change;
+use super::changes::{Change, apply};
+use super::committed;
 use super::context::Context;
 use super::values::parse;
+use crate::containerd::Client;
 use crate::engine::hold;
 use crate::image::commit::Commit;
-use crate::image::{self, Image};
-use crate::model::class::Failure;
+use crate::image::{self, Image, ImageError};
+use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
+use crate::model::record::Record;
 use crate::model::reference::Reference;
 
 const EXAMPLES: &str = "\
@@ -18,7 +19,8 @@ Examples:
 
 /// Make an image of a container
 ///
-/// One that runs is frozen while its files are read, and goes on even if this command is killed.
+/// The image says what the container was run with (its command, -e, -w, -u, -l and so on). One that runs is
+/// frozen while its files are read, and goes on even if this command is killed.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -58,28 +60,51 @@ pub struct Args {
     pub name: Option<String>,
 }
 
+/// What a container was made from is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("the image that container {container} was made from is not here any more: {image}")]
+struct NoBase {
+    container: ContainerId,
+    /// Its id, or its name where nothing else is known.
+    image: String,
+    name: String,
+}
+
+impl Explain for NoBase {
+    fn class(&self) -> Class {
+        Class::NotFound
+    }
+
+    fn hint(&self) -> Option<String> {
+        let NoBase {
+            container, name, ..
+        } = self;
+        Some(format!(
+            "pull it again (netrun pull {name}) or, if another image has that name now, keep the files \
+             only: netrun export {container}"
+        ))
+    }
+}
+
 /// Makes the image.
 ///
 /// # Errors
 /// There is no such container; the image that it was made from is not here any more.
 pub async fn commit(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
-    let name = args.name.as_deref().map(Reference::parse).transpose()?;
-    let (_, record) = context.host.container(&args.container).await?;
+    let name = args.name.as_deref().map(Reference::parse_new).transpose()?;
+    let (container, record) = context.host.container(&args.container).await?;
     let client = context.host.client().await?;
-    let base = image::named(&client, &record.image).await?;
-    let mut config = base
-        .config
-        .config()
-        .as_ref()
-        .map_or(json!({}), |config| json!(config));
-    for change in &args.changes {
-        change.apply(&mut config);
-    }
+    let base = base(&client, &record).await?;
+    let mut configuration = image::commit::configuration(&client, &base).await?;
+    let mut config = committed::config(&configuration["config"], &record, &container.spec_value());
+    apply(&args.changes, &mut config);
+    configuration["config"] = config;
     let commit = Commit {
         snapshotter: record.snapshotter.clone(),
         key: record.id.to_string(),
         base,
-        config: without_nulls(config),
+        configuration,
+        created_by: committed::command(&record).join(" "),
         author: args.author.clone(),
         comment: args.message.clone(),
     };
@@ -95,11 +120,26 @@ pub async fn commit(context: &Context<'_>, args: &Args) -> Result<Image, Failure
     Ok(image::commit::commit(&client, &commit, name.as_ref(), taken).await?)
 }
 
-fn without_nulls(mut config: Value) -> Value {
-    if let Some(fields) = config.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    config
+/// The image that a container was made from, whatever its name stands for now.
+async fn base(client: &Client, record: &Record) -> Result<Image, Failure> {
+    let name = &record.image;
+    let found = match record.image_id.as_str() {
+        // Only its name is known, which may stand for another by now.
+        "" => match image::named(client, name).await {
+            Err(ImageError::NotFound { .. }) => None,
+            named => Some(named?).filter(|image| image.chain_id == record.parent),
+        },
+        id => image::by_id(client, id, name).await?,
+    };
+    found.ok_or_else(|| {
+        let id = Some(&record.image_id).filter(|id| !id.is_empty());
+        NoBase {
+            container: record.id.clone(),
+            image: id.unwrap_or(name).clone(),
+            name: name.clone(),
+        }
+        .into()
+    })
 }
 
 #[cfg(test)]

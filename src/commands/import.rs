@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::changes::Change;
+use super::changes::{Change, apply};
 use super::context::Context;
 use super::load::source;
 use super::values::parse;
@@ -49,11 +49,9 @@ pub struct Args {
 /// # Errors
 /// The tar cannot be read, or containerd does not take it.
 pub async fn import(context: &Context<'_>, args: &Args) -> Result<Image, Failure> {
-    let name = args.name.as_deref().map(Reference::parse).transpose()?;
+    let name = args.name.as_deref().map(Reference::parse_new).transpose()?;
     let mut config = json!({});
-    for change in &args.changes {
-        change.apply(&mut config);
-    }
+    apply(&args.changes, &mut config);
     let platform = match &args.platform {
         Some(platform) => platform.clone(),
         None => Machine::this().name().parse()?,

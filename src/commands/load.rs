@@ -58,7 +58,7 @@ pub async fn load(context: &Context<'_>, args: &Args) -> Result<Vec<Loaded>, Fai
     let snapshotter = args.snapshotter.as_ref();
     let options = LoadOptions {
         snapshotter: snapshotter.unwrap_or(&context.settings.snapshotter).clone(),
-        name: args.name.as_deref().map(Reference::parse).transpose()?,
+        name: args.name.as_deref().map(Reference::parse_new).transpose()?,
     };
     let name = source.name();
     let progress = |event: PullEvent<'_>| context.audience.pulling(&name, event);

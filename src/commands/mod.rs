@@ -7,6 +7,7 @@ pub mod changes;
 pub mod cidfile;
 pub mod cni;
 pub mod commit;
+mod committed;
 pub mod container;
 pub mod context;
 pub mod cp;

@@ -20,6 +20,7 @@ use crate::model::cpus::Cpus;
 use crate::model::device::Device;
 use crate::model::generated_name;
 use crate::model::id::ContainerId;
+use crate::model::port::PublishedPort;
 use crate::model::record::Names;
 use crate::model::scope::LABEL;
 use crate::sys::facts::{HostFacts, Wanted};
@@ -108,7 +109,7 @@ pub async fn plan(
         extras: resolved.extras,
         joins: resolved.joins,
         shared_memory: resolved.shared_memory,
-        exposed: exposed(args, &image),
+        exposed: exposed(args, &image, &ports),
         log: args.process.log(),
         asked: asked(args, &image),
         stop_signal: args.stop_signal,
@@ -194,8 +195,9 @@ fn asked(args: &ContainerArgs, image: &Image) -> Asked {
     }
 }
 
-/// The ports of the image and of the command line, each once.
-fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
+/// The ports of the image and of the command line, the published ones among them as with docker, each
+/// once.
+fn exposed(args: &ContainerArgs, image: &Image, published: &[PublishedPort]) -> Vec<String> {
     let config = image.config.config().as_ref();
     let of_image = config.and_then(|config| config.exposed_ports().clone());
     let of_image = of_image
@@ -206,7 +208,10 @@ fn exposed(args: &ContainerArgs, image: &Image) -> Vec<String> {
             false => format!("{port}/tcp"),
         });
     let typed = args.process.expose.iter().flat_map(|ports| ports.0.clone());
-    let all: BTreeSet<String> = of_image.chain(typed).collect();
+    let published = published
+        .iter()
+        .map(|port| format!("{}/{}", port.container_port, port.protocol));
+    let all: BTreeSet<String> = of_image.chain(typed).chain(published).collect();
     all.into_iter().collect()
 }
 

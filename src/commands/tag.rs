@@ -29,7 +29,7 @@ pub struct Args {
 /// # Errors
 /// There is no such image; the name is none.
 pub async fn tag(context: &Context<'_>, args: &Args) -> Result<(), Failure> {
-    let name = Reference::parse(&args.name)?.to_string();
+    let name = Reference::parse_new(&args.name)?.to_string();
     let image = resolve(context, &args.image).await?;
     let client = context.host.client().await?;
     let target = record::get(&client, &image).await?;

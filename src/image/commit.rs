@@ -30,12 +30,28 @@ pub struct Commit {
     pub key: String,
     /// What the container was made from.
     pub base: Image,
-    /// OCI's `config` object of the image.
-    pub config: Value,
+    /// The base's whole configuration, with the `config` that the image is to have.
+    pub configuration: Value,
+    /// What history says of how the layer was made.
+    pub created_by: String,
     /// Who made it.
     pub author: Option<String>,
     /// Why.
     pub comment: Option<String>,
+}
+
+/// An image's configuration, with what it says that netrun does not know.
+///
+/// # Errors
+/// It is not there, or malformed.
+pub async fn configuration(client: &Client, image: &Image) -> Result<Value, ImageError> {
+    let bytes = content::read(client, &image.config_digest).await;
+    let bytes = bytes.map_err(|source| access("read", &image.name, source))?;
+    serde_json::from_slice(&bytes).map_err(|source| ImageError::Config {
+        image: image.name.clone(),
+        digest: image.config_digest.clone(),
+        source,
+    })
 }
 
 /// Makes an image of what a container's files are now, with a name or without. `taken` is awaited once
@@ -55,6 +71,7 @@ pub async fn commit(
     let refused = |source| access("commit", called, source);
     let lease = Lease::acquire(client).await.map_err(refused)?;
     let committer = Committer {
+        lease: &lease,
         client: lease.client(),
         commit,
         name: called,
@@ -67,6 +84,7 @@ pub async fn commit(
 }
 
 struct Committer<'a> {
+    lease: &'a Lease,
     client: &'a Client,
     commit: &'a Commit,
     /// For messages.
@@ -79,12 +97,13 @@ impl Committer<'_> {
         let layer = self.layer().await;
         taken.await;
         let layer = layer.map_err(|source| self.refused(source))?;
+        self.base_is_here().await?;
         let digest = layer.digest().to_string();
         let labels = content::labels(self.client, &digest).await;
         let labels = labels.map_err(|source| self.refused(source))?;
         let diff_id = labels.get(UNCOMPRESSED).cloned();
         let diff_id = diff_id.ok_or_else(|| incomplete(self.name, &digest))?;
-        let config = self.config(&diff_id).await?;
+        let config = self.config(&diff_id);
         let target = self.store(&layer, &config).await?;
         let machine = Machine::this().or_any();
         let snapshotter = &self.commit.snapshotter;
@@ -99,9 +118,22 @@ impl Committer<'_> {
         Ok(image)
     }
 
-    /// Has containerd compare the container's files with those that it began with.
+    /// What is held cannot go any more, but may have gone before.
+    async fn base_is_here(&self) -> Result<(), ImageError> {
+        let base = &self.commit.base;
+        match content::size(self.client, &base.manifest_digest).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(incomplete(&base.name, &base.manifest_digest)),
+            Err(source) => Err(self.refused(source)),
+        }
+    }
+
+    /// Has containerd compare the container's files with those that it began with. The base, which need
+    /// not have a name any more, is held meanwhile.
     async fn layer(&self) -> Result<Descriptor, Error> {
+        self.lease.hold(&self.commit.base.manifest_digest).await?;
         let snapshotter = &self.commit.snapshotter;
+        let parent = parent(self.client, snapshotter, &self.commit.key).await?;
         let unique = format!(
             "netrun-commit-{}-{}",
             std::process::id(),
@@ -116,10 +148,10 @@ impl Committer<'_> {
         let request = api::ViewSnapshotRequest {
             snapshotter: snapshotter.clone(),
             key: unique.clone(),
-            parent: self.commit.base.chain_id.clone(),
+            parent: parent.clone(),
             ..api::ViewSnapshotRequest::default()
         };
-        let operation = format!("view snapshot {}", self.commit.base.chain_id);
+        let operation = format!("view snapshot {parent}");
         let left = check(&operation, self.client.snapshots().view(request).await)?.mounts;
         let request = diff_api::DiffRequest {
             left,
@@ -137,32 +169,23 @@ impl Committer<'_> {
     }
 
     /// The base's configuration with one layer more.
-    async fn config(&self, diff_id: &str) -> Result<Vec<u8>, ImageError> {
-        let base = &self.commit.base;
-        let bytes = content::read(self.client, &base.config_digest).await;
-        let bytes = bytes.map_err(|source| self.refused(source))?;
-        let unusable = |source| ImageError::Config {
-            image: base.name.clone(),
-            digest: base.config_digest.clone(),
-            source,
-        };
-        let mut whole: Value = serde_json::from_slice(&bytes).map_err(unusable)?;
-        let now = Timestamp::now().to_string();
+    fn config(&self, diff_id: &str) -> Vec<u8> {
         let commit = self.commit;
-        let mut step = json!({"created": now, "created_by": "netrun commit"});
+        let mut whole = commit.configuration.clone();
+        let now = Timestamp::now().to_string();
+        let mut step = json!({"created": now, "created_by": commit.created_by});
         for (key, value) in [("author", &commit.author), ("comment", &commit.comment)] {
             if let Some(value) = value {
                 step[key] = json!(value);
             }
         }
         whole["created"] = json!(now);
-        whole["config"] = commit.config.clone();
         if let Some(author) = &commit.author {
             whole["author"] = json!(author);
         }
         push(&mut whole["rootfs"]["diff_ids"], json!(diff_id));
         push(&mut whole["history"], step);
-        Ok(whole.to_string().into_bytes())
+        whole.to_string().into_bytes()
     }
 
     async fn store(&self, layer: &Descriptor, config: &[u8]) -> Result<Descriptor, ImageError> {
@@ -193,6 +216,17 @@ impl Committer<'_> {
     fn refused(&self, source: Error) -> ImageError {
         access("commit", self.name, source)
     }
+}
+
+/// The snapshot that another was made on.
+async fn parent(client: &Client, snapshotter: &str, key: &str) -> Result<String, Error> {
+    let request = api::StatSnapshotRequest {
+        snapshotter: snapshotter.to_owned(),
+        key: key.to_owned(),
+    };
+    let operation = format!("look at snapshot {key}");
+    let answer = check(&operation, client.snapshots().stat(request).await)?;
+    Ok(answer.info.unwrap_or_default().parent)
 }
 
 /// Appends to a list, which is made if it is not there.

@@ -60,6 +60,22 @@ impl Lease {
         &self.client
     }
 
+    /// Keeps a piece of content, and all that it refers to, that may have no name any more.
+    ///
+    /// # Errors
+    /// Any refusal by containerd.
+    pub async fn hold(&self, digest: &str) -> Result<(), Error> {
+        let request = api::AddResourceRequest {
+            id: self.id.clone(),
+            resource: Some(api::Resource {
+                id: digest.to_owned(),
+                r#type: "content".to_owned(),
+            }),
+        };
+        let operation = format!("hold content {digest}");
+        check(&operation, self.client.leases().add_resource(request).await)
+    }
+
     /// Gives the lease up; with `sync` only after what nothing else holds has been collected.
     ///
     /// # Errors

@@ -179,11 +179,14 @@ const CONFIGS: [&str; 2] = [
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// The label of a manifest that refers to its configuration.
+pub const GC_CONFIG: &str = "containerd.io/gc.ref.content.config";
+
 /// The key, or its beginning, of the label that refers to a child of this media type.
 fn gc_label(media_type: &str) -> &'static str {
     match media_type {
         OCI_MANIFEST | DOCKER_MANIFEST => "containerd.io/gc.ref.content.m.",
-        config if CONFIGS.contains(&config) => "containerd.io/gc.ref.content.config",
+        config if CONFIGS.contains(&config) => GC_CONFIG,
         layer if is_layer(layer) => "containerd.io/gc.ref.content.l.",
         _ => "containerd.io/gc.ref.content.",
     }
@@ -202,7 +205,7 @@ pub fn ingest_kind(media_type: &str) -> &'static str {
         OCI_INDEX | DOCKER_INDEX => "index",
         _ => match gc_label(media_type) {
             "containerd.io/gc.ref.content.m." => "manifest",
-            "containerd.io/gc.ref.content.config" => "config",
+            GC_CONFIG => "config",
             "containerd.io/gc.ref.content.l." => "layer",
             _ => "unknown",
         },

@@ -4,6 +4,7 @@ pub mod access;
 mod ahead;
 pub mod archive;
 mod beside;
+mod by_id;
 pub mod commit;
 pub mod content;
 pub mod digest;
@@ -26,6 +27,7 @@ pub mod usage;
 mod verify;
 
 pub use access::RegistryAccess;
+pub use by_id::by_id;
 pub use docker_config::{DockerConfig, Healthcheck};
 pub use error::ImageError;
 pub use local::{Image, ImageSummary, known, list, local_for, named, remove};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::class::{Class, Explain};
 
@@ -33,6 +34,34 @@ pub struct HealthCheck {
     /// What follows when it becomes unhealthy.
     #[serde(default)]
     pub on_failure: OnUnhealthy,
+}
+
+impl HealthCheck {
+    /// The check as docker's image configuration has it; durations are nanoseconds.
+    pub fn document(&self) -> Value {
+        let test: Vec<&str> = match self.command.as_slice() {
+            [shell, option, line] if shell == "/bin/sh" && option == "-c" => {
+                vec!["CMD-SHELL", line]
+            }
+            words => {
+                let words = words.iter().map(String::as_str);
+                std::iter::once("CMD").chain(words).collect()
+            }
+        };
+        json!({
+            "Test": test,
+            "Interval": nanoseconds(self.interval),
+            "Timeout": nanoseconds(self.timeout),
+            "StartPeriod": nanoseconds(self.start_period),
+            "StartInterval": nanoseconds(self.start_interval),
+            "Retries": self.retries,
+        })
+    }
+}
+
+/// As Go writes a duration.
+pub fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What follows when a container becomes unhealthy.

@@ -4,7 +4,6 @@
 //! fields are docker's names for parts of the same.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use oci_spec::image::{Descriptor, History};
 use serde_json::{Map, Value, json};
@@ -20,9 +19,8 @@ use crate::commands::size::Size;
 use crate::engine::paths::Paths;
 use crate::engine::view::{Status, View};
 use crate::image::Image;
-use crate::model::health::HealthCheck;
+use crate::model::health::{HealthCheck, nanoseconds};
 use crate::model::id::Namespace;
-use crate::model::port::ContainerPort;
 use crate::model::record::{Attachment, FOR_EVER, LogDriver, Record};
 use crate::model::reference::Reference;
 use crate::network::CniResult;
@@ -75,11 +73,6 @@ fn image_config(image: &Image) -> Value {
         config.insert("Healthcheck".to_owned(), check);
     }
     config
-}
-
-/// As Go writes a duration.
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// With what it takes, under docker's names; without, if that was not asked for.
@@ -167,7 +160,7 @@ fn config(view: &View, spec: &Value) -> Value {
         "Tty": process.terminal,
         "OpenStdin": process.stdin,
         "StdinOnce": process.stdin && !process.stdin_stays,
-        "Healthcheck": record.health.as_ref().map(healthcheck),
+        "Healthcheck": record.health.as_ref().map(HealthCheck::document),
         "Volumes": volumes_of(record),
         "Env": spec["process"]["env"],
         "Cmd": words_or_null(process.command.get(entrypoint..)),
@@ -193,25 +186,6 @@ fn words_or_null(words: Option<&[String]>) -> Value {
     }
 }
 
-/// The check as docker's image configuration has it; durations are nanoseconds.
-fn healthcheck(check: &HealthCheck) -> Value {
-    let test: Vec<&str> = match check.command.as_slice() {
-        [shell, option, line] if shell == "/bin/sh" && option == "-c" => vec!["CMD-SHELL", line],
-        words => {
-            let words = words.iter().map(String::as_str);
-            std::iter::once("CMD").chain(words).collect()
-        }
-    };
-    json!({
-        "Test": test,
-        "Interval": nanoseconds(check.interval),
-        "Timeout": nanoseconds(check.timeout),
-        "StartPeriod": nanoseconds(check.start_period),
-        "StartInterval": nanoseconds(check.start_interval),
-        "Retries": check.retries,
-    })
-}
-
 /// As docker has them: where its anonymous volumes are, as the keys of an object.
 fn volumes_of(record: &Record) -> Value {
     let anonymous = record.mounts.iter().filter(|mount| {
@@ -231,12 +205,8 @@ fn object_or_null(object: Map<String, Value>) -> Value {
 
 /// As docker has them: the keys of an object; nothing if there are none.
 fn exposed(record: &Record) -> Value {
-    let published = record.network.ports.iter().map(|port| {
-        let (number, protocol) = (port.container_port, port.protocol);
-        ContainerPort { number, protocol }.to_string()
-    });
-    let ports = record.exposed.iter().cloned().chain(published);
-    object_or_null(ports.map(|port| (port, json!({}))).collect())
+    let ports = record.exposed.iter();
+    object_or_null(ports.map(|port| (port.clone(), json!({}))).collect())
 }
 
 fn attachments(view: &View) -> Vec<Value> {

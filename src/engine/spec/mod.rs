@@ -23,7 +23,7 @@ pub use self::mounts::{EtcFiles, INIT};
 pub use self::namespaces::Netns;
 pub use self::namespaces::cgroup;
 pub use self::process::{
-    ExecRequest, exec_process, resolved_command, resolved_entrypoint, set_user,
+    ExecRequest, automatic_env, exec_process, resolved_command, resolved_entrypoint, set_user,
 };
 use super::user::User;
 use crate::model::class::{Class, Explain};

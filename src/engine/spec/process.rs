@@ -74,6 +74,15 @@ pub fn resolved_entrypoint<'a>(
     }
 }
 
+/// The variables of a container that neither its image nor its user has given.
+pub fn automatic_env(hostname: &str, terminal: bool) -> Vec<String> {
+    let mut env = vec![DEFAULT_PATH.to_owned(), format!("HOSTNAME={hostname}")];
+    if terminal {
+        env.push("TERM=xterm".to_owned());
+    }
+    env
+}
+
 pub(super) fn process(
     request: &SpecRequest<'_>,
     hostname: &str,
@@ -81,10 +90,7 @@ pub(super) fn process(
 ) -> Result<Process, SpecError> {
     let config = request.image.config().as_ref();
     let image_env = config.and_then(|config| config.env().as_deref());
-    let mut env = vec![DEFAULT_PATH.to_owned(), format!("HOSTNAME={hostname}")];
-    if request.terminal {
-        env.push("TERM=xterm".to_owned());
-    }
+    let mut env = automatic_env(hostname, request.terminal);
     override_env(&mut env, image_env.unwrap_or_default());
     override_env(&mut env, named(request.env)?);
 

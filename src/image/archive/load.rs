@@ -186,6 +186,7 @@ impl Loader<'_> {
         for tag in &entry.repo_tags {
             let name = Reference::parse(tag)
                 .ok()
+                .filter(|name| is_true(name, &target))
                 .or_else(|| self.options.name.clone());
             names.push(name.ok_or_else(|| self.unnamed(target.digest().to_string()))?);
         }
@@ -299,7 +300,14 @@ fn full_name(target: &Descriptor) -> Option<Reference> {
     whole
         .into_iter()
         .chain(other)
-        .find_map(|name| Reference::parse(name).ok())
+        .filter_map(|name| Reference::parse(name).ok())
+        .find(|name| is_true(name, target))
+}
+
+/// Whether a digest in a name is that of what it is to stand for: an archive can say anything.
+fn is_true(name: &Reference, target: &Descriptor) -> bool {
+    name.digest()
+        .is_none_or(|digest| digest == target.digest().as_ref())
 }
 
 /// A descriptor without what the layout has noted beside it.
@@ -341,6 +349,9 @@ mod tests {
         );
         assert_eq!(named(&[(REF_NAME, "alpine:3.14")]), alpine);
         assert_eq!(named(&[(REF_NAME, "3.14")]), None);
+        let pinned = |digit: &str| format!("docker.io/library/a@sha256:{}", digit.repeat(64));
+        assert_eq!(named(&[(FULL_NAME, &pinned("0"))]), Some(pinned("0")));
+        assert_eq!(named(&[(FULL_NAME, &pinned("1"))]), None);
         assert_eq!(named(&[(FULL_NAME, "A B")]), None);
         assert_eq!(named(&[]), None);
     }

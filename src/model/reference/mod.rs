@@ -78,6 +78,31 @@ impl Reference {
         text.parse()
     }
 
+    /// As [`Reference::parse`], for the name that an image is to get.
+    ///
+    /// # Errors
+    /// [`InvalidReference`], also for what would pass for an image that it need not be: a name with a
+    /// digest, which nobody can give, and the repository `sha256`, whose tags read like ids.
+    pub fn parse_new(text: &str) -> Result<Reference, InvalidReference> {
+        let reference = Reference::parse(text)?;
+        let refused = |position, reason: &str, proposal| InvalidReference {
+            given: text.to_owned(),
+            position,
+            reason: reason.to_owned(),
+            proposal,
+        };
+        if let Some((name, _)) = text.split_once('@') {
+            // What comes before is ASCII.
+            let reason = "a digest follows from the image and cannot be given to it";
+            return Err(refused(name.len(), reason, Some(name.to_owned())));
+        }
+        if reference.familiar_repository() == "sha256" {
+            let reason = "nobody could tell an image called \"sha256\" from one named by its id";
+            return Err(refused(0, reason, None));
+        }
+        Ok(reference)
+    }
+
     /// The registry's host, with its port if it has one: `docker.io`, `localhost:5000`.
     pub fn registry(&self) -> &str {
         &self.registry
@@ -213,6 +238,25 @@ mod tests {
             let reference = Reference::parse(given).unwrap();
             assert_eq!(reference.to_string(), full, "{given}");
             assert_eq!(Reference::parse(&full).unwrap(), reference, "{given}");
+        }
+    }
+
+    #[test]
+    fn an_image_gets_no_name_that_passes_for_another_image() {
+        for given in ["a", "a:1", "localhost:5000/sha256:1", "sha256sum:1"] {
+            let reference = Reference::parse_new(given).unwrap();
+            assert_eq!(reference, Reference::parse(given).unwrap());
+        }
+        for (given, position, proposal) in [
+            (format!("a@sha256:{HEX}"), 1, Some("a")),
+            (format!("q.io/a:1@sha256:{HEX}"), 8, Some("q.io/a:1")),
+            ("sha256:8e50".to_owned(), 0, None),
+            ("docker.io/library/sha256".to_owned(), 0, None),
+            (String::new(), 0, None),
+        ] {
+            let error = Reference::parse_new(&given).unwrap_err();
+            assert_eq!(error.position(), position, "{given}");
+            assert_eq!(error.proposal.as_deref(), proposal, "{given}");
         }
     }
 
