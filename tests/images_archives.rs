@@ -57,11 +57,11 @@ fn a_layer_is_what_its_diff_id_says_even_if_the_snapshot_is_there() {
     host.announce_images();
     let script = r"
 image('right', A, tags=['right:1'])
-other('packed', [('a', gzip.compress(A), digest(A))])
-other('wrong-plain', [('b', B, digest(A))])
-other('wrong-gzip', [('b', gzip.compress(B), digest(A))])
-other('wrong-zstd', [('b', zstd(B), digest(A))])
-other('wrong-below', [('b', gzip.compress(B), digest(A)), ('c', C, digest(C))])
+other('packed', [('a.tar', gzip.compress(A), digest(A))])
+other('wrong-plain', [('b.tar', B, digest(A))])
+other('wrong-gzip', [('b.tar', gzip.compress(B), digest(A))])
+other('wrong-zstd', [('b.tar', zstd(B), digest(A))])
+other('wrong-below', [('b.tar', gzip.compress(B), digest(A)), ('c.tar', C, digest(C))])
 open('/mnt/config', 'wb').write(whole(digest(A)))
 open('/mnt/layer', 'wb').write(gzip.compress(B, 1))
 ";
@@ -185,7 +185,7 @@ fn an_id_is_that_of_the_configuration_and_all_its_names_go_with_it() {
     host.announce_images();
     let script = r"
 for name, pack in ('plain', bytes), ('gzip', gzip.compress), ('zstd', zstd):
-    other(name, [('a', pack(A), digest(A))], tags=None)
+    other(name, [('a.tar', pack(A), digest(A))], tags=None)
 ";
     make(&host, &format!("{OTHER}{script}"));
     let load_all = || ["plain", "gzip", "zstd"].map(|name| load(&host, name).ok());

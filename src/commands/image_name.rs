@@ -145,7 +145,8 @@ pub fn find<'a>(
     let same = found
         .windows(2)
         .all(|two| known_by(two[0]) == known_by(two[1]));
-    let given = found.iter().filter(|image| !is_dangling(image)).count();
+    let given = found.iter().filter(|image| !is_nameless(image)).count();
+    let nobodys = found.iter().all(|image| is_dangling(image));
     let id = text.to_owned();
     let names = || found.iter().map(|image| image.name.clone()).collect();
     match (found.len(), reference) {
@@ -155,10 +156,16 @@ pub fn find<'a>(
         }
         (0, Err(error)) => Err(error.into()),
         (1, _) => Ok(found),
-        (_, _) if same && (force || given <= 1) => Ok(found),
+        (_, _) if same && (force || given <= 1 || nobodys) => Ok(found),
         (_, _) if same => Err(Ambiguous::Names { id, names: names() }.into()),
         (_, _) => Err(Ambiguous::Images { id, names: names() }.into()),
     }
+}
+
+/// Whether an image has only the name that is made of its digest where nobody gives it one.
+fn is_nameless(image: &ImageSummary) -> bool {
+    let made = image.name.strip_suffix(&image.digest);
+    is_dangling(image) && made.is_some_and(|made| made.ends_with('@'))
 }
 
 /// What an image is known by, however its manifest is written.

@@ -106,7 +106,8 @@ fn hash(reader: impl Read) -> io::Result<Option<String>> {
     }
 }
 
-/// What comes through a channel, to be read.
+/// What comes through a channel, to be read: as much at once as is asked for, since how it is packed only
+/// the first bytes together say.
 struct Arriving {
     pieces: mpsc::Receiver<Bytes>,
     bytes: Bytes,
@@ -121,14 +122,19 @@ impl Arriving {
 
 impl Read for Arriving {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.bytes.is_empty() {
-            match self.pieces.blocking_recv() {
-                Some(bytes) => self.bytes = bytes,
-                None => return Ok(0),
+        let mut count = 0;
+        while count < buffer.len() {
+            if self.bytes.is_empty() {
+                match self.pieces.blocking_recv() {
+                    Some(bytes) => self.bytes = bytes,
+                    None => break,
+                }
             }
+            let room = &mut buffer[count..];
+            let part = room.len().min(self.bytes.len());
+            self.bytes.copy_to_slice(&mut room[..part]);
+            count += part;
         }
-        let count = buffer.len().min(self.bytes.len());
-        self.bytes.copy_to_slice(&mut buffer[..count]);
         Ok(count)
     }
 }
