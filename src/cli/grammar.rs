@@ -404,7 +404,7 @@ mod tests {
             "run -v a alpine",
             "run -e =x alpine",
             "run -l =x alpine",
-            "run --net= alpine",
+            "run --net , alpine",
             "run",
             "kill -s SIGFOO web",
             "stop -t soon web",

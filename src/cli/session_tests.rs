@@ -115,7 +115,12 @@ async fn a_supervisor_that_dies_is_an_error_after_the_last_output() {
 async fn an_owner_kills_what_nobody_reads_and_others_only_leave() {
     let _alone = RAISING.lock().await;
     let broken = |stream| News::Unwritable(stream, io::ErrorKind::BrokenPipe.into());
-    for (role, name) in [(OWNER, "owner"), (Role::Client, "client")] {
+    for (role, stream, name) in [
+        (OWNER, "stdout", "owner"),
+        (OWNER, "stderr", "owner-stderr"),
+        (Role::Client, "stdout", "client"),
+        (Role::Client, "stderr", "client-stderr"),
+    ] {
         let owner = role == OWNER;
         let (session, mut supervisor) = connect(name).await;
         let (sender, news) = unbounded_channel();
@@ -134,11 +139,7 @@ async fn an_owner_kills_what_nobody_reads_and_others_only_leave() {
             interrupts: 0,
             failure: None,
         };
-        assert!(
-            !driver.obey(broken("stderr")).await,
-            "stderr is no reason to end"
-        );
-        assert_eq!(driver.obey(broken("stdout")).await, !owner);
+        assert_eq!(driver.obey(broken(stream)).await, !owner);
         assert!(driver.failure.is_none());
         driver.session.ask(&Request::CloseStdin).await.unwrap();
         let first = asked(&mut supervisor).await;

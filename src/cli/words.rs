@@ -205,7 +205,8 @@ impl Verb<'_> {
             Err(unknown) => unknown,
         };
         if docker::has_option(&self.name, &unknown) {
-            return Err(self.not_supported(unknown));
+            let (verb, option) = (self.name.clone(), unknown);
+            return Err(NotSupported::Option { verb, option });
         }
         let general = read(self.root, word, next).ok().filter(|reading| {
             let printed = |given: &Given| matches!(given.id.as_str(), "help" | "version");
@@ -269,11 +270,6 @@ impl Verb<'_> {
             }
         }
         true
-    }
-
-    fn not_supported(&self, option: String) -> NotSupported {
-        let verb = self.name.clone();
-        NotSupported::Option { verb, option }
     }
 }
 
@@ -351,8 +347,7 @@ fn finish(
     let apart = value.is_none() && !arg.is_require_equals_set();
     let next = next.filter(|_| apart).map(String::as_str);
     let width = if apart { 2 } else { 1 };
-    let empty = value.or(next) == Some("");
-    if empty && arg.get_long().is_some_and(docker::is_unset_if_empty) {
+    if value.or(next) == Some("") && arg.get_long().is_some_and(docker::is_unset_if_empty) {
         return Reading { options, width };
     }
     let mut words = vec![option];

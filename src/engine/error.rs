@@ -10,6 +10,10 @@ use crate::containerd;
 use crate::model::class::{Class, Explain};
 use crate::model::id::ContainerId;
 
+/// What to do where more is said than fits a record.
+const TOO_LARGE: &str = "the command with its arguments, labels, published ports (about 1800 are possible, \
+    each of a range counts) and options stand in it: give fewer, or the long ones in a file (-v)";
+
 /// An effect of the engine that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -330,10 +334,7 @@ impl Explain for Error {
             Error::NetworkGone { network } => {
                 Some(format!("make it again: netrun network create {network}"))
             }
-            Error::RecordTooLarge { .. } | Error::PlanTooLarge { .. } => Some(
-                "the command with its arguments, labels, published ports (about 1800 are possible, each of a range counts) and options stand in it: give fewer, or the long ones in a file (-v)"
-                    .to_owned(),
-            ),
+            Error::RecordTooLarge { .. } | Error::PlanTooLarge { .. } => Some(TOO_LARGE.to_owned()),
             Error::NoNetworkToShare { other, .. } => Some(format!(
                 "start it first (netrun start {other}); if it was removed, make both again"
             )),

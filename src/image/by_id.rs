@@ -5,11 +5,11 @@
 use containerd_client::services::v1 as api;
 use oci_spec::image::{Descriptor, MediaType};
 
-use super::content::from_wire;
 use super::error::ImageError;
 use super::local::{Image, access, load};
 use super::manifest::GC_CONFIG;
 use super::platform::Machine;
+use super::wire::from_wire;
 use crate::containerd::{Client, Error, check};
 
 /// The image with this configuration, for whatever platform; nothing if it is not here any more. It

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use oci_spec::image::Descriptor;
 use serde_json::{Value, json};
 
-use super::content::{self, Labels, from_wire};
+use super::content::{self, Labels};
 use super::error::ImageError;
 use super::lease::Lease;
 use super::local::{Image, access, document, incomplete, load};
@@ -17,6 +17,7 @@ use super::manifest::{Document, in_oci};
 use super::platform::Machine;
 use super::pull::describe;
 use super::unpack::UNCOMPRESSED;
+use super::wire::from_wire;
 use super::{record, unpack};
 use crate::containerd::{Client, Error, check};
 use crate::model::reference::Reference;

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use containerd_client::services::v1 as api;
-use containerd_client::types;
 use futures_util::{Stream, StreamExt};
-use oci_spec::image::{Descriptor, Digest, MediaType};
+use oci_spec::image::Descriptor;
 use prost_types::FieldMask;
 use tokio::sync::mpsc;
 
@@ -118,24 +117,6 @@ pub async fn label(client: &Client, digest: &str, labels: &Labels) -> Result<(),
     let operation = format!("label content {digest}");
     check(&operation, client.content().update(request).await)?;
     Ok(())
-}
-
-/// A descriptor as containerd's calls have it.
-pub fn to_wire(descriptor: &Descriptor) -> types::Descriptor {
-    types::Descriptor {
-        media_type: descriptor.media_type().to_string(),
-        digest: descriptor.digest().to_string(),
-        size: i64::try_from(descriptor.size()).unwrap_or(i64::MAX),
-        annotations: descriptor.annotations().clone().unwrap_or_default(),
-    }
-}
-
-/// A descriptor as containerd's answers have it; nothing if its digest is none.
-pub fn from_wire(descriptor: &types::Descriptor) -> Option<Descriptor> {
-    let digest = Digest::try_from(descriptor.digest.as_str()).ok()?;
-    let size = u64::try_from(descriptor.size).unwrap_or(0);
-    let media_type = MediaType::from(descriptor.media_type.as_str());
-    Some(Descriptor::new(media_type, size, digest))
 }
 
 /// The labels of a piece of content.

@@ -8,7 +8,7 @@ use containerd_client::services::v1 as api;
 use futures_util::StreamExt;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
-use super::content::{self, from_wire};
+use super::content;
 use super::digest;
 use super::docker_config::{self, DockerConfig};
 use super::error::ImageError;
@@ -16,6 +16,7 @@ use super::manifest::{Document, MAX_DEPTH, artifact};
 use super::platform::{Machine, Platform, offered};
 use super::record;
 use super::usage::Footprint;
+use super::wire::from_wire;
 use crate::containerd::{self, Client, check};
 use crate::model::reference::Reference;
 

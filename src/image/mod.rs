@@ -25,6 +25,7 @@ pub mod registry;
 pub mod unpack;
 pub mod usage;
 mod verify;
+mod wire;
 
 pub use access::RegistryAccess;
 pub use by_id::by_id;

@@ -7,7 +7,7 @@ use containerd_client::services::v1 as api;
 use oci_spec::image::Descriptor;
 use prost_types::FieldMask;
 
-use super::content::{from_wire, to_wire};
+use super::wire::{from_wire, to_wire};
 use crate::containerd::{Client, Error, check};
 
 /// What a name stands for; nothing if there is no such name.

@@ -14,12 +14,13 @@ use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::ahead::parallel;
-use super::content::{self, to_wire};
+use super::content;
 use super::digest;
 use super::error::ImageError;
 use super::lease::{self, Lease};
 use super::local::{Image, access, incomplete};
 use super::progress::{BlobState, Progress, PullEvent};
+use super::wire::to_wire;
 use crate::containerd::{Client, Error, check};
 
 /// The label that tells a snapshotter which committed snapshot is being made.

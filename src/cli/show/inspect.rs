@@ -286,10 +286,7 @@ mod tests {
     #[test]
     fn usual_templates_work() {
         for (template, expected) in [
-            (
-                "{{.Id}} {{.Name}} {{.Config.Image}}",
-                "web web docker.io/library/alpine:3.14",
-            ),
+            ("{{.Id}} {{.Name}} {{.Config.Image}}", "web web alpine:3.14"),
             (
                 "{{.State.Running}} {{.State.Pid}} {{.State.Status}}",
                 "true 42 running",
