@@ -46,7 +46,7 @@ fn status_streams_and_options() {
     host.netrun(&["exec", "c", "/etc/motd"])
         .fails(126, &["/etc/motd"]);
     host.netrun(&["exec", "-u", "stranger", "c", "true"])
-        .fails(125, &["stranger"]);
+        .fails(126, &["stranger"]);
     // Options behind the container's name belong to the command.
     assert_eq!(
         host.netrun(&["exec", "c", "echo", "-e", "-d"]).ok().text(),
