@@ -153,7 +153,7 @@ fn a_commit_is_of_the_containers_own_image_whatever_its_name_stands_for() {
     // It has no name any more, but it is here.
     let root = "containerd.io/gc.root=test";
     host.ctr(&["content", "label", &manifest, root]).ok();
-    host.netrun(&["rmi", "kept:1"]).ok();
+    host.netrun(&["rmi", "-f", "kept:1"]).ok();
     is_own("nameless:1");
     host.netrun(&["save", "-o", "/mnt/whole.tar", "nameless:1"])
         .ok();
