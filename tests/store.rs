@@ -460,7 +460,10 @@ fn an_image_gets_no_name_that_passes_for_another_image() {
             &["import", "/dev/null", name],
             &["load", "-i", "/dev/null", "--name", name],
         ] {
-            host.netrun(line).fails(2, &[why]);
+            // An empty --name is none.
+            if !line.ends_with(&["--name", ""]) {
+                host.netrun(line).fails(2, &[why]);
+            }
         }
     }
     host.netrun(&["run", "--rm", "--pull", "never", &pinned])

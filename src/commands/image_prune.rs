@@ -52,7 +52,7 @@ pub async fn prune(context: &Context<'_>, args: &Args) -> Result<Pruned, Failure
     let images = all(context).await?;
     let used = users(&client).await?;
     let goes = |image: &ImageSummary| {
-        let in_use = used.iter().any(|user| user.uses(image));
+        let in_use = used.iter().any(|user| user.keeps(image, &images));
         !in_use && (args.all || is_dangling(image))
     };
     let matching = image_filter::keep(images.clone(), &args.filters)?;

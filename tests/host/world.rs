@@ -412,9 +412,15 @@ fn processes(host: &FakeHost, lines: &mut Vec<String>) {
         let own = pid == 1
             || line.starts_with("containerd --config")
             || line.starts_with("docker-registry serve");
-        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
-        let zombie = status.is_empty() || status.contains("State:\tZ");
-        if !own && !zombie {
+        let zombie = || {
+            let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+            status.is_empty() || status.contains("State:\tZ")
+        };
+        // One that ends has given its memory back, its words included, and is a zombie in a moment.
+        if bytes.is_empty() && !zombie() {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        if !own && !zombie() {
             lines.push(format!("process {}", line.trim()));
         }
     }
