@@ -110,7 +110,7 @@ fn a_pull_beside_one_that_is_given_up_is_whole() {
         let (_, digest) = request.target.split_once("/blobs/")?;
         let bytes = good.blob(digest)?;
         let slow = Duration::from_millis(100);
-        (bytes.len() > 500_000).then(|| Reply::new(200, bytes).trickle(50_000, slow))
+        (bytes.len() > 500_000).then(|| Reply::new(200, bytes).trickle(20_000, slow))
     });
     let image = "127.0.0.1:5100/library/layers:1";
     for signal in [Signal::SIGINT, Signal::SIGKILL] {

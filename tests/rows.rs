@@ -80,7 +80,7 @@ const HABITS: &[Row] = &[
         0,
         "=hi",
     ),
-    ("tar cj hi | docker cp - u:/d", 1, "bzip2"),
+    ("printf 'BZh91AY&SY' | docker cp - u:/d", 1, "bzip2"),
     ("yes | head -1000 | docker cp - u:/d", 1, "is no tar"),
     ("docker rm -f u", 0, "=u"),
     (
@@ -125,7 +125,7 @@ const ATTACHED: &[Row] = &[
     ),
     ("docker run -d -i --name di alpine:3.14 cat", 0, "=di"),
     (
-        "echo hello | timeout 2 docker attach --sig-proxy=false di",
+        "echo hello | timeout 4 docker attach --sig-proxy=false di",
         124,
         "=hello",
     ),
