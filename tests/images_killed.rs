@@ -135,6 +135,37 @@ fn a_pull_beside_one_that_is_given_up_is_whole() {
     }
 }
 
+/// The base is unpacked at once, by the first; what goes on top of it comes slowly, to both.
+#[test]
+fn a_pull_holds_the_layers_that_another_one_has_unpacked() {
+    let host = FakeHost::with_registry();
+    host.announce_images();
+    let _slow = host.scripted("127.0.0.1:5100", |request, good| {
+        let (_, digest) = request.target.split_once("/blobs/")?;
+        let bytes = good.blob(digest)?;
+        let on_top = bytes.len() < 500_000 && !bytes.starts_with(b"{");
+        on_top.then(|| Reply::new(200, bytes).trickle(5, Duration::from_millis(100)))
+    });
+    let image = "127.0.0.1:5100/library/layers:1";
+    let first = host.netrun_cmd(&["pull", image]).spawn();
+    eventually(Duration::from_secs(20), "the base is unpacked", || {
+        let snapshots = host.ctr(&["snapshots", "ls"]).ok();
+        snapshots.stdout.contains("Committed").then_some(())
+    });
+    let second = host.netrun_cmd(&["pull", image]).spawn();
+    eventually(Duration::from_secs(20), "the second is on its way", || {
+        let leases = host.ctr(&["leases", "ls", "-q"]).ok();
+        (leases.lines().len() == 2).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    first.signal(Signal::SIGKILL);
+    let _ = first.wait();
+    host.netrun(&["gc"]).ok();
+    second.wait().ok();
+    host.netrun(&["run", "--rm", "--pull", "never", image, "true"])
+        .ok();
+}
+
 /// Without `gc`, without another command.
 #[test]
 fn what_is_interrupted_gives_up_its_lease_by_itself() {

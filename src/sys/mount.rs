@@ -283,6 +283,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn paths_of_the_table_of_mounts_are_read_back() {
+        assert_eq!(unescaped(b"/a\\040b\\134c"), b"/a b\\c");
+        assert_eq!(unescaped(b"/plain\\9"), b"/plain\\9");
+        assert!(is_mount_point(Path::new("/proc")));
+        assert!(!is_mount_point(Path::new("/proc/self")));
+    }
+
+    #[test]
     fn directories_are_told_from_the_one_they_have_in_common() {
         let at = "/var/lib/c/snapshots";
         let data = format!(
