@@ -95,7 +95,7 @@ pub async fn plan(
         terminal: args.tty,
         stdin: args.interactive,
         auto_remove: args.rm,
-        labels: labels(args)?,
+        labels: labels(args, &image)?,
         restart: args.life.restart,
         health: args.life.health(&image.docker),
         bound_to: args.life.bound_to()?,
@@ -149,8 +149,15 @@ fn env(args: &ContainerArgs) -> Result<Vec<String>, Unfit> {
     Ok(env)
 }
 
-fn labels(args: &ContainerArgs) -> Result<BTreeMap<String, String>, Unfit> {
-    let mut labels = args.process.labels()?;
+/// The image's labels, then those of files, then those that were typed. What netrun itself says by a label
+/// (`netrun.scope`) no image can.
+fn labels(args: &ContainerArgs, image: &Image) -> Result<BTreeMap<String, String>, Unfit> {
+    let config = image.config.config().as_ref();
+    let of_image = config.and_then(|config| config.labels().clone());
+    let of_image = of_image.into_iter().flatten();
+    let of_image = of_image.filter(|(key, _)| !key.starts_with("netrun."));
+    let mut labels: BTreeMap<String, String> = of_image.collect();
+    labels.extend(args.process.labels()?);
     let typed = args.labels.iter();
     labels.extend(typed.map(|label| (label.key.clone(), label.value.clone())));
     let scope = args.life.scope.iter();

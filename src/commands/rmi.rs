@@ -126,9 +126,8 @@ impl User {
     /// Whether it is for this container that the image keeps this name: the one that it was made from
     /// if that still means the image, else any.
     pub fn keeps(&self, image: &ImageSummary, all: &[ImageSummary]) -> bool {
-        let mut own = all.iter().filter(|other| other.name == self.name);
-        let still = own.any(|own| self.uses(own));
-        self.uses(image) && (!still || image.name == self.name)
+        let still = |other: &ImageSummary| other.name == self.name && self.uses(other);
+        self.uses(image) && (image.name == self.name || !all.iter().any(still))
     }
 }
 

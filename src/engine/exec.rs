@@ -140,18 +140,13 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
         // The pid is not one of ours: without names there are still numbers.
         None => PathBuf::from("/nonexistent"),
     };
-    let user = match &wanted.user {
-        Some(user) => Some(
-            user_lookup::in_root(&id, (user, &[]), &root).map_err(|error| match error {
-                Error::Image { id, source } => Error::Exec { id, source },
-                other => other,
-            })?,
-        ),
-        None => None,
-    };
     let failed = |source| Error::Exec {
         id: id.clone(),
         source,
+    };
+    let user = match &wanted.user {
+        Some(user) => Some(user_lookup::in_root((user, &[]), &root).map_err(failed)?),
+        None => None,
     };
     let bounding = match wanted.privileged {
         true => {

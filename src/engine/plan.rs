@@ -243,7 +243,7 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         snapshotter: request.snapshotter.clone(),
         parent: request.image.chain_id.clone(),
         network: network(request, &paths),
-        labels: labels(request),
+        labels: request.labels.clone(),
         process: process(request, given)?,
         names,
         mounts: request.extras.mounts.clone(),
@@ -269,17 +269,6 @@ pub fn plan(request: &Request<'_>, host: &HostFacts) -> Result<Plan, PlanError> 
         spec: serde_json::to_string(&spec)?,
         look_up_user: user.is_none(),
     })
-}
-
-/// The image's labels with the user's; what netrun says by labels (`netrun.scope`) no image can.
-fn labels(request: &Request<'_>) -> BTreeMap<String, String> {
-    let config = request.image.config.config().as_ref();
-    let of_image = config.and_then(|config| config.labels().clone());
-    let of_image = of_image.into_iter().flatten();
-    let of_image = of_image.filter(|(key, _)| !key.starts_with("netrun."));
-    let mut labels: BTreeMap<String, String> = of_image.collect();
-    labels.extend(request.labels.clone());
-    labels
 }
 
 /// How its process is run and stopped; `user` is who runs it, as given.

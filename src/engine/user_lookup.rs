@@ -44,11 +44,15 @@ pub async fn finish_spec(host: &Host, plan: &Plan, mounts: &[Mount]) -> Result<(
 }
 
 fn look_up(id: &ContainerId, user: (&str, &[String]), mounts: &[Mount]) -> Result<User, Error> {
+    let failed = |source| Error::Image {
+        id: id.clone(),
+        source,
+    };
     let Some(mount) = mounts.first() else {
-        return in_root(id, user, Path::new("/nonexistent"));
+        return in_root(user, Path::new("/nonexistent")).map_err(failed);
     };
     if let Some(layer) = only_layer(mount)
-        && let Ok(user) = in_root(id, user, layer)
+        && let Ok(user) = in_root(user, layer)
     {
         return Ok(user);
     }
@@ -57,8 +61,9 @@ fn look_up(id: &ContainerId, user: (&str, &[String]), mounts: &[Mount]) -> Resul
         mount.source.as_str(),
         mount.options.as_slice(),
     );
-    look_into(instruction, |root| in_root(id, user, root))
+    look_into(instruction, |root| in_root(user, root))
         .map_err(Error::file("look into the snapshot", &mount.source))?
+        .map_err(failed)
 }
 
 /// The directory that holds all of a fresh root file system, where one does: that of an image of one
@@ -75,25 +80,17 @@ fn only_layer(mount: &Mount) -> Option<&Path> {
 /// Looks a user and further groups up in a root directory that is mounted.
 ///
 /// # Errors
-/// [`Error::Image`] if there is no such user.
-pub fn in_root(
-    id: &ContainerId,
-    (user, groups): (&str, &[String]),
-    root: &Path,
-) -> Result<User, Error> {
-    let failed = |source| Error::Image {
-        id: id.clone(),
-        source,
-    };
-    let text = |path: &str| -> Result<String, Error> {
-        let bytes = read_file(root, Path::new(path)).map_err(|e| failed(Report::of(&e)))?;
+/// There is no such user, or the files cannot be read.
+pub fn in_root((user, groups): (&str, &[String]), root: &Path) -> Result<User, Report> {
+    let text = |path: &str| -> Result<String, Report> {
+        let bytes = read_file(root, Path::new(path)).map_err(|error| Report::of(&error))?;
         Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
     };
     let (passwd, group) = (text("/etc/passwd")?, text("/etc/group")?);
     let reference: Result<UserRef, UserError> = user.parse();
     let reference = reference.and_then(|reference| reference.with_groups(groups));
     let found = reference.and_then(|reference| reference.lookup(&passwd, &group));
-    found.map_err(|error| failed(Report::of(&error)))
+    found.map_err(|error| Report::of(&error))
 }
 
 #[cfg(test)]
