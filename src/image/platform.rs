@@ -94,7 +94,7 @@ impl Explain for InvalidPlatform {
 impl FromStr for Platform {
     type Err = InvalidPlatform;
 
-    /// `linux/arm64`, `linux/arm/v7`, or an architecture alone.
+    /// `linux/arm64`, `linux/arm/v7`, an architecture alone, or a system alone: with this machine's architecture.
     fn from_str(text: &str) -> Result<Platform, InvalidPlatform> {
         let parts: Vec<String> = text.split('/').map(str::to_ascii_lowercase).collect();
         let begins = |part: &String| part.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -104,8 +104,10 @@ impl FromStr for Platform {
         }
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            // An operating system alone says nothing about the machine.
-            [os] if SYSTEMS.contains(os) => Err(InvalidPlatform(text.to_owned())),
+            [os] if SYSTEMS.contains(os) => Ok(match Machine::this().platforms.first() {
+                Some(own) => Platform::new(os, &own.architecture, &own.variant),
+                None => return Err(InvalidPlatform(text.to_owned())),
+            }),
             [architecture] if !ARCHITECTURES.contains(architecture) => {
                 Err(InvalidPlatform(text.to_owned()))
             }
@@ -347,7 +349,9 @@ mod tests {
             let platform: Platform = text.parse().unwrap();
             assert_eq!(platform.to_string(), expected, "{text}");
         }
-        for text in ["", "linux", "a/b/c/d", "linux/", "linux/a b", "../x"] {
+        let own: Platform = "linux".parse().unwrap();
+        assert_eq!(Machine::of(own), Machine::this());
+        for text in ["", "a/b/c/d", "linux/", "linux/a b", "../x"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
     }
