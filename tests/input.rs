@@ -31,6 +31,11 @@ fn malformed_flags_are_told_by_name() {
         (&["--net", "host", "--net", "mynet"], "host"),
         (&["--net", "none", "--net", "mynet"], "none"),
         (&["-d", "--rm=maybe"], "maybe"),
+        (&["--snapshotter", "nope"], "ctr plugins ls"),
+        (&["--runtime", "nope"], "check --runtime"),
+        (&["--runtime", "/nope"], "check --runtime"),
+        (&["-w", "/etc/passwd"], "is a file in the container"),
+        (&["--pids-limit", "4194305"], "4194304 at most"),
     ] {
         let args = [&["run", "--rm"], options, &[ALPINE, "true"]].concat();
         host.netrun(&args).fails(125, &[word]);

@@ -151,6 +151,9 @@ fn names_are_looked_up_where_told() {
     assert!(!told.contains("192.0.2.53"), "{told}");
     for (option, bad) in [
         ("--dns", "not-an-address"),
+        ("--dns-search", "two words"),
+        ("--dns-search", "-x"),
+        ("--dns-option", " "),
         ("--add-host", "nocolon"),
         ("--add-host", "db:nowhere"),
     ] {

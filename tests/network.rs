@@ -209,7 +209,7 @@ fn a_broken_file_is_told_with_its_line_and_only_where_it_matters() {
     host.netrun(&["run", "--rm", "--net", "mynet", ALPINE, "true"])
         .ok();
     host.netrun(&["run", "--rm", "--net", "broken", ALPINE, "true"])
-        .fails(125, &["00-broken.conflist", "3"]);
+        .fails(125, &["00-broken.conflist", "line 3"]);
     host.write(
         "/etc/cni/net.d/00-broken2.conflist",
         r#"{"cniVersion": "1.0.0", "name": "broken2", "plugins": []}"#,

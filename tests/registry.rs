@@ -32,7 +32,11 @@ const TABLE: &[(&str, Script, Expect)] = &[
     ("it behaves", |_, _, _| None, Pulled(each_blob_once)),
     ("it has no HEAD", no_head, Pulled(each_blob_once)),
     ("HEAD without a digest", bare_head, Pulled(each_blob_once)),
-    ("busy for a second", busy, Pulled(each_blob_once_or_again)),
+    (
+        "busy for a second, and broken once",
+        busy,
+        Pulled(each_blob_once_or_again),
+    ),
     (
         "busy for an hour",
         busy_for_an_hour,
@@ -206,7 +210,7 @@ fn bare_head(request: &Request, _: &Good, _: usize) -> Option<Reply> {
 }
 
 fn busy(_: &Request, _: &Good, number: usize) -> Option<Reply> {
-    let status = [429, 503];
+    let status = [429, 503, 500];
     let status = status.get(number)?;
     let after = if *status == 429 { "1" } else { "0" };
     Some(Reply::new(*status, "").header("retry-after", after))

@@ -44,7 +44,7 @@ const HABITS: &[Row] = &[
     (
         "docker run --rm --name '' --network '' --hostname '' --platform '' --pid '' --ipc '' --uts '' \
          --cgroupns '' --stop-signal '' --mac-address '' --domainname '' --cpuset-cpus '' \
-         --cgroup-parent '' --log-driver '' --ip '' --runtime '' --cidfile '' alpine:3.14 echo ok",
+         --cgroup-parent '' --log-driver '' --ip '' --runtime '' --snapshotter '' --cidfile '' alpine:3.14 echo ok",
         0,
         "=ok",
     ),

@@ -127,6 +127,53 @@ fn a_second_ctrl_c_kills_what_has_a_terminal_but_no_input() {
 }
 
 #[test]
+fn a_second_interrupt_that_is_sent_kills_what_has_a_terminal() {
+    let host = FakeHost::new();
+    let run = [
+        "run",
+        "--rm",
+        "-it",
+        ALPINE,
+        "sh",
+        "-c",
+        "echo up; exec sleep 1000",
+    ];
+    let mut run = host.netrun_cmd(&run).terminal();
+    let before = run.modes();
+    run.expect("up");
+    for _ in 0..2 {
+        run.signal(signal::SIGINT);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    assert_eq!(run.wait().code, 137);
+    assert_eq!(run.modes(), before);
+    host.assert_clean();
+}
+
+/// A process that asks at once must not see a terminal of no size.
+#[test]
+fn a_terminal_has_its_size_from_the_beginning() {
+    let host = FakeHost::new();
+    let ask = |args: &[&str]| {
+        let shown = host.netrun_cmd(args).terminal().wait().ok();
+        assert!(shown.stdout.contains("24 80"), "{shown}");
+    };
+    for _ in 0..3 {
+        ask(&["run", "--rm", "-it", ALPINE, "stty", "size"]);
+    }
+    ask(&[
+        "run", "--rm", "-t", ALPINE, "stty", "size", "-F", "/dev/tty",
+    ]);
+    host.netrun(&["run", "-d", "--name", "t", ALPINE, "sleep", "1000"])
+        .ok();
+    for _ in 0..3 {
+        ask(&["exec", "-it", "t", "stty", "size"]);
+    }
+    host.netrun(&["rm", "-f", "t"]).ok();
+    host.assert_clean();
+}
+
+#[test]
 fn a_terminal_needs_a_terminal() {
     let host = FakeHost::new();
     for options in [&["-t"][..], &["-i", "-t"], &["-it", "--rm"]] {

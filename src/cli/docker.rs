@@ -36,8 +36,8 @@ const CREATE: &str = "--add-host --annotation -a --attach --blkio-weight --blkio
 
 /// The options whose empty value (`--name "$NAME"`) is, as with docker, that they were not given.
 const UNSET_IF_EMPTY: &str = "cgroup-parent cgroupns cidfile cpuset-cpus detach-keys domainname \
-    health-cmd hostname ip ip6 ipc log-driver mac-address name net pid platform runtime stop-signal \
-    uts";
+    health-cmd hostname ip ip6 ipc log-driver mac-address name net pid platform runtime snapshotter \
+    stop-signal uts";
 
 /// Whether an option of that long name was not given if its value is empty.
 pub fn is_unset_if_empty(name: &str) -> bool {

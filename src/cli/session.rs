@@ -153,7 +153,6 @@ pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Resu
         sender,
         role,
         terminal,
-        raw: raw.is_some(),
         news,
         streams: writing.len(),
         writing,
@@ -203,8 +202,6 @@ struct Driver {
     role: Role,
     /// The process has a terminal.
     terminal: bool,
-    /// Our own terminal is raw: it passes keys on.
-    raw: bool,
     news: UnboundedReceiver<News>,
     /// How many streams are still being written.
     streams: usize,
@@ -328,8 +325,8 @@ impl Driver {
             return self.resize().await;
         }
         self.interrupts += usize::from(number == Signal::INT.number());
-        // On a raw terminal ctrl-c is a key; an interrupt that comes nonetheless was sent.
-        let kills = self.is_owner() && !self.raw && self.interrupts > 1;
+        // On a raw terminal ctrl-c is a key and the container's; this one was sent to us.
+        let kills = self.is_owner() && self.interrupts > 1;
         match kills && number == Signal::INT.number() {
             true => self.pass_on(Signal::KILL.number()).await,
             false => self.pass_on(number).await,
@@ -342,10 +339,7 @@ impl Driver {
     }
 
     async fn resize(&self) {
-        if let (true, Some((width, height))) = (
-            self.terminal,
-            terminal::size(io::stdout()).or_else(|| terminal::size(io::stdin())),
-        ) {
+        if let (true, Some((width, height))) = (self.terminal, terminal::own_size()) {
             self.session
                 .ask(&Request::Resize { width, height })
                 .await

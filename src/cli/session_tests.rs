@@ -132,7 +132,6 @@ async fn an_owner_kills_what_nobody_reads_and_others_only_leave() {
             sender,
             role,
             terminal: false,
-            raw: false,
             news,
             streams: 2,
             writing: Vec::new(),

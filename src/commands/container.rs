@@ -13,7 +13,9 @@ use super::options::process::ProcessArgs;
 use super::options::resources::ResourceArgs;
 use super::options::rights::RightsArgs;
 use super::options::storage::StorageArgs;
-use super::values::{EnvVar, HostEntry, Label, ip_address, parse, patience};
+use super::values::{
+    EnvVar, HostEntry, Label, ip_address, parse, patience, resolver_option, search_domain,
+};
 use crate::model::bytes::Bytes;
 use crate::model::cpus::Cpus;
 use crate::model::id::{ContainerId, Hostname};
@@ -117,7 +119,7 @@ pub struct ContainerArgs {
     pub dns: Vec<IpAddr>,
 
     /// A domain to search for names without dots
-    #[arg(long, value_name = "DOMAIN", help_heading = "Network")]
+    #[arg(long, value_name = "DOMAIN", value_parser = search_domain, help_heading = "Network")]
     pub dns_search: Vec<String>,
 
     /// An option of the resolver, such as ndots:2
@@ -125,6 +127,7 @@ pub struct ContainerArgs {
         long = "dns-option",
         visible_alias = "dns-opt",
         value_name = "OPTION",
+        value_parser = resolver_option,
         help_heading = "Network"
     )]
     pub dns_options: Vec<String>,

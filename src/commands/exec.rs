@@ -12,6 +12,7 @@ use crate::engine::reach::reach;
 use crate::engine::session::PipeEnds;
 use crate::model::class::Failure;
 use crate::model::id::ContainerId;
+use crate::sys::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,6 +96,7 @@ pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         terminal: args.tty,
+        window: terminal::own_size(),
         stdin: args.interactive,
         detach: args.detach,
     });

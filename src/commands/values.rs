@@ -56,6 +56,36 @@ pub fn ip_address(text: &str) -> Result<IpAddr, Refused> {
     parsed.map_err(|_| Refused::of(InvalidValue::NotIp(text.to_owned())))
 }
 
+/// A domain to search; one dot alone is none at all, as with docker.
+///
+/// # Errors
+/// It is no domain name (RFC 1035, 2.3.1; digits first and underscores are common).
+pub fn search_domain(text: &str) -> Result<String, Refused> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let label = |label: &str| {
+        let edges = label.starts_with('-') || label.ends_with('-');
+        (1..=63).contains(&label.len()) && !edges && label.chars().all(inner)
+    };
+    match text == "." || name.len() <= 253 && name.split('.').all(label) {
+        true => Ok(text.to_owned()),
+        false => Err(Refused::of(InvalidValue::NotDomain(text.to_owned()))),
+    }
+}
+
+/// An option of the resolver, or several: words of one line.
+///
+/// # Errors
+/// There is none, or what no line has.
+pub fn resolver_option(text: &str) -> Result<String, Refused> {
+    match text.trim().is_empty() || text.contains(|c: char| c.is_control() || !c.is_ascii()) {
+        true => Err(Refused::of(InvalidValue::NotResolverOption(
+            text.to_owned(),
+        ))),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// How likely the kernel kills a process when memory runs out.
 ///
 /// # Errors
@@ -126,6 +156,12 @@ pub enum InvalidValue {
     /// No IP address.
     #[error("\"{0}\" is no IP address")]
     NotIp(String),
+    /// No domain to search.
+    #[error("{0:?} is no domain name")]
+    NotDomain(String),
+    /// Nothing for the resolver.
+    #[error("{0:?} is no option of the resolver")]
+    NotResolverOption(String),
     /// No score for the OOM killer.
     #[error("\"{0}\" is no score for the OOM killer")]
     NotScore(String),
@@ -149,6 +185,10 @@ impl Explain for InvalidValue {
                 "write NAME:ADDRESS, such as db:10.0.0.7, db:fd00::7 or db:host-gateway"
             }
             Self::NotIp(_) => "write one such as 10.0.0.53 or fd00::53",
+            Self::NotDomain(_) => {
+                "write one such as corp.example; each further one has its own option"
+            }
+            Self::NotResolverOption(_) => "write one such as ndots:2; man resolv.conf has them all",
             Self::NotScore(_) => "write a number from -1000 to 1000",
             Self::NotShare(_) => "write a number from 2 to 262144; 1024 is the usual share",
             Self::NotSeconds(_) => "write a number, or -1 to wait as long as it takes",
@@ -289,6 +329,36 @@ mod tests {
             ip_address("10.0.0").unwrap_err(),
         ] {
             assert!(refused.hint().is_some(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_goes_into_resolv_conf_is_one_line_of_it() {
+        let long = "a".repeat(64);
+        for text in [
+            "corp.example",
+            "corp.example.",
+            ".",
+            "10.in-addr.arpa",
+            "_tcp.lan",
+        ] {
+            assert_eq!(search_domain(text).unwrap(), text);
+        }
+        for text in [
+            "",
+            "..",
+            "a b",
+            "x\nnameserver 192.0.2.1",
+            "-x",
+            "a..b",
+            "ü",
+            &long,
+        ] {
+            assert!(search_domain(text).is_err(), "{text}");
+        }
+        assert_eq!(resolver_option("ndots:2 edns0").unwrap(), "ndots:2 edns0");
+        for text in ["", " ", "x\nnameserver 192.0.2.1", "ü"] {
+            assert!(resolver_option(text).is_err(), "{text}");
         }
     }
 

@@ -123,9 +123,7 @@ impl Explain for Error {
 impl Refusal {
     fn hint(&self) -> Option<&'static str> {
         let says = |phrase: &&str| self.message.contains(phrase);
-        let found = RUNC_HINTS
-            .iter()
-            .find(|(phrases, _)| phrases.iter().all(says));
+        let found = HINTS.iter().find(|(phrases, _)| phrases.iter().all(says));
         found.map(|(_, hint)| *hint)
     }
 
@@ -156,8 +154,25 @@ const RUNC_PHRASES: [(&str, Class); 5] = [
     (": no such file or directory", Class::CommandNotFound),
 ];
 
-/// What runc says all of, and what to do about it.
-const RUNC_HINTS: [(&[&str], &str); 3] = [
+/// What containerd or runc says all of, and what to do about it.
+const HINTS: [(&[&str], &str); 7] = [
+    (
+        &["snapshotter not loaded"],
+        "check --snapshotter; ctr plugins ls lists those that this containerd has",
+    ),
+    (
+        &["failed to resolve runtime path"],
+        "check --runtime: runc, or a shim such as io.containerd.runc.v2 whose program is in \
+         containerd's PATH, or the path of one",
+    ),
+    (
+        &["init: mkdir ", "not a directory"],
+        "what -w names, or a part of it, is a file in the container: name a directory",
+    ),
+    (
+        &["pids.max: invalid argument"],
+        "the kernel has no place for so many: give --pids-limit 4194304 at most, or -1 for any number",
+    ),
     (
         &[NO_DIRECTORY],
         "the container has no such working directory: check -w",

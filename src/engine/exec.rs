@@ -162,6 +162,7 @@ async fn process(supervisor: &Supervisor, wanted: &Exec) -> Result<Vec<u8>, Erro
         workdir: wanted.workdir.as_deref(),
         user: user.as_ref(),
         terminal: wanted.terminal,
+        window: wanted.window,
     };
     let process = spec::exec_process(&own, &request).map_err(|error| failed(Report::of(&error)))?;
     serde_json::to_vec(&process).map_err(unreadable)

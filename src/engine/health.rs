@@ -156,6 +156,7 @@ async fn run(supervisor: &Rc<Supervisor>, check: &HealthCheck) -> Result<(i32, S
         workdir: None,
         user: None,
         terminal: false,
+        window: None,
         stdin: false,
         detach: false,
     };

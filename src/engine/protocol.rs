@@ -158,6 +158,9 @@ pub struct Exec {
     pub privileged: bool,
     /// It has a terminal.
     pub terminal: bool,
+    /// Columns and rows of the client's own terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<(u16, u16)>,
     /// Its standard input is kept open.
     pub stdin: bool,
     /// Nobody waits for it.

@@ -3,6 +3,7 @@
 //! Invariant: a broken file is reported with its place and never hides a network that another file
 //! describes (libcni gives up at the first).
 
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -287,14 +288,18 @@ fn listed(known: &[String], broken: &[BrokenFile]) -> String {
         text.push_str("; known: ");
         text.push_str(&known.join(", "));
     }
-    let places = broken.iter().map(|file| match file.line {
-        Some(line) => format!("{} (line {line})", file.path.display()),
-        None => file.path.display().to_string(),
-    });
-    let places: Vec<String> = places.collect();
-    if !places.is_empty() {
+    // The parser's words end with the line.
+    let why = |file: &BrokenFile| match file.error.source() {
+        Some(why) => why.to_string(),
+        None => file.error.to_string(),
+    };
+    let broken = broken
+        .iter()
+        .map(|file| format!("{} ({})", file.path.display(), why(file)));
+    let broken: Vec<String> = broken.collect();
+    if !broken.is_empty() {
         text.push_str("; broken: ");
-        text.push_str(&places.join(", "));
+        text.push_str(&broken.join(", "));
     }
     text
 }
@@ -371,7 +376,12 @@ mod tests {
         assert_eq!(error.class(), Class::NotFound);
         let text = error.to_string();
         assert!(text.contains("known: good, fine"), "{text}");
-        assert!(text.contains("0.conflist (line 3)"), "{text}");
+        let broken = "0.conflist (key must be a string at line 3 column 1), ";
+        assert!(text.contains(broken), "{text}");
+        assert!(
+            text.ends_with("1.conflist (key \"plugins\" is an empty list)"),
+            "{text}"
+        );
         assert_eq!(scan(&dir.0).broken[0].line, Some(3));
         assert!(error.hint().is_some());
     }

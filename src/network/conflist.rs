@@ -36,7 +36,7 @@ pub enum Flaw {
     #[error(transparent)]
     Version(#[from] InvalidVersion),
     /// An entry of `plugins` is no object, or its `type` is no text.
-    #[error("plugin {0} of the list has no \"type\"")]
+    #[error("plugin {0} of the list has no \"type\" that is a text")]
     NoType(usize),
     /// `plugins` is there and empty.
     #[error("key \"plugins\" is an empty list")]

@@ -300,7 +300,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("zz-netrun-netrun.conflist (line 1)"),
+                .contains("zz-netrun-netrun.conflist (EOF while parsing"),
             "{error}"
         );
         fs::remove_dir_all(dir).unwrap();

@@ -61,6 +61,11 @@ fn restore() {
     }
 }
 
+/// Columns and rows of the terminal that netrun was called from; nothing without one.
+pub fn own_size() -> Option<(u16, u16)> {
+    size(io::stdout()).or_else(|| size(io::stdin()))
+}
+
 /// Columns and rows of a terminal; nothing if it is none.
 pub fn size(terminal: impl AsFd) -> Option<(u16, u16)> {
     let size = terminal_size::terminal_size_of(terminal);

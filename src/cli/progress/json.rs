@@ -54,7 +54,8 @@ impl Json {
                 return;
             }
             told.insert((*digest).to_owned(), now);
-            total = grows.then(|| whole(tally));
+            // A small blob may be there before it was worth a word that it came.
+            total = (grows || *state == BlobState::Fetched).then(|| whole(tally));
         }
         let mut object = object(image, event);
         if let Some(total) = total {

@@ -45,6 +45,8 @@ pub struct Extras {
     pub device_rules: Vec<DeviceRule>,
     /// `--ulimit`.
     pub ulimits: Vec<Ulimit>,
+    /// Columns and rows of the client's terminal: that of `-t` has them from the beginning.
+    pub window: Option<(u16, u16)>,
     /// `--umask`.
     pub umask: Option<u32>,
     /// `--oom-score-adj`.

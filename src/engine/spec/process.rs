@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Config, ImageConfiguration};
-use oci_spec::runtime::{Capabilities, Capability, PosixRlimit, Process, User as OciUser};
+use oci_spec::runtime::{
+    Box, BoxBuilder, Capabilities, Capability, PosixRlimit, Process, User as OciUser,
+};
 
 use serde_json::json;
 
@@ -32,6 +34,8 @@ pub struct ExecRequest<'a> {
     pub user: Option<&'a User>,
     /// `-t`.
     pub terminal: bool,
+    /// Columns and rows of the client's terminal.
+    pub window: Option<(u16, u16)>,
     /// `--privileged`: all capabilities of the host.
     pub privileged: Option<&'a [Capability]>,
 }
@@ -100,6 +104,7 @@ pub(super) fn process(
     let mut process = Process::default();
     process
         .set_terminal(Some(request.terminal))
+        .set_console_size(extras.window.filter(|_| request.terminal).and_then(console))
         .set_user(user)
         .set_args(Some(arguments(request)?))
         .set_env(Some(env))
@@ -111,6 +116,13 @@ pub(super) fn process(
         // The crate's default process has limits of its own; docker's has none.
         .set_rlimits(rlimits(&extras.ulimits));
     Ok(process)
+}
+
+/// The size that a terminal is made with: one that came after the start might come too late.
+fn console((width, height): (u16, u16)) -> Option<Box> {
+    let size = BoxBuilder::default();
+    let size = size.width(width).height(height);
+    size.build().ok()
 }
 
 /// The command, as the child of the init where there is to be one.
@@ -149,6 +161,12 @@ pub fn exec_process(container: &Process, request: &ExecRequest<'_>) -> Result<Pr
     let mut process = container.clone();
     process
         .set_terminal(Some(request.terminal))
+        .set_console_size(
+            request
+                .window
+                .filter(|_| request.terminal)
+                .and_then(console),
+        )
         .set_args(Some(request.command.to_vec()))
         .set_env(Some(env));
     if let Some(directory) = request.workdir {

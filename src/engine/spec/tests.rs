@@ -193,12 +193,15 @@ fn later_variables_win_in_place() {
     let mut fixture = Fixture::new();
     fixture.image = image(json!({ "Cmd": ["x"], "Env": ["PATH=/image", "A=1", "B=2", "E="] }));
     fixture.env = words("B=3 C=4 A HOSTNAME=mine C=5=6 UNSET");
+    fixture.extras.window = Some((101, 33));
     let request = SpecRequest {
         terminal: true,
         ..fixture.request()
     };
     let spec = json_of(&request);
     assert_eq!(spec["process"]["terminal"], true);
+    let size = json!({ "width": 101, "height": 33 });
+    assert_eq!(spec["process"]["consoleSize"], size);
     assert_eq!(
         spec["process"]["env"],
         json!([
@@ -531,6 +534,7 @@ fn an_exec_changes_what_it_says_and_nothing_else() {
         workdir: None,
         user: None,
         terminal: false,
+        window: Some((101, 33)),
         privileged: None,
     };
     let all = ExecRequest {
@@ -561,6 +565,8 @@ fn an_exec_changes_what_it_says_and_nothing_else() {
     let env = process.env().as_deref().unwrap();
     assert_eq!(env[1..], ["HOSTNAME=web", "A=2", "TERM=xterm"]);
     assert_eq!(process.terminal(), Some(true));
+    let size = process.console_size().unwrap();
+    assert_eq!((size.width(), size.height()), (101, 33));
     assert_eq!(process.cwd().to_str(), Some("/tmp"));
     assert_eq!((process.user().uid(), process.user().gid()), (5, 6));
     let sets = process.capabilities().as_ref().unwrap();

@@ -32,7 +32,7 @@ pub fn asked(headers: &HeaderMap) -> Option<Duration> {
 /// How long to wait before the request is made again, after so many waits; nothing if it is not
 /// worth it.
 pub fn pause(status: StatusCode, headers: &HeaderMap, waits: u32) -> Option<Duration> {
-    let passing = matches!(status.as_u16(), 429 | 502 | 503 | 504);
+    let passing = matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504);
     let pause = asked(headers).unwrap_or(FIRST * 2_u32.pow(waits));
     (passing && waits < TIMES && pause <= LONGEST).then_some(pause)
 }

@@ -79,6 +79,11 @@ pub(super) fn split(text: &str) -> Result<Reference, Flaw> {
     if text.is_empty() {
         return Err(Flaw::new(0, "it is empty"));
     }
+    if let Some(scheme) = text.find("://") {
+        let reason =
+            "an image is named without a scheme: what is needed for HTTP stands in hosts.toml";
+        return Err(Flaw::new(scheme, reason));
+    }
     let parts = Parts::of(text);
     let (registry, start) = parts.registry();
     if let Some(registry) = registry {
@@ -267,7 +272,8 @@ fn is_sha256_hex(text: &str) -> bool {
 
 /// The same name in lower case, if that is all that was wrong; tags keep their case.
 fn propose(text: &str) -> Option<String> {
-    let parts = Parts::of(text);
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let parts = Parts::of(bare);
     let (_, start) = parts.registry();
     let (registry, path) = parts.name.split_at(start);
     let digest = parts.digest.map_or(String::new(), |(_, digest)| {

@@ -278,6 +278,8 @@ mod tests {
             ("Alpine:3.14", 0, Some("alpine:3.14")),
             ("me/App:V1", 3, Some("me/app:V1")),
             ("Me/app", 0, Some("me/app")),
+            ("http://x.y:5000/a:1", 4, Some("x.y:5000/a:1")),
+            ("docker://alpine", 6, Some("alpine")),
             ("quay.io/Big/Name", 8, Some("quay.io/big/name")),
             ("alpine:", 7, None),
             ("alpine:-x", 7, None),
