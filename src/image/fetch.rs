@@ -317,21 +317,24 @@ impl Fetcher<'_> {
     }
 }
 
-/// Asks one host again when the connection breaks, until nothing new comes any more. The work notes
-/// how far it came.
+/// Asks one host again when the connection breaks, until nothing new comes any more; one that falls
+/// silent, which takes a minute each time, once. The work notes how far it came.
 async fn persist<T>(
     mut work: impl AsyncFnMut(&Cell<u64>) -> Result<T, Trouble>,
 ) -> Result<T, Trouble> {
     let (reached, mut before, mut broken) = (Cell::new(0), 0, 0);
     loop {
-        match work(&reached).await {
-            Err(Trouble::Host(error)) if error.is_broken() && broken < ATTEMPTS => {}
+        let weight = match work(&reached).await {
+            Err(Trouble::Host(error)) if error.is_broken() && broken < ATTEMPTS => {
+                let silent = error.class() == Class::Timeout;
+                if silent { ATTEMPTS } else { 1 }
+            }
             outcome => return outcome,
-        }
+        };
         broken = if reached.get() > before {
             0
         } else {
-            broken + 1
+            broken + weight
         };
         before = before.max(reached.get());
         tokio::time::sleep(PAUSE * 2_u32.pow(broken)).await;
@@ -351,7 +354,49 @@ fn merge(key: &str, others: &str, repository: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// A host that begins an answer and then, `silent`, says nothing more, or else hangs up.
+    async fn trouble(silent: bool) -> Trouble {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let host = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // All of it: what is hung up upon something unread is a reset.
+            let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+            assert!(lines.take_while(|line| !line.is_empty()).count() > 0);
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
+                .unwrap();
+            silent.then_some(stream)
+        });
+        // Another test may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy();
+        let client = client.read_timeout(Duration::from_millis(200)).build();
+        let answer = client.unwrap().get(url).send().await.unwrap();
+        let source = answer.bytes().await.unwrap_err();
+        drop(host.join());
+        let host = "x.y".to_owned();
+        Trouble::Host(FetchError::Broken { host, source })
+    }
+
+    #[tokio::test]
+    async fn a_host_that_falls_silent_is_asked_once_more() {
+        for (silent, news, expected) in [(false, 0, 5), (true, 0, 2), (true, 1, 3)] {
+            let mut calls = 0;
+            let outcome = persist(async |reached: &Cell<u64>| {
+                calls += 1;
+                reached.set(news);
+                Err::<(), _>(trouble(silent).await)
+            });
+            assert!(matches!(outcome.await, Err(Trouble::Host(_))));
+            assert_eq!(calls, expected, "{silent} {news}");
+        }
+    }
 
     #[test]
     fn repositories_are_merged_sorted_and_once() {
