@@ -210,6 +210,8 @@ fn a_broken_file_is_told_with_its_line_and_only_where_it_matters() {
         .ok();
     host.netrun(&["run", "--rm", "--net", "broken", ALPINE, "true"])
         .fails(125, &["00-broken.conflist", "line 3"]);
+    let listed = host.netrun(&["network", "ls"]).ok();
+    assert!(listed.stderr.contains("at line 3 column"), "{listed}");
     host.write(
         "/etc/cni/net.d/00-broken2.conflist",
         r#"{"cniVersion": "1.0.0", "name": "broken2", "plugins": []}"#,

@@ -22,6 +22,7 @@ use crate::commands::{
 use crate::image::PullEvent;
 use crate::model::class::{Class, Explain, Failure};
 use crate::model::id::ContainerId;
+use crate::sys::terminal;
 
 /// Carries out a command line; gives the exit code, which is the process's own where there is one.
 /// `format` is what `--format` asks for.
@@ -313,5 +314,9 @@ impl Audience for People {
 
     fn pulled(&self) {
         self.0.finish();
+    }
+
+    fn window(&self) -> Option<(u16, u16)> {
+        terminal::own_size()
     }
 }

@@ -35,7 +35,7 @@ const CREATE: &str = "--add-host --annotation -a --attach --blkio-weight --blkio
     -v --volume --volume-driver --volumes-from -w --workdir";
 
 /// The options whose empty value (`--name "$NAME"`) is, as with docker, that they were not given.
-const UNSET_IF_EMPTY: &str = "cgroup-parent cgroupns cidfile cpuset-cpus detach-keys domainname \
+const UNSET_IF_EMPTY: &str = "cgroup-parent cgroupns cidfile cpuset-cpus detach-keys dns-option domainname \
     health-cmd hostname ip ip6 ipc log-driver mac-address name net pid platform runtime snapshotter \
     stop-signal uts";
 

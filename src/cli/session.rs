@@ -28,7 +28,7 @@ const WINCH: i32 = nix::libc::SIGWINCH;
 /// What our going means to the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It is ours (`run`, `exec`): it ends when nobody reads its output any more, and a second ctrl-c
+    /// It is ours (`run`, `exec`): it ends when nobody reads its output any more, and a second SIGINT
     /// kills it.
     Owner {
         /// Print the steps when it is over.
@@ -207,7 +207,7 @@ struct Driver {
     streams: usize,
     /// The threads that write them now.
     writing: Vec<Writing>,
-    /// How often ctrl-c was pressed.
+    /// How many SIGINTs came; on a raw terminal a typed ctrl-c is none.
     interrupts: usize,
     /// What is wrong with our streams.
     failure: Option<SessionError>,

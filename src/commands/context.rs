@@ -27,6 +27,9 @@ pub trait Audience {
 
     /// No pull goes on any more.
     fn pulled(&self);
+
+    /// Columns and rows of its terminal, if it has one.
+    fn window(&self) -> Option<(u16, u16)>;
 }
 
 /// What a command works with.

@@ -12,7 +12,6 @@ use crate::engine::reach::reach;
 use crate::engine::session::PipeEnds;
 use crate::model::class::Failure;
 use crate::model::id::ContainerId;
-use crate::sys::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,7 +95,7 @@ pub async fn exec(context: &Context<'_>, args: &Args) -> Result<Option<Attached>
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         terminal: args.tty,
-        window: terminal::own_size(),
+        window: context.audience.window(),
         stdin: args.interactive,
         detach: args.detach,
     });

@@ -158,7 +158,8 @@ const RUNC_PHRASES: [(&str, Class); 5] = [
 const HINTS: [(&[&str], &str); 7] = [
     (
         &["snapshotter not loaded"],
-        "check --snapshotter; ctr plugins ls lists those that this containerd has",
+        "check --snapshotter, CONTAINERD_SNAPSHOTTER and netrun.toml; ctr plugins ls lists those that this \
+         containerd has",
     ),
     (
         &["failed to resolve runtime path"],
@@ -167,7 +168,8 @@ const HINTS: [(&[&str], &str); 7] = [
     ),
     (
         &["init: mkdir ", "not a directory"],
-        "what -w names, or a part of it, is a file in the container: name a directory",
+        "what -w or the image's WORKDIR names, or a part of it, is a file in the container: name a \
+         directory with -w",
     ),
     (
         &["pids.max: invalid argument"],

@@ -337,7 +337,7 @@ async fn persist<T>(
             broken + weight
         };
         before = before.max(reached.get());
-        tokio::time::sleep(PAUSE * 2_u32.pow(broken)).await;
+        tokio::time::sleep(PAUSE * 2_u32.pow(broken.min(ATTEMPTS))).await;
     }
 }
 
@@ -359,29 +359,34 @@ mod tests {
 
     use super::*;
 
-    /// A host that begins an answer and then, `silent`, says nothing more, or else hangs up.
+    /// The trouble with a host that, `silent`, says nothing, or else hangs up within its answer.
     async fn trouble(silent: bool) -> Trouble {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let host = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            // All of it: what is hung up upon something unread is a reset.
-            let lines = BufReader::new(&stream).lines().map(Result::unwrap);
-            assert!(lines.take_while(|line| !line.is_empty()).count() > 0);
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
-                .unwrap();
-            silent.then_some(stream)
-        });
         // Another test may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy();
-        let client = client.read_timeout(Duration::from_millis(200)).build();
-        let answer = client.unwrap().get(url).send().await.unwrap();
-        let source = answer.bytes().await.unwrap_err();
-        drop(host.join());
+        let source = if silent {
+            let client = client.read_timeout(Duration::from_millis(50)).build();
+            client.unwrap().get(url).send().await.unwrap_err()
+        } else {
+            let host = std::thread::spawn(move || hang_up(&listener));
+            let answer = client.build().unwrap().get(url).send().await.unwrap();
+            let broken = answer.bytes().await.unwrap_err();
+            host.join().unwrap();
+            broken
+        };
         let host = "x.y".to_owned();
         Trouble::Host(FetchError::Broken { host, source })
+    }
+
+    fn hang_up(listener: &TcpListener) {
+        let (mut stream, _) = listener.accept().unwrap();
+        // All of it: what is hung up upon something unread is a reset.
+        let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+        assert!(lines.take_while(|line| !line.is_empty()).count() > 0);
+        let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab";
+        stream.write_all(begun).unwrap();
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! describes (libcni gives up at the first).
 
 use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,10 +123,19 @@ pub struct BrokenFile {
     pub name: Option<String>,
     /// The file.
     pub path: PathBuf,
-    /// The line of the JSON error, from 1.
-    pub line: Option<usize>,
     /// What is wrong.
     pub error: ConfigError,
+}
+
+impl fmt::Display for BrokenFile {
+    /// The file and, in parentheses, what is wrong: in the parser's words, which end with the line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.error.source() {
+            Some(why) => write!(f, "{path} ({why})"),
+            None => write!(f, "{path} ({})", self.error),
+        }
+    }
 }
 
 /// Everything that a directory holds.
@@ -200,17 +210,13 @@ fn read_network(path: &Path) -> Result<NetworkConfigList, Box<BrokenFile>> {
 }
 
 fn broken_file(name: Option<String>, file: &Path, error: ConfigError) -> Box<BrokenFile> {
-    let (path, line) = match &error {
-        ConfigError::Json { path, line, .. } => (path.clone(), Some(*line)),
-        ConfigError::Read { path, .. } | ConfigError::Invalid { path, .. } => (path.clone(), None),
-        _ => (file.to_owned(), None),
+    let path = match &error {
+        ConfigError::Json { path, .. }
+        | ConfigError::Read { path, .. }
+        | ConfigError::Invalid { path, .. } => path.clone(),
+        _ => file.to_owned(),
     };
-    Box::new(BrokenFile {
-        name,
-        path,
-        line,
-        error,
-    })
+    Box::new(BrokenFile { name, path, error })
 }
 
 /// The name in a text that is JSON but no network configuration.
@@ -288,15 +294,7 @@ fn listed(known: &[String], broken: &[BrokenFile]) -> String {
         text.push_str("; known: ");
         text.push_str(&known.join(", "));
     }
-    // The parser's words end with the line.
-    let why = |file: &BrokenFile| match file.error.source() {
-        Some(why) => why.to_string(),
-        None => file.error.to_string(),
-    };
-    let broken = broken
-        .iter()
-        .map(|file| format!("{} ({})", file.path.display(), why(file)));
-    let broken: Vec<String> = broken.collect();
+    let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
     if !broken.is_empty() {
         text.push_str("; broken: ");
         text.push_str(&broken.join(", "));
@@ -382,7 +380,7 @@ mod tests {
             text.ends_with("1.conflist (key \"plugins\" is an empty list)"),
             "{text}"
         );
-        assert_eq!(scan(&dir.0).broken[0].line, Some(3));
+        assert!(scan(&dir.0).broken[0].path.ends_with("0.conflist"));
         assert!(error.hint().is_some());
     }
 

@@ -133,7 +133,9 @@ pub fn ls(context: &Context<'_>, args: &Args) -> Vec<NetworkConfigList> {
         broken,
     } = config::scan(&context.settings.cni_conf_dir);
     for file in broken {
-        context.audience.warn(&file.error.to_string());
+        context
+            .audience
+            .warn(&format!("no network is described by {file}"));
     }
     networks.retain(|list| all(&args.filters, list));
     networks

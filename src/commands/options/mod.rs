@@ -27,7 +27,6 @@ use crate::model::id::ContainerId;
 use crate::model::isolation::{IpcMode, Shared};
 use crate::model::record::Join;
 use crate::sys::facts::HostFacts;
-use crate::sys::terminal;
 
 /// What the options mean.
 #[derive(Debug, Default)]
@@ -53,7 +52,7 @@ pub async fn resolve(
     let mut resolved = Resolved::default();
     resolved.extras.mounts = mounts::mounts(context, args, (image, snapshotter)).await?;
     resolved.extras.mounts.extend(args.process.localtime()?);
-    resolved.extras.window = terminal::own_size();
+    resolved.extras.window = context.audience.window();
     resolved.extras.init = args.process.init()?;
     args.process.check_log()?;
     args.process.fill(&mut resolved.extras)?;

@@ -20,7 +20,7 @@ pub(super) struct Call<'c> {
     /// What a token must allow besides what the endpoint's do: the same host's, for this request.
     pub scope: Option<String>,
     pub body: Option<&'c dyn Fn() -> reqwest::Body>,
-    /// Whether a host that asks us to wait is waited for: not where another request tells the same.
+    /// Whether a host that asks us to wait, or fails for now, is asked again: not where another request tells the same.
     pub waits: bool,
 }
 
@@ -43,8 +43,8 @@ impl Call<'_> {
 }
 
 impl Endpoint<'_> {
-    /// Makes a request: says who we are if the host wants to know, waits if it asks us to, and
-    /// follows where it points.
+    /// Makes a request: says who we are if the host wants to know, waits if it asks us to or
+    /// fails for now, and follows where it points.
     pub(super) async fn perform(&self, call: &Call<'_>) -> Result<Response, FetchError> {
         let mut introduced = false;
         let mut waits = 0;

@@ -104,6 +104,8 @@ impl Endpoint<'_> {
         call.body = Some(&empty);
         // What may not be read there may still be written here, so the other requests' tokens do
         // without.
+        // A host that cannot do it now may take the blob itself, and is waited for then.
+        call.waits = from.is_none();
         call.scope = from.map(|from| scope(&self.host, from, "pull"));
         let response = self.perform(&call).await?;
         match response.status() {

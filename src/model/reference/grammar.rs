@@ -80,8 +80,7 @@ pub(super) fn split(text: &str) -> Result<Reference, Flaw> {
         return Err(Flaw::new(0, "it is empty"));
     }
     if let Some(scheme) = text.find("://") {
-        let reason =
-            "an image is named without a scheme: what is needed for HTTP stands in hosts.toml";
+        let reason = "an image is named without a scheme";
         return Err(Flaw::new(scheme, reason));
     }
     let parts = Parts::of(text);
@@ -270,7 +269,7 @@ fn is_sha256_hex(text: &str) -> bool {
             .all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
 }
 
-/// The same name in lower case, if that is all that was wrong; tags keep their case.
+/// The same name in lower case and without a scheme, if that is all that was wrong; tags keep their case.
 fn propose(text: &str) -> Option<String> {
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
     let parts = Parts::of(bare);
