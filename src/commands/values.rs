@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::class::{Class, Explain};
+use crate::model::id::is_label;
 use crate::model::record::FOR_EVER;
 use crate::model::time::{parse_duration, parse_seconds};
 
@@ -59,15 +60,11 @@ pub fn ip_address(text: &str) -> Result<IpAddr, Refused> {
 /// A domain to search; one dot alone is none at all, as with docker.
 ///
 /// # Errors
-/// It is no domain name (RFC 1035, 2.3.1; digits first and underscores are common).
+/// It is no domain name, or one that is too long (RFC 1035, 2.3.4).
 pub fn search_domain(text: &str) -> Result<String, Refused> {
     let name = text.strip_suffix('.').unwrap_or(text);
-    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let label = |label: &str| {
-        let edges = label.starts_with('-') || label.ends_with('-');
-        (1..=63).contains(&label.len()) && !edges && label.chars().all(inner)
-    };
-    match text == "." || name.len() <= 253 && name.split('.').all(label) {
+    let fits = |label: &str| label.len() <= 63 && is_label(label);
+    match text == "." || name.len() <= 253 && name.split('.').all(fits) {
         true => Ok(text.to_owned()),
         false => Err(Refused::of(InvalidValue::NotDomain(text.to_owned()))),
     }

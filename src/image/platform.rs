@@ -94,7 +94,8 @@ impl Explain for InvalidPlatform {
 impl FromStr for Platform {
     type Err = InvalidPlatform;
 
-    /// `linux/arm64`, `linux/arm/v7`, an architecture alone, or a system alone: with this machine's architecture.
+    /// `linux/arm64`, `linux/arm/v7`, an architecture alone, or a system alone, which is this machine's
+    /// architecture of it.
     fn from_str(text: &str) -> Result<Platform, InvalidPlatform> {
         let parts: Vec<String> = text.split('/').map(str::to_ascii_lowercase).collect();
         let begins = |part: &String| part.starts_with(|c: char| c.is_ascii_alphanumeric());

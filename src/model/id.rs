@@ -161,12 +161,7 @@ impl FromStr for Hostname {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let label = |label: &str| {
-            let edges = label.starts_with('-') || label.ends_with('-');
-            !label.is_empty() && !edges && label.chars().all(inner)
-        };
-        match text.len() <= MAX_HOSTNAME && text.split('.').all(label) {
+        match text.len() <= MAX_HOSTNAME && text.split('.').all(is_label) {
             true => Ok(Self(text.to_owned())),
             false => Err(InvalidName {
                 what: "hostname",
@@ -179,6 +174,14 @@ impl FromStr for Hostname {
             }),
         }
     }
+}
+
+/// Whether a text may stand between the dots of a hostname or a domain (RFC 1035, 2.3.1; digits first
+/// and underscores are common). How long it may be is the caller's.
+pub fn is_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let edges = text.starts_with('-') || text.ends_with('-');
+    !text.is_empty() && !edges && text.chars().all(inner)
 }
 
 fn check(

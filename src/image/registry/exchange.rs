@@ -20,7 +20,8 @@ pub(super) struct Call<'c> {
     /// What a token must allow besides what the endpoint's do: the same host's, for this request.
     pub scope: Option<String>,
     pub body: Option<&'c dyn Fn() -> reqwest::Body>,
-    /// Whether a host that asks us to wait, or fails for now, is asked again: not where another request tells the same.
+    /// Whether a host that asks us to wait, or fails for now, is asked again: not where another request
+    /// tells the same.
     pub waits: bool,
 }
 

@@ -102,10 +102,10 @@ impl Endpoint<'_> {
         let empty = || reqwest::Body::from(Bytes::new());
         let mut call = Call::new(Method::POST, url).header(CONTENT_LENGTH, "0".to_owned());
         call.body = Some(&empty);
+        // A host that cannot mount it now may take the blob itself, and is waited for then.
+        call.waits = from.is_none();
         // What may not be read there may still be written here, so the other requests' tokens do
         // without.
-        // A host that cannot do it now may take the blob itself, and is waited for then.
-        call.waits = from.is_none();
         call.scope = from.map(|from| scope(&self.host, from, "pull"));
         let response = self.perform(&call).await?;
         match response.status() {
