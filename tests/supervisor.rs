@@ -1,5 +1,6 @@
 //! The supervisor: it gives back what a container had, survives its users, and is replaced if it dies.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::control::connections;
@@ -153,6 +154,35 @@ fn a_client_of_start_may_go_at_any_time() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(status(&host, "s"), "running");
     host.netrun(&["rm", "-f", "s"]).ok();
+}
+
+#[test]
+fn a_foreground_run_is_over_when_its_supervisor_has_gone() {
+    let host = FakeHost::new();
+    let supervisors = || {
+        let processes = fs::read_dir(host.path("/proc")).unwrap().flatten();
+        let words = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        words
+            .filter(|words| words.starts_with(b"netrun\0supervise"))
+            .count()
+    };
+    // Both have what they want of the machine; what the supervisor has left to do takes it longer.
+    let busy = "for core in $(seq $(nproc)); do \
+         timeout 60 sh -c 'while :; do :; done' & all=\"$all $!\"; done; \
+         trap 'kill $all' TERM; wait; wait";
+    let busy = host.sh_cmd(busy).spawn();
+    for _ in 0..5 {
+        let args = ["run", "--rm", "-i", ALPINE, "sh", "-c", "echo up; cat"];
+        let mut run = host.netrun_cmd(&args).spawn_interactive();
+        run.expect("up");
+        host.sh("renice -n 10 -p $(pgrep -f '[n]etrun supervise')")
+            .ok();
+        run.close_stdin();
+        run.wait().ok();
+        assert_eq!(supervisors(), 0);
+    }
+    busy.signal(nix::sys::signal::SIGTERM);
+    let _ = busy.wait();
 }
 
 #[test]

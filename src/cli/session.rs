@@ -170,6 +170,7 @@ pub async fn drive(attached: Attached, role: Role, mut signals: Signals) -> Resu
     let Some((exit, steps)) = end? else {
         return Ok(0);
     };
+    driver.session.over().await;
     if role == (Role::Owner { timings: true }) {
         show_timings(&steps);
     }

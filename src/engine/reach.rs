@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::claim::{Supervision, supervision};
 use super::error::Error;
@@ -19,9 +19,6 @@ use crate::model::id::ContainerId;
 /// How often, and how long apart, is looked again where a supervisor ended without an answer.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(25);
-
-/// How long a supervisor that has told the end is waited for.
-const LAST: Duration = Duration::from_millis(200);
 
 /// Sends a request to the supervisor and waits for its first event. None if the container does not
 /// run, or does not exist.
@@ -74,8 +71,7 @@ pub async fn ask(host: &Host, id: &ContainerId, request: &Request) -> Result<Opt
         return Ok(None);
     };
     if matches!(event, Event::Exited { .. }) {
-        // The supervisor is the last of it all to go, unless somebody is slow to take his output.
-        let _ = timeout(LAST, session.event()).await;
+        session.over().await;
     }
     Ok(Some(event))
 }

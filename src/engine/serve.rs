@@ -36,28 +36,33 @@ const CLOSE_PAUSE: Duration = Duration::from_millis(500);
 const CLOSE_TRIES: u32 = 5;
 
 /// Serves the client that launched the run.
-pub async fn launcher(supervisor: &Rc<Supervisor>, mut channel: Channel, client: Launcher) {
+pub async fn launcher(supervisor: &Rc<Supervisor>, channel: Channel, client: Launcher) {
     match client {
         Launcher::Leaves => tell(&channel, &started(supervisor)).await,
-        Launcher::Stays => reader(supervisor, &mut channel, false).await,
-        Launcher::Owns => reader(supervisor, &mut channel, true).await,
+        Launcher::Stays => reader(supervisor, channel, false).await,
+        Launcher::Owns => reader(supervisor, channel, true).await,
     }
 }
 
 /// Serves a client whose pipes get the output, and whose container this is if it `owns` it.
-async fn reader(supervisor: &Rc<Supervisor>, channel: &mut Channel, owns: bool) {
+async fn reader(supervisor: &Rc<Supervisor>, mut channel: Channel, owns: bool) {
     let pid = channel.peer_pid().ok().flatten();
     let here = attendance::enter(&supervisor.paths.run, pid);
     let left = match channel.send(&started(supervisor), &[]).await {
-        Ok(()) => session(supervisor, channel).await,
+        Ok(()) => session(supervisor, &mut channel).await,
         Err(_) => Left::Vanished,
     };
     drop(here);
-    if owns && left == Left::Vanished {
-        supervisor.shall_stay_ended().await;
-        stop(supervisor, None, None).await;
-        // One that only called the launch off, too late, waits for the end.
-        tell(channel, &farewell(supervisor, supervisor.over().await)).await;
+    match left {
+        Left::Told => until_we_are_gone(channel),
+        Left::Vanished if owns => {
+            supervisor.shall_stay_ended().await;
+            stop(supervisor, None, None).await;
+            // One that only called the launch off, too late, waits for the end.
+            tell(&channel, &farewell(supervisor, supervisor.over().await)).await;
+            until_we_are_gone(channel);
+        }
+        Left::Vanished | Left::Detached => {}
     }
 }
 
@@ -75,11 +80,13 @@ pub async fn client(
         Request::Exec(_) if is_frozen(supervisor.running.pid) => {
             refuse(&channel, &Error::paused(&supervisor.id())).await;
         }
-        Request::Attach { owns } => attach(supervisor, &mut channel, pipes, owns).await,
+        Request::Attach { owns } => attach(supervisor, channel, pipes, owns).await,
         Request::Exec(wanted) => exec::serve(supervisor, channel, wanted, pipes).await,
         Request::Hold => hold::serve(supervisor, channel).await,
         Request::Wait => {
-            session(supervisor, &mut channel).await;
+            if session(supervisor, &mut channel).await == Left::Told {
+                until_we_are_gone(channel);
+            }
         }
         Request::Settle => tell(&channel, &settled(supervisor).await).await,
         Request::Stop {
@@ -205,12 +212,7 @@ async fn process_ended(supervisor: &Supervisor) {
     }
 }
 
-async fn attach(
-    supervisor: &Rc<Supervisor>,
-    channel: &mut Channel,
-    pipes: Vec<OwnedFd>,
-    owns: bool,
-) {
+async fn attach(supervisor: &Rc<Supervisor>, channel: Channel, pipes: Vec<OwnedFd>, owns: bool) {
     if supervisor.running.outputs.attach(pipes).is_ok() {
         reader(supervisor, channel, owns).await;
     }
@@ -237,8 +239,10 @@ fn farewell(supervisor: &Supervisor, outcome: Outcome) -> Event {
 /// How a client's session ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Left {
-    /// It detached, or it was told the end.
-    Properly,
+    /// The container goes on without it.
+    Detached,
+    /// It was told the end.
+    Told,
     /// It is gone without a word.
     Vanished,
 }
@@ -251,11 +255,11 @@ async fn session(supervisor: &Rc<Supervisor>, channel: &mut Channel) -> Left {
             request = channel.receive::<Request>() => request,
             outcome = supervisor.over() => {
                 tell(channel, &farewell(supervisor, outcome)).await;
-                return Left::Properly;
+                return Left::Told;
             }
         };
         match request {
-            Ok(Some((Request::Detach, _))) => return Left::Properly,
+            Ok(Some((Request::Detach, _))) => return Left::Detached,
             Ok(Some((request, _))) => obey(supervisor, request).await,
             Ok(None) | Err(_) => return Left::Vanished,
         }

@@ -9,6 +9,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::daemon;
 use super::error::Error;
@@ -16,6 +19,9 @@ use super::paths::{Paths, SOCKET};
 use super::protocol::{Event, MAX_LINE, Orders, Request};
 use crate::model::id::{ContainerId, Namespace};
 use crate::sys::channel::Channel;
+
+/// How long a supervisor that has told the end is waited for.
+const LAST: Duration = Duration::from_millis(500);
 
 /// A connection to a supervisor.
 #[derive(Debug)]
@@ -144,6 +150,12 @@ impl Session {
                 id: self.id.clone(),
             }),
         }
+    }
+
+    /// Waits until a supervisor that has told the end has gone itself: it is the last of it all. Not for
+    /// long: it stays while somebody is slow to take his output.
+    pub async fn over(&mut self) {
+        let _ = timeout(LAST, self.event()).await;
     }
 
     /// Whether the supervisor died before it had read what was asked.
