@@ -1,6 +1,6 @@
 //! Commands that meet a container while it comes up, goes down, or has lost its supervisor.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::host::{ALPINE, FakeHost, Output, Running, eventually};
 
@@ -306,24 +306,19 @@ fn a_command_does_not_wait_for_orphans_that_take_long() {
     }
     host.sh("pkill -9 -f '[n]etrun supervise'").ok();
     // Whoever adopts waits for this.
-    let busy = host
-        .cmd("sh")
-        .args(&[
-            "-c",
-            "exec 8>>/run/netrun/locks/ctr-default--a 9>>/run/netrun/locks/ctr-default--b; flock 8; flock 9; echo held; sleep 6",
-        ])
-        .spawn();
+    let hold = "exec 8>>/run/netrun/locks/ctr-default--a 9>>/run/netrun/locks/ctr-default--b; \
+        flock 8; flock 9; echo held; read line";
+    let mut busy = host.sh_cmd(hold).spawn_interactive();
     busy.expect("held");
-    let began = Instant::now();
-    let running = host.netrun(&["ps", "-q"]).ok();
-    assert!(began.elapsed() < Duration::from_secs(4), "{running}");
-    assert_eq!(running.lines().len(), 3);
+    assert_eq!(host.netrun(&["ps", "-q"]).ok().lines().len(), 3);
     host.netrun(&["exec", "c", "true"]).ok();
-    assert!(began.elapsed() < Duration::from_secs(5), "c is not busy");
     // Whoever names one waits for it.
-    host.netrun(&["exec", "a", "true"]).ok();
-    assert!(began.elapsed() > Duration::from_secs(4));
-    drop(busy);
+    let mut named = host.netrun_cmd(&["exec", "a", "true"]).spawn();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!named.ended() && !busy.ended());
+    busy.send("\n");
+    named.wait().ok();
+    busy.wait().ok();
     host.netrun(&["rm", "-f", "a", "b", "c"]).ok();
     host.assert_clean();
 }
