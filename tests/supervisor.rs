@@ -166,7 +166,7 @@ fn a_foreground_run_is_over_when_its_supervisor_has_gone() {
             .filter(|words| words.starts_with(b"netrun\0supervise"))
             .count()
     };
-    // Both have what they want of the machine; what the supervisor has left to do takes it longer.
+    // Every core is busy, and the supervisor comes last: what it has left to do takes it long.
     let busy = "for core in $(seq $(nproc)); do \
          timeout 60 sh -c 'while :; do :; done' & all=\"$all $!\"; done; \
          trap 'kill $all' TERM; wait; wait";
@@ -275,6 +275,8 @@ fn the_client_of_a_run_stays_its_owner_whoever_brought_the_supervisor() {
         ls.text().is_empty().then_some(())
     });
     drop(run);
+    host.settle(Duration::from_secs(10));
+    host.assert_clean();
 }
 
 #[test]

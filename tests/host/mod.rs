@@ -27,9 +27,6 @@ pub use world::World;
 /// How long anything that ends by itself may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a supervisor may take leave of its clients.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// How long what ends by itself in the background may take to be gone, at the end of a test.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -274,15 +271,10 @@ impl FakeHost {
         before.changes(&World::of(self), &self.announced.borrow())
     }
 
-    /// Asserts that nothing is left at this very moment. A supervisor that goes because its container
-    /// has ended by itself may take leave of its clients for a second longer.
+    /// Asserts that nothing is left at this very moment.
     #[track_caller]
     pub fn assert_clean(&self) {
-        let mut changes = self.changes();
-        let leaves = |change: &String| change.starts_with("+ process netrun supervise");
-        if !changes.is_empty() && changes.iter().all(leaves) {
-            changes = self.settle(FAREWELL);
-        }
+        let changes = self.changes();
         assert!(
             changes.is_empty(),
             "left on the host:\n{}",
